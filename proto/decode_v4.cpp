@@ -1,0 +1,338 @@
+// Bytes -> MessageV4. Three steps: walk the option areas into pieces, join the pieces by code (RFC 3396 §7),
+// then give every known option its type and check its length.
+//
+// Strict: a length that an option's definition does not allow, an option that runs past its area, a repeated
+// option of fixed length (RFC 3396 §7 says "MUST consider them to be split portions", and joined it has an
+// impossible length). Tolerated: a missing end option, anything after it, unknown options; and options 12 and 81,
+// which only repeat what a client once sent, are not judged.
+#include "proto/message_v4.hpp"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace leasemirror {
+
+/// One option as it stands in the message, before joining.
+struct PieceV4 {
+    std::uint8_t code = 0;
+    ByteView data;
+    std::size_t offset = 0;
+};
+
+struct ScratchV4::Impl {
+    std::vector<PieceV4> pieces;
+    std::vector<RawOptionV4> options;
+    std::vector<std::size_t> offsets;  // of the first piece of each of `options`
+    Bytes joined;                      // the data of those that came in several pieces
+};
+
+ScratchV4::ScratchV4() : impl_(std::make_unique<Impl>()) {}
+ScratchV4::~ScratchV4() = default;
+ScratchV4::ScratchV4(ScratchV4&&) noexcept = default;
+ScratchV4& ScratchV4::operator=(ScratchV4&&) noexcept = default;
+
+namespace {
+
+using Fault = std::optional<DecodeError>;
+
+constexpr std::uint16_t code_of(OptionCodeV4 c) {
+    return static_cast<std::uint16_t>(c);
+}
+
+constexpr std::size_t hlen_offset = 2;
+constexpr std::size_t sname_offset = 44;
+constexpr std::size_t file_offset = sname_offset + sname_bytes_v4;
+constexpr std::size_t cookie_offset = file_offset + file_bytes_v4;
+
+/// The fixed header (RFC 2131 §2) and the cookie.
+Fault read_header(ByteReader& in, MessageV4& m) {
+    m.op = in.u8();
+    m.htype = in.u8();
+    m.hlen = in.u8();
+    m.hops = in.u8();
+    m.xid = in.u32();
+    (void)in.bytes(4);  // secs, flags: they mean nothing in leasequery
+    m.ciaddr = IpAddress::v4(in.u32());
+    m.yiaddr = IpAddress::v4(in.u32());
+    m.siaddr = IpAddress::v4(in.u32());
+    m.giaddr = IpAddress::v4(in.u32());
+    const auto chaddr = in.bytes(chaddr_bytes_v4);
+    (void)in.bytes(sname_bytes_v4 + file_bytes_v4);
+    const auto cookie = in.u32();
+    if (!in.ok()) return DecodeError{DecodeFault::truncated, 0, in.offset()};
+    if (m.hlen > chaddr_bytes_v4) return DecodeError{DecodeFault::bad_length, 0, hlen_offset};
+    if (cookie != magic_cookie_v4) return DecodeError{DecodeFault::bad_value, 0, cookie_offset};
+    m.chaddr = chaddr.first(m.hlen);
+    return std::nullopt;
+}
+
+/// One of the three areas that may hold options, up to its end option or its last octet.
+Fault read_area(ByteReader in, std::vector<PieceV4>& pieces) {
+    while (!in.empty()) {
+        const auto offset = in.offset();
+        const auto code = in.u8();
+        if (OptionCodeV4{code} == OptionCodeV4::pad) continue;
+        if (OptionCodeV4{code} == OptionCodeV4::end) break;
+        const auto data = in.bytes(in.u8());
+        if (!in.ok()) return DecodeError{DecodeFault::truncated, code, offset};
+        pieces.push_back({code, data, offset});
+    }
+    return std::nullopt;
+}
+
+/// Option 52 counts only in the options field itself (RFC 2131 §4.1).
+Fault find_overload(const std::vector<PieceV4>& pieces, bool& file, bool& sname) {
+    const auto overload = std::find_if(pieces.begin(), pieces.end(),
+                                       [](const PieceV4& p) { return OptionCodeV4{p.code} == OptionCodeV4::overload; });
+    if (overload == pieces.end()) return std::nullopt;
+    if (overload->data.size() != 1) return DecodeError{DecodeFault::bad_length, overload->code, overload->offset};
+    switch (OverloadV4{overload->data[0]}) {
+        case OverloadV4::file:
+            file = true;
+            return std::nullopt;
+        case OverloadV4::sname:
+            sname = true;
+            return std::nullopt;
+        case OverloadV4::both:
+            file = sname = true;
+            return std::nullopt;
+    }
+    return DecodeError{DecodeFault::bad_value, overload->code, overload->offset};
+}
+
+/// All pieces in the order options, file, sname (RFC 3396 §5).
+Fault read_areas(ByteReader options, ByteView message, std::vector<PieceV4>& pieces) {
+    pieces.clear();
+    bool file = false;
+    bool sname = false;
+    if (auto fault = read_area(options, pieces)) return fault;
+    if (auto fault = find_overload(pieces, file, sname)) return fault;
+    if (file)
+        if (auto fault = read_area(ByteReader(message.subspan(file_offset, file_bytes_v4), file_offset), pieces))
+            return fault;
+    if (sname)
+        if (auto fault = read_area(ByteReader(message.subspan(sname_offset, sname_bytes_v4), sname_offset), pieces))
+            return fault;
+    return std::nullopt;
+}
+
+/// RFC 3396 §7. An option in one piece stays where it is in the message; the others are copied together. Two passes
+/// whatever the number of pieces, so that a hostile message costs no more than its length.
+void join_pieces(ScratchV4::Impl& s) {
+    s.options.clear();
+    s.offsets.clear();
+    std::array<std::uint16_t, 256> slot{};  // index in s.options, plus one
+    std::array<std::size_t, 256> size{};
+    bool split = false;
+    for (const auto& piece : s.pieces) {
+        size[piece.code] += piece.data.size();
+        if (slot[piece.code] != 0) {
+            split = true;
+            s.options[slot[piece.code] - 1U].data = {};  // marks it as one to be joined below
+            continue;
+        }
+        s.options.push_back({piece.code, piece.data});
+        s.offsets.push_back(piece.offset);
+        slot[piece.code] = static_cast<std::uint16_t>(s.options.size());
+    }
+    if (!split) return;
+
+    std::size_t total = 0;
+    std::array<std::size_t, 256> cursor{};
+    const auto in_pieces = [&](std::uint8_t code) { return s.options[slot[code] - 1U].data.size() != size[code]; };
+    for (const auto& option : s.options) {
+        cursor[option.code] = total;
+        if (in_pieces(option.code)) total += size[option.code];
+    }
+    s.joined.resize(total);
+    for (const auto& piece : s.pieces) {
+        if (!in_pieces(piece.code)) continue;
+        std::copy(piece.data.begin(), piece.data.end(),
+                  s.joined.begin() + static_cast<std::ptrdiff_t>(cursor[piece.code]));
+        cursor[piece.code] += piece.data.size();
+    }
+    for (auto& option : s.options)
+        if (in_pieces(option.code))
+            option.data = ByteView(s.joined).subspan(cursor[option.code] - size[option.code], size[option.code]);
+}
+
+bool read_u8(ByteView data, std::optional<std::uint8_t>& out) {
+    if (data.size() != 1) return false;
+    out = data[0];
+    return true;
+}
+
+bool read_u32(ByteView data, std::optional<std::uint32_t>& out) {
+    if (data.size() != 4) return false;
+    out = ByteReader(data).u32();
+    return true;
+}
+
+/// Absolute times count from 1970 in v4 (RFC 6926 §6.2.3).
+bool read_time(ByteView data, std::optional<ServerTime>& out) {
+    if (data.size() != 4) return false;
+    out = server_time_from_unix(ByteReader(data).u32());
+    return true;
+}
+
+bool read_address(ByteView data, std::optional<IpAddress>& out) {
+    if (data.size() != 4) return false;
+    out = IpAddress::from_bytes(data);
+    return true;
+}
+
+bool read_at_least(std::size_t least, ByteView data, ByteView& out) {
+    out = data;
+    return data.size() >= least;
+}
+
+bool read_vss(ByteView data, std::optional<VssV4>& out) {
+    if (data.empty()) return false;
+    out = VssV4{data[0], data.subspan(1)};
+    return true;
+}
+
+std::string_view as_text(ByteView data) {
+    return {reinterpret_cast<const char*>(data.data()), data.size()};
+}
+
+bool read_status(ByteView data, std::optional<Status>& out) {
+    if (data.empty()) return false;
+    out = Status{status_code_v4(data[0]), data[0], as_text(data.subspan(1))};
+    return true;
+}
+
+/// Gives one option its typed field; false for a length that its definition does not allow.
+bool read_option(const RawOptionV4& option, MessageV4& m) {
+    const auto data = option.data;
+    switch (OptionCodeV4{option.code}) {
+        case OptionCodeV4::host_name:
+            m.host_name = as_text(data);
+            return true;
+        case OptionCodeV4::lease_time:
+            return read_u32(data, m.lease_time);
+        case OptionCodeV4::overload:
+        case OptionCodeV4::message_type:  // see read_type()
+            return data.size() == 1;
+        case OptionCodeV4::server_identifier:
+            return read_address(data, m.server_identifier);
+        case OptionCodeV4::parameter_request_list:
+            return read_at_least(1, data, m.parameter_request_list);
+        case OptionCodeV4::renewal_time:
+            return read_u32(data, m.renewal_time);
+        case OptionCodeV4::rebinding_time:
+            return read_u32(data, m.rebinding_time);
+        case OptionCodeV4::client_identifier:
+            return read_at_least(2, data, m.client_id);  // RFC 2132 §9.14
+        case OptionCodeV4::client_fqdn:
+            m.client_fqdn = data;
+            return true;
+        case OptionCodeV4::relay_agent_information:
+            m.relay_agent_information = data;
+            return true;
+        case OptionCodeV4::client_last_transaction_time:
+            return read_u32(data, m.client_last_transaction_age);
+        case OptionCodeV4::associated_ip:
+            return read_at_least(4, data, m.associated_ip) && data.size() % 4 == 0;
+        case OptionCodeV4::status_code:
+            return read_status(data, m.status);
+        case OptionCodeV4::base_time:
+            return read_time(data, m.base_time);
+        case OptionCodeV4::start_time_of_state:
+            return read_u32(data, m.start_time_of_state_age);
+        case OptionCodeV4::query_start_time:
+            return read_time(data, m.query_start_time);
+        case OptionCodeV4::query_end_time:
+            return read_time(data, m.query_end_time);
+        case OptionCodeV4::dhcp_state:
+            return read_u8(data, m.dhcp_state);
+        case OptionCodeV4::data_source:
+            return read_u8(data, m.data_source);
+        case OptionCodeV4::virtual_subnet_selection:
+            return read_vss(data, m.vss);
+        case OptionCodeV4::requested_ip_address:
+        case OptionCodeV4::vendor_class:
+        case OptionCodeV4::vendor_identifying_specific:
+        case OptionCodeV4::pad:
+        case OptionCodeV4::end:
+            return true;
+    }
+    return true;  // unknown: kept in `options` only
+}
+
+/// Option 53 must be there and name a message of leasequery.
+Fault read_type(const ScratchV4::Impl& s, std::size_t end, MessageV4& m) {
+    constexpr auto code = code_of(OptionCodeV4::message_type);
+    for (std::size_t i = 0; i < s.options.size(); ++i) {
+        if (s.options[i].code != code) continue;
+        m.type = MessageTypeV4{s.options[i].data[0]};
+        if (m.type < MessageTypeV4::lease_query || m.type > MessageTypeV4::tls)
+            return DecodeError{DecodeFault::wrong_message_type, code, s.offsets[i]};
+        return std::nullopt;
+    }
+    return DecodeError{DecodeFault::missing_option, code, end};
+}
+
+}  // namespace
+
+Result<MessageV4, DecodeError> decode_v4(ByteView message, ScratchV4& scratch) {
+    auto& s = scratch.impl();
+    MessageV4 m;
+    ByteReader in(message);
+    if (auto fault = read_header(in, m)) return Unexpected{*fault};
+    if (auto fault = read_areas(in, message, s.pieces)) return Unexpected{*fault};
+    join_pieces(s);
+    for (std::size_t i = 0; i < s.options.size(); ++i)
+        if (!read_option(s.options[i], m))
+            return Unexpected{DecodeError{DecodeFault::bad_length, s.options[i].code, s.offsets[i]}};
+    if (auto fault = read_type(s, message.size(), m)) return Unexpected{*fault};
+    m.options = s.options;
+    return m;
+}
+
+Result<RelayAgentInformation, DecodeError> decode_relay_agent_information(ByteView option_82) {
+    constexpr auto code = code_of(OptionCodeV4::relay_agent_information);
+    RelayAgentInformation relay;
+    bool vss_not_understood = false;
+    // RFC 3046 says nothing of a sub-option that comes twice, and RFC 3396 joins options only: the first counts.
+    const auto first = [](ByteView data, ByteView& out) {
+        if (out.empty()) out = data;
+        return true;
+    };
+    const auto read = [&](std::uint8_t sub_option, ByteView data) {
+        switch (RelaySubOptionV4{sub_option}) {
+            case RelaySubOptionV4::circuit_id:
+                return first(data, relay.circuit_id);
+            case RelaySubOptionV4::remote_id:
+                return first(data, relay.remote_id);
+            case RelaySubOptionV4::subscriber_id:
+                return first(data, relay.subscriber_id);
+            case RelaySubOptionV4::relay_id:
+                return first(data, relay.relay_id);
+            case RelaySubOptionV4::link_selection:
+                return relay.link_selection || read_address(data, relay.link_selection);
+            case RelaySubOptionV4::virtual_subnet_selection:
+                return relay.vss || read_vss(data, relay.vss);
+            case RelaySubOptionV4::virtual_subnet_selection_control:
+                vss_not_understood = true;
+                return true;
+            case RelaySubOptionV4::server_id_override:
+                return true;
+        }
+        return true;
+    };
+    ByteReader in(option_82);
+    while (!in.empty()) {
+        const auto offset = in.offset();
+        const auto sub_option = in.u8();
+        const auto data = in.bytes(in.u8());
+        if (!in.ok()) return Unexpected{DecodeError{DecodeFault::runs_past_parent, code, offset}};
+        if (!read(sub_option, data)) return Unexpected{DecodeError{DecodeFault::bad_length, code, offset}};
+    }
+    // RFC 6607 §3.3: with sub-option 152 beside it, the server did not look at 151; the lease is in the default VPN.
+    if (vss_not_understood) relay.vss.reset();
+    return relay;
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,152 @@
+// One lease of one OPTION_CLIENT_DATA -> Binding (RFC 5007 §4.1.2.2, RFC 7653 §8.5).
+#include "proto/fill_binding.hpp"
+#include "proto/fill_common.hpp"
+
+#include <algorithm>
+
+namespace leasemirror {
+namespace {
+
+using detail::assign;
+using Fault = std::optional<DecodeError>;
+
+constexpr std::uint16_t code_of(OptionCodeV6 c) {
+    return static_cast<std::uint16_t>(c);
+}
+
+/// REQUIREMENTS R6-38 (a) and (b): no RFC says how an ended binding looks, so both ways count.
+BindingState lease_state(const LeaseV6& lease) {
+    const auto by_lifetime = lease.valid == 0 ? BindingState::ended : BindingState::active;
+    if (!lease.binding_status) return by_lifetime;
+    switch (BindingStatusV6{*lease.binding_status}) {
+        case BindingStatusV6::active:
+            return by_lifetime;
+        case BindingStatusV6::expired:
+            return BindingState::expired;
+        case BindingStatusV6::released:
+            return BindingState::released;
+        case BindingStatusV6::pending_free:
+            return BindingState::transitioning;
+        case BindingStatusV6::free:
+        case BindingStatusV6::free_backup:
+            return BindingState::available;
+        case BindingStatusV6::abandoned:
+            return BindingState::abandoned;
+        case BindingStatusV6::reset:
+            return BindingState::reset;
+    }
+    return BindingState::ended;
+}
+
+/// Kea 3.3.1 reduces even an infinite lifetime by its age (spec/KEA.md section 4).
+bool is_infinite(std::uint32_t lifetime, std::uint32_t age) {
+    return lifetime == infinite_seconds || std::uint64_t{lifetime} + age == infinite_seconds;
+}
+
+void fill_times(const MessageV6& m, const ClientDataV6& client, const LeaseV6& lease, const FillContext& context,
+                Binding& out) {
+    const auto age = client.client_last_transaction_age.value_or(0);
+    out.base_time = m.base_time.value_or(context.server_now);
+    out.client_last_seen = detail::before(out.base_time, client.client_last_transaction_age);
+    if (!is_infinite(lease.valid, age)) out.expires_at = out.base_time + std::chrono::seconds{lease.valid};
+    if (is_infinite(lease.preferred, age)) {
+        out.preferred_until = out.expires_at;
+        return;
+    }
+    // Kea sends a preferred lifetime that has run out at its full value, longer than the valid one: the lease is
+    // good, so it is cut and not refused (REQUIREMENTS trap 19).
+    out.preferred_until = out.base_time + std::chrono::seconds{lease.preferred};
+    if (out.expires_at) out.preferred_until = std::min(*out.preferred_until, *out.expires_at);
+}
+
+Fault fill_key(const LeaseV6& lease, Binding& out) {
+    const bool prefix = lease.kind == BindingKind::prefix;
+    const auto option = code_of(prefix ? OptionCodeV6::ia_prefix : OptionCodeV6::ia_address);
+    // :: and a prefix of length 0 are what clients send for "any" (RFC 8415 §18.2.4); nobody can hold them.
+    if (lease.address.is_unspecified() || lease.prefix_len == 0) return DecodeError{DecodeFault::bad_value, option, 0};
+    out.key.kind = lease.kind;
+    out.key.address = lease.address.prefix(lease.prefix_len);
+    out.key.prefix_len = lease.prefix_len;
+    return std::nullopt;
+}
+
+Fault fill_vpn(const MessageV6& m, const ClientDataV6& client, Binding& out) {
+    const auto& vss = client.vss ? client.vss : m.vss;
+    if (!vss) return std::nullopt;
+    if (!detail::assign_vpn_id(out.key.vpn_id, vss->type, vss->info))
+        return DecodeError{DecodeFault::bad_value, code_of(OptionCodeV6::virtual_subnet_selection), 0};
+    return std::nullopt;
+}
+
+Fault fill_relay(const MessageV6& m, const ClientDataV6& client, Binding& out) {
+    const auto option_47 = client.relay_data.empty() ? m.relay_data : client.relay_data;
+    if (option_47.empty()) return std::nullopt;
+    const auto relay = decode_relay_data(option_47);
+    if (!relay) return relay.error();
+    if (!relay->peer_address.is_unspecified()) out.relay_address = relay->peer_address;
+    out.link_address = relay->link_address;
+    assign(out.relay_id, relay->relay_id);
+    assign(out.remote_id, relay->remote_id);
+    assign(out.circuit_id, relay->interface_id);
+    assign(out.subscriber_id, relay->subscriber_id);
+    ByteReader in(relay->client_link_layer);
+    if (out.hw_addr.empty() && in.remaining() > sizeof(std::uint16_t)) {
+        out.hw_type = in.u16();
+        assign(out.hw_addr, in.rest());
+    }
+    return std::nullopt;
+}
+
+void fill_client(const ClientDataV6& client, Binding& out) {
+    assign(out.client_id, client.client_id);
+    if (const auto hardware = duid_hardware(client.client_id)) {
+        out.hw_type = hardware->hw_type;
+        assign(out.hw_addr, hardware->address);
+    }
+}
+
+const RawOptionV6* find_option(const ClientDataV6& client, std::uint16_t code) {
+    const auto found = std::find_if(client.options.begin(), client.options.end(),
+                                    [&](const RawOptionV6& option) { return option.code == code; });
+    return found == client.options.end() ? nullptr : &*found;
+}
+
+void fill_options(const ClientDataV6& client, const FillContext& context, Binding& out) {
+    // RFC 4704 §4: one octet of flags, then the name in wire form, partial without its root label.
+    if (const auto* fqdn = find_option(client, code_of(OptionCodeV6::client_fqdn)); fqdn && !fqdn->data.empty())
+        detail::append_wire_name(out.hostname, fqdn->data.subspan(1));
+    for (const auto code : context.keep_options)
+        if (const auto* option = find_option(client, code)) detail::append_kept_option(out.options, code, option->data);
+}
+
+}  // namespace
+
+std::optional<DecodeError> fill_binding(const MessageV6& m, const ClientDataV6& client, const LeaseV6& lease,
+                                        const FillContext& context, Binding& out,
+                                        std::optional<DecodeError>& relay_fault) {
+    out.clear();
+    relay_fault.reset();
+    if (auto fault = fill_key(lease, out)) return fault;
+    if (auto fault = fill_vpn(m, client, out)) return fault;
+    out.state = lease_state(lease);
+    out.via = context.via;
+    fill_times(m, client, lease, context, out);
+    fill_client(client, out);
+    relay_fault = fill_relay(m, client, out);
+    fill_options(client, context, out);
+    return std::nullopt;
+}
+
+std::optional<DecodeError> fill_client_list(const MessageV6& m, const ClientDataV6& client, const FillContext& context,
+                                            Binding& out, std::optional<DecodeError>& relay_fault) {
+    out.clear();
+    relay_fault.reset();
+    if (auto fault = fill_vpn(m, client, out)) return fault;
+    out.via = context.via;
+    out.base_time = m.base_time.value_or(context.server_now);
+    fill_client(client, out);
+    relay_fault = fill_relay(m, client, out);
+    return std::nullopt;
+}
+
+}  // namespace leasemirror
