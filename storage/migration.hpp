@@ -1,0 +1,17 @@
+// The numbered schema migrations, embedded at build time by schema/embed.cmake.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace leasemirror {
+
+/// Brings a database from version N to N + 1, where N is its place in the table.
+struct Migration {
+    std::string_view file;
+    std::string_view sql;
+};
+
+extern const std::span<const Migration> sqlite_migrations;
+
+}  // namespace leasemirror

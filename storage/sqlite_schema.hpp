@@ -1,0 +1,20 @@
+// Whether a file is ours, and of which version; and bringing it up to date.
+#pragma once
+
+#include <SQLiteCpp/Database.h>
+#include <string>
+
+namespace leasemirror {
+
+[[nodiscard]] int known_sqlite_version();
+/// All migrations, in order, each under a comment with its number.
+[[nodiscard]] std::string sqlite_schema_sql();
+
+/// The version in the database, 0 if it is empty. Throws StoreError `unusable` if it is of somebody else or newer
+/// than we know. Reads only.
+[[nodiscard]] int sqlite_version_found(SQLite::Database& db, const std::string& path);
+
+/// Applies the migrations after `found`, each in a transaction of its own.
+void migrate_sqlite(SQLite::Database& db, int found);
+
+}  // namespace leasemirror

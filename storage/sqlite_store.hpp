@@ -1,0 +1,17 @@
+// The SQLite engine behind store.hpp. Callers use open_store(); tests come in here to tune it.
+#pragma once
+
+#include "storage/sqlite_connection.hpp"
+#include "storage/store.hpp"
+
+#include <memory>
+#include <string>
+
+namespace leasemirror {
+
+[[nodiscard]] std::unique_ptr<Store> open_sqlite_store(const std::string& path, const SqliteTuning& tuning = {});
+[[nodiscard]] std::vector<ServerOverview> read_sqlite_overview(const std::string& path);
+[[nodiscard]] SchemaVersion sqlite_schema_version(const std::string& path);
+int migrate_sqlite_schema(const std::string& path);
+
+}  // namespace leasemirror
