@@ -1,0 +1,104 @@
+// A set of bulk queries that together answer one need: a full load, or the repair of gaps. It knows which query is still
+// to be asked and what became of each; it opens no connection itself.
+#pragma once
+
+#include "proto/query.hpp"
+#include "proto/status.hpp"
+#include "storage/store.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace leasemirror {
+
+class BulkJob {
+public:
+    /// A query that was cut off this often is given up for this job. Of a gap, DESIGN section 3.3: "closes the connection
+    /// twice". A full load tries harder, since nothing else would bring what it brings.
+    static constexpr int window_attempts_max = 2;
+    static constexpr int full_attempts_max = 5;
+
+    enum class ItemState : std::uint8_t { waiting, running, complete, cut_off, refused };
+    struct Item {
+        BulkQuery query;
+        ItemState state = ItemState::waiting;
+        int attempts = 0;
+        std::uint64_t run = 0;    ///< of this attempt, in a full bulk
+        bool lease_lost = false;  ///< a reply could not be read, not even whose lease it was: absence proves nothing
+        bool unread = false;      ///< what some reply said could not be read
+        std::uint64_t bindings = 0;
+        bool began = false;                    ///< a first reply has come
+        std::optional<ServerTime> first_base;  ///< base-time of the first reply of the attempt
+        std::string trouble;                   ///< why it was cut off or refused
+    };
+
+    /// Everything in every scope; `run` numbers it in the database. Closes the gaps numbered here when it ends well.
+    static BulkJob full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
+                        std::string cause);
+    /// What changed in one gap.
+    static BulkJob window(const Gap& gap, const std::vector<BulkQuery>& queries);
+
+    [[nodiscard]] bool is_full() const { return run_ != 0; }
+    [[nodiscard]] std::uint64_t run() const { return run_; }
+    /// The run of the latest attempt of any query: what is told otherwise meanwhile belongs to it.
+    [[nodiscard]] std::uint64_t latest_run() const;
+    /// A query is asked again: what only its earlier attempt listed must not count as listed.
+    void renumber(std::size_t item, std::uint64_t run) { items_[item].run = run; }
+    [[nodiscard]] const QueryWindow& query_window() const { return window_; }
+    [[nodiscard]] const std::vector<std::uint64_t>& gaps() const { return gaps_; }
+    [[nodiscard]] const std::string& cause() const { return cause_; }
+    [[nodiscard]] const std::vector<Item>& items() const { return items_; }
+
+    /// The next query to ask, now running; nothing when none waits.
+    [[nodiscard]] std::optional<std::size_t> take();
+    [[nodiscard]] std::size_t waiting() const;
+    [[nodiscard]] bool has_running() const;
+    /// No query waits or runs.
+    [[nodiscard]] bool over() const { return waiting() == 0 && !has_running(); }
+
+    /// `base` is that of the reply, `server_now` our best guess where it has none.
+    void on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime server_now);
+    void on_binding(std::size_t item) { ++items_[item].bindings; }
+    void on_lease_lost(std::size_t item) { items_[item].lease_lost = true; }
+    void on_lease_unread(std::size_t item) { items_[item].unread = true; }
+    void on_complete(std::size_t item);
+    void on_refused(std::size_t item, std::string why);
+    /// The connection broke before the query ended; it waits again, or is given up.
+    void on_cut_off(std::size_t item, std::string why);
+    /// Put back without counting as an attempt: it has not been asked.
+    void give_back(std::size_t item);
+
+    /// Every query ended well.
+    [[nodiscard]] bool all_complete() const;
+    [[nodiscard]] bool any_complete() const;
+    /// Every query ended well, and every reply could be read: what was not listed is not there.
+    [[nodiscard]] bool absence_proves() const;
+    /// All that was answered could be read.
+    [[nodiscard]] bool all_read() const;
+    /// Any query was cut off too often.
+    [[nodiscard]] bool any_cut_off() const;
+    /// What went wrong first, for people; empty if nothing did.
+    [[nodiscard]] std::string trouble() const;
+    /// The earliest first reply of all its queries: what changed from then on is for the active query to tell
+    /// (DESIGN section 3.1). Nothing before the first reply.
+    [[nodiscard]] std::optional<ServerTime> began_at() const { return began_at_; }
+    /// Whether the server put base-times into its replies; without them it cannot know time windows either
+    /// (RFC 7653 §9.3, RFC 6926 §8.3).
+    [[nodiscard]] bool base_times_seen() const { return base_times_seen_; }
+    [[nodiscard]] std::uint64_t bindings() const;
+
+private:
+    BulkJob() = default;
+
+    std::uint64_t run_ = 0;
+    QueryWindow window_;
+    std::vector<std::uint64_t> gaps_;
+    std::string cause_;
+    std::vector<Item> items_;
+    std::optional<ServerTime> began_at_;
+    bool base_times_seen_ = false;
+};
+
+}  // namespace leasemirror

@@ -1,0 +1,64 @@
+// The command line as values: parsing it runs nothing and prints nothing.
+#pragma once
+
+#include "agent/exit_codes.hpp"
+#include "proto/ip_address.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+
+namespace leasemirror {
+
+struct RunCommand {
+    std::string config;
+
+    friend bool operator==(const RunCommand&, const RunCommand&) = default;
+};
+
+struct CheckCommand {
+    std::string config;
+    bool connect = false;
+
+    friend bool operator==(const CheckCommand&, const CheckCommand&) = default;
+};
+
+struct StatusCommand {
+    std::string config;
+    bool json = false;
+
+    friend bool operator==(const StatusCommand&, const StatusCommand&) = default;
+};
+
+struct DecodeCommand {
+    std::string file;              ///< "-" = stdin
+    std::optional<Family> family;  ///< none: told by the first message
+
+    friend bool operator==(const DecodeCommand&, const DecodeCommand&) = default;
+};
+
+enum class SchemaAction : std::uint8_t { print, migrate, version };
+
+struct SchemaCommand {
+    std::string config;
+    SchemaAction action = SchemaAction::print;
+
+    friend bool operator==(const SchemaCommand&, const SchemaCommand&) = default;
+};
+
+/// Nothing to run: print `text` (to stdout if the code is 0, else to stderr) and leave.
+struct Exit {
+    int code = exit_fine;
+    std::string text;
+
+    friend bool operator==(const Exit&, const Exit&) = default;
+};
+
+using Command = std::variant<RunCommand, CheckCommand, StatusCommand, DecodeCommand, SchemaCommand, Exit>;
+
+/// `arguments` without the program's name.
+[[nodiscard]] Command parse_command_line(std::span<const char* const> arguments);
+
+}  // namespace leasemirror

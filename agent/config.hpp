@@ -1,0 +1,166 @@
+// The configuration as plain values: after load_config() no code sees YAML. Defaults are the member initialisers,
+// and config.example.yaml shows them (a test compares the two).
+#pragma once
+
+#include "proto/ip_address.hpp"
+#include "proto/query.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace leasemirror {
+
+struct BatchConfig {
+    std::uint32_t rows = 2000;            ///< commit when this many rows wait ...
+    std::chrono::milliseconds delay{20};  ///< ... or the oldest has waited this long
+
+    friend bool operator==(const BatchConfig&, const BatchConfig&) = default;
+};
+
+struct RetentionConfig {  ///< 0 = keep for ever
+    std::chrono::seconds ended = std::chrono::days{30};
+    std::chrono::seconds changes = std::chrono::days{30};
+    std::chrono::seconds assignments = std::chrono::days{365};
+
+    friend bool operator==(const RetentionConfig&, const RetentionConfig&) = default;
+};
+
+struct StorageConfig {
+    std::string url;
+    std::string password;  ///< from password, password_file or ${VAR}; never logged
+    std::uint32_t writers = 1;
+    BatchConfig batch;
+    bool record_renewals = false;
+    RetentionConfig retention;
+
+    friend bool operator==(const StorageConfig&, const StorageConfig&) = default;
+};
+
+struct RequestorConfig {
+    Bytes duid;                       ///< empty = auto: made once and kept in the database
+    std::optional<IpAddress> giaddr;  ///< for v4 queries over UDP; none = auto
+    std::uint16_t port = 67;
+
+    friend bool operator==(const RequestorConfig&, const RequestorConfig&) = default;
+};
+
+enum class SyncMode : std::uint8_t { automatic, active, bulk };
+enum class TlsMode : std::uint8_t { off, starttls, direct };
+enum class BulkCovers : std::uint8_t { all, partial };
+enum class ClientData : std::uint8_t { delta, snapshot };
+
+struct TlsConfig {
+    TlsMode mode = TlsMode::off;
+    std::string ca, cert, key, server_name;
+
+    friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
+};
+
+struct BulkConfig {
+    std::vector<BulkQuery> queries;           ///< v4 without any: one query for everything; v6 without any: no bulk
+    BulkCovers covers = BulkCovers::partial;  ///< v4 without queries: all
+    std::uint32_t max_connections = 4;
+    std::chrono::milliseconds poll_interval = std::chrono::minutes{5};
+    std::optional<std::chrono::milliseconds> window_interval;
+
+    friend bool operator==(const BulkConfig&, const BulkConfig&) = default;
+};
+
+/// The RFCs' defaults (REQUIREMENTS 1.6). Values below them are accepted, and said in the log.
+struct TimeoutsConfig {
+    std::chrono::milliseconds connect = std::chrono::seconds{10};
+    std::chrono::milliseconds receive = std::chrono::seconds{120};  ///< ACTIVE_LQ_RCV_TIMEOUT
+    std::chrono::milliseconds data = std::chrono::seconds{300};     ///< BULK_LQ_DATA_TIMEOUT
+    std::chrono::milliseconds retry = std::chrono::seconds{60};     ///< ACTIVE_LQ_IDLE_TIMEOUT: least retry spacing
+
+    friend bool operator==(const TimeoutsConfig&, const TimeoutsConfig&) = default;
+};
+
+struct ServerConfig {
+    std::string name;
+    Family family = Family::v4;
+    std::string address;      ///< name or address
+    std::uint16_t port = 67;  ///< 67 (v4) or 547 (v6) unless given
+    SyncMode mode = SyncMode::automatic;
+    TlsConfig tls;
+    BulkConfig bulk;
+    ClientData client_data = ClientData::delta;
+    std::vector<std::uint16_t> request_options;
+    TimeoutsConfig timeouts;
+
+    friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
+};
+
+struct LimitsConfig {
+    std::uint32_t bulk_connections = 16;
+    std::uint64_t queue_bytes = 64ULL * 1024 * 1024;
+
+    friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
+};
+
+struct ClusterConfig {
+    bool enabled = false;
+    std::string name;  ///< empty = auto
+
+    friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
+};
+
+struct AdminConfig {
+    std::string listen = "127.0.0.1:9547";  ///< empty = off
+
+    friend bool operator==(const AdminConfig&, const AdminConfig&) = default;
+};
+
+enum class LogLevel : std::uint8_t { debug, info, warn, error };
+enum class LogFormat : std::uint8_t { text, json };
+
+struct LogConfig {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::text;
+
+    friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+struct Config {
+    StorageConfig storage;
+    RequestorConfig requestor;
+    std::vector<ServerConfig> servers;
+    LimitsConfig limits;
+    ClusterConfig cluster;
+    AdminConfig admin;
+    LogConfig log;
+
+    friend bool operator==(const Config&, const Config&) = default;
+};
+
+/// One thing wrong, where, and what was expected instead. Lines and columns count from 1.
+struct ConfigError {
+    std::string file;
+    int line = 0;
+    int column = 0;
+    std::string what;  ///< "unknown key 'adress'; did you mean 'address'?"
+
+    friend bool operator==(const ConfigError&, const ConfigError&) = default;
+};
+[[nodiscard]] std::string to_string(const ConfigError& e);  // "leasemirror.yaml:12:5: unknown key ..."
+
+/// Looks up an environment variable for ${VAR}; a test gives its own.
+using Environment = std::function<std::optional<std::string>(const std::string&)>;
+[[nodiscard]] Environment process_environment();
+
+/// The configuration, or every error in it at once. `*_file` secrets are read relative to the file.
+using LoadedConfig = std::variant<Config, std::vector<ConfigError>>;
+[[nodiscard]] LoadedConfig load_config_file(const std::string& path, const Environment& environment);
+[[nodiscard]] LoadedConfig parse_config(std::string_view yaml, const std::string& file_name,
+                                        const Environment& environment);
+
+/// What is legal but below the RFCs' defaults or unwise: one line each, for the log and `check` (promise P4).
+[[nodiscard]] std::vector<std::string> config_warnings(const Config& config);
+
+}  // namespace leasemirror

@@ -1,0 +1,66 @@
+// The open recoveries of one server and how far each has come (DESIGN section 3.3).
+//
+//     window_due --windowed bulk begins--> window_running --it shows what ended too--> closed
+//                                               |
+//                                               +-- it cannot, or failed --> full_due --full bulk reconciled--> closed
+//
+// A windowed bulk shows what began or changed. What ended it shows only for the v4 query for all configured addresses
+// (REQUIREMENTS trap 8); for everything else a full bulk with reconciliation closes all gaps that were open when it
+// began.
+#pragma once
+
+#include "storage/store.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace leasemirror {
+
+class GapBook {
+public:
+    /// More gaps than this are merged with their neighbour even if they do not touch: they would all end in the same
+    /// full bulk anyway, and no list here grows without a bound.
+    static constexpr std::size_t gaps_max = 16;
+
+    GapBook(std::vector<Gap> open, std::uint64_t last_number);
+
+    /// Records a gap, both ends inclusive, and returns what to write. One that touches a gap whose recovery has not
+    /// begun widens it.
+    [[nodiscard]] GapChange open(ServerTime from, ServerTime to, const std::string& cause);
+    /// Ends one; `number` must be open.
+    [[nodiscard]] GapChange close(std::uint64_t number, std::string outcome, std::uint64_t recovered);
+
+    [[nodiscard]] bool empty() const { return gaps_.empty(); }
+    [[nodiscard]] std::size_t size() const { return gaps_.size(); }
+    /// Where the oldest begins: the mirror is not known to be right past this.
+    [[nodiscard]] std::optional<ServerTime> earliest() const;
+    [[nodiscard]] std::vector<std::uint64_t> numbers() const;
+
+    /// The next gap to recover by a windowed bulk, oldest first.
+    [[nodiscard]] std::optional<Gap> next_window() const;
+    void on_window_begun(std::uint64_t number) { set_stage(number, Stage::window_running); }
+    /// Only a full bulk closes it now; `number` must be open.
+    void needs_full(std::uint64_t number) { set_stage(number, Stage::full_due); }
+    void all_need_full();
+    [[nodiscard]] bool full_due() const;
+    /// It is open, and has not grown since it was left to a full bulk.
+    [[nodiscard]] bool awaits_full(std::uint64_t number) const;
+    /// A windowed recovery waits or runs.
+    [[nodiscard]] bool window_pending() const;
+
+private:
+    enum class Stage : std::uint8_t { window_due, window_running, full_due };
+    struct Entry {
+        Gap gap;
+        Stage stage = Stage::window_due;
+    };
+    void set_stage(std::uint64_t number, Stage stage);
+    [[nodiscard]] Entry* mergeable(ServerTime from, ServerTime to);
+
+    std::vector<Entry> gaps_;
+    std::uint64_t last_number_;
+};
+
+}  // namespace leasemirror
