@@ -1,0 +1,288 @@
+"""Streams that ISC Kea sent, replayed over TCP, against the lease rows that it sent them from (tests/golden/kea)."""
+
+import json
+import pathlib
+import struct
+import threading
+import time
+import unittest
+
+import wire
+from harness import EndToEnd, TOLERANCE, command, main, wait_until, yaml_server
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "kea"
+INFINITE = 0xFFFFFFFF
+DUID = "000300010200deadbeef"  # of the requestor in the recordings; v6 replies repeat it
+RELAY_A = {"relay_id": "text:relay-A"}
+R1 = {"relay_id": "00:03:00:01:02:00:00:00:0a:01"}
+
+
+def frames(octets):
+    while octets:
+        length, = struct.unpack(">H", octets[:2])
+        yield octets[2:2 + length]
+        octets = octets[2 + length:]
+
+
+class Capture:
+    def __init__(self, name):
+        self.name = name
+        self.json = json.loads((GOLDEN / f"{name}.json").read_text())
+        self.family = f"v{self.json['family']}"
+        self.path = GOLDEN / f"{name}.bin"
+        self.messages = list(frames(self.path.read_bytes()))
+        self.captured_at = self.json["captured_at"][1]
+
+    def xid_of(self, message):
+        return int.from_bytes(message[4:8] if self.family == "v4" else message[1:4], "big")
+
+    def queries(self):
+        """The messages of each recorded query, in the order in which the queries were made."""
+        requests = frames((GOLDEN / f"{self.name}.req.bin").read_bytes())
+        return [[m for m in self.messages if self.xid_of(m) == self.xid_of(request)] for request in requests]
+
+    def with_xid(self, message, xid):
+        if self.family == "v4":
+            return message[:4] + xid.to_bytes(4, "big") + message[8:]
+        return message[:1] + xid.to_bytes(3, "big") + message[4:]
+
+
+class Replay:
+    """Answers query number n with what the recording has for its n-th query, then with that of the last."""
+
+    def __init__(self, capture):
+        self.capture = capture
+        self.server = wire.Server(capture.family)
+        self.port = self.server.port
+        self.answered = 0
+        self.sent_at = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        queries = self.capture.queries()
+        while True:
+            try:
+                connection = self.server.connection()
+            except AssertionError:
+                return
+            try:
+                while True:
+                    query = connection.query()
+                    if self.capture.json["end"] == "eof":
+                        break
+                    self.sent_at.append(time.time())
+                    for message in queries[min(self.answered, len(queries) - 1)]:
+                        query.send(self.capture.with_xid(message, query.xid))
+                    self.answered += 1
+            except wire.Closed:
+                pass
+            connection.close()
+
+
+def relays_of(row):
+    """What Kea keeps of the relays, the nearest to the client first, each with its options by code."""
+    isc = (row.get("user_context") or {}).get("ISC", {})
+    hops = []
+    for hop in reversed(isc.get("relay-info", [])):
+        options = wire.parse6(bytes.fromhex(hop.get("options", "0x")[2:]))
+        hops.append({**hop, "options": options})
+    return hops
+
+
+def sub_options(row):
+    """Option 82 as Kea keeps it, in its older or newer form."""
+    info = (row.get("user_context") or {}).get("ISC", {}).get("relay-agent-info")
+    if info is None:
+        return {}
+    octets = bytes.fromhex((info if isinstance(info, str) else info["sub-options"])[2:])
+    out = {}
+    while octets:
+        out[octets[0]] = octets[2:2 + octets[1]]
+        octets = octets[2 + octets[1]:]
+    return out
+
+
+def raw(text):
+    return bytes.fromhex(text.replace(":", "")) if text else None
+
+
+def expected_v4(row):
+    relay = sub_options(row)
+    hardware = row.get("hwaddr") or None
+    if hardware and len(raw(hardware)) > 16:
+        hardware = None  # Kea sends zeros in its place
+    return {"kind": "address", "prefix_len": 32, "client_id": raw(row.get("client_id")), "hw_addr": hardware,
+            "hw_type": 1 if hardware else None, "circuit_id": relay.get(1), "remote_id": relay.get(2),
+            "relay_id": relay.get(12), "subscriber_id": relay.get(6), "link_address": None, "relay_address": None}
+
+
+def expected_v6(row):
+    relays = relays_of(row)
+
+    def nearest(code):
+        return next((hop["options"][code] for hop in relays if code in hop["options"]), None)
+    duid = raw(row["duid"])
+    kind = int.from_bytes(duid[:2], "big")
+    hardware = {1: duid[8:], 3: duid[4:]}.get(kind)
+    hw_type = int.from_bytes(duid[2:4], "big") if hardware else None
+    if not hardware and nearest(79):
+        hw_type, hardware = int.from_bytes(nearest(79)[:2], "big"), nearest(79)[2:]
+    link = next((hop["link"] for hop in relays if hop["link"] != "::"), None)
+    return {"kind": "prefix" if row["lease_type"] == 2 else "address", "prefix_len": row["prefix_len"],
+            "client_id": duid, "hw_addr": hardware.hex(":") if hardware else None, "hw_type": hw_type,
+            "circuit_id": nearest(18), "remote_id": nearest(37), "relay_id": nearest(53),
+            "subscriber_id": nearest(38), "link_address": link,
+            "relay_address": relays[-1]["peer"] if relays else None}
+
+
+class Kea(EndToEnd):
+    def replay(self, name, query, mode="bulk", **bulk):
+        self.capture = Capture(name)
+        self.replayed = Replay(self.capture)
+        self.addCleanup(self.replayed.server.close)
+        queries = {"queries": [query]} if query else {}
+        self.configure(yaml_server("kea", self.capture.family, self.replayed.port, mode=mode,
+                                   bulk={**queries, "poll_interval": "1h", **bulk}), requestor={"duid": DUID})
+        return self.agent()
+
+    def expect_rows(self, queries=1):
+        self.wait_sql("SELECT last_full_sync_at IS NOT NULL FROM server")
+        wait_until(lambda: self.replayed.answered >= queries, "all queries of the recording to be made")
+        self.wait_sql("SELECT phase = 'polling' FROM server")
+        late = time.time() - self.replayed.sent_at[0]
+        server = self.server("kea")
+        truth = {}
+        for binding in self.capture.json["bindings"]:
+            row = binding["row"]
+            truth[row["address"], row.get("prefix_len", 32)] = row
+        found = {(row["address"], row["prefix_len"]): row for row in self.rows("SELECT * FROM binding")}
+        self.assertEqual(sorted(found), sorted(truth))
+        for key, row in truth.items():
+            with self.subTest(key, why=row["why"]):
+                self.check(found[key], row, server, late)
+        self.assert_sound()
+
+    def check(self, found, row, server, late):
+        v4 = self.capture.family == "v4"
+        same = {"state": "active", "vpn_id": "", "family": self.capture.family, "via": "bulk", "end_reason": None,
+                "data_source": "local", "hostname": None, "options": None, "state_since": None}
+        same.update(expected_v4(row) if v4 else expected_v6(row))
+        self.assertEqual({key: found[key] for key in same}, same)
+
+        # v4 tells the server's time, so its clock is known. v6 of Kea does not: ages count from when we hear them.
+        if v4:
+            shift, tolerance = -server["clock_skew_ms"] / 1000, TOLERANCE
+        else:
+            shift, tolerance = self.replayed.sent_at[0] - self.capture.captured_at, TOLERANCE + late
+        seen = min(row["cltt"], self.capture.captured_at)  # of a time to come, Kea says that it is now
+        self.assertAlmostEqual(found["client_last_seen"], seen + shift, delta=tolerance)
+
+        def check_time(column, lifetime):
+            if lifetime == INFINITE:
+                return self.assertIsNone(found[column], column)
+            self.assertAlmostEqual(found[column], seen + lifetime + shift, delta=tolerance, msg=column)
+        check_time("expires_at", row["valid_lifetime"])
+        if v4:
+            return
+        if row["cltt"] + row["pref_lifetime"] > self.capture.captured_at:
+            check_time("preferred_until", row["pref_lifetime"])
+        elif found["expires_at"] is not None:  # lapsed, and sent at its full length: at most the valid one counts
+            self.assertLessEqual(found["preferred_until"], found["expires_at"])
+
+    def expect_error(self, pattern):
+        self.wait_sql("SELECT last_error LIKE ? FROM server", f"%{pattern}%")
+        self.assertEqual(self.rows("SELECT * FROM binding"), [])
+
+    def test_v4_by_relay_id(self):
+        self.replay("v4-relay-A", RELAY_A)
+        self.expect_rows()
+
+    def test_v4_by_remote_id(self):
+        self.replay("v4-remote-1", {"remote_id": "text:dslam1/port-0001"})
+        self.expect_rows()
+
+    def test_v4_window(self):
+        self.replay("v4-window", RELAY_A)
+        self.expect_rows()
+
+    def test_v4_interleaved(self):
+        self.replay("v4-interleaved", RELAY_A, poll_interval="50ms")
+        self.expect_rows(queries=6)
+
+    def test_v4_nothing_but_expired(self):
+        self.replay("v4-empty-expired-only", {"mac": "02:00:00:00:00:15"})
+        self.expect_rows()
+
+    def test_v4_everything_is_refused(self):
+        self.replay("v4-all-refused", None)
+        self.expect_error("query for all configured addresses is not supported")
+
+    def test_v4_malformed(self):
+        self.replay("v4-malformed-multi", RELAY_A)
+        self.expect_error("query")
+        self.assertIn("MalformedQuery", self.server("kea")["last_error"])
+
+    def test_v4_no_active_leasequery(self):
+        self.replay("v4-closed-activelq", None, mode="active")
+        self.expect_error("closed the connection without an answer")
+
+    def test_v6_by_address(self):
+        self.replay("v6-addr", {"address": "2001:db8:1::1"})
+        self.expect_rows()
+
+    def test_v6_by_client(self):
+        self.replay("v6-client-42", {"client_id": "00:03:00:01:02:00:00:00:00:42"})
+        self.expect_rows()
+
+    def test_v6_by_link(self):
+        self.replay("v6-link-1", {"link": "2001:db8:1::"})
+        self.expect_rows()
+
+    def test_v6_link_without_leases(self):
+        self.replay("v6-link-empty", {"link": "2001:db8:4::"})
+        self.expect_rows()
+
+    def test_v6_by_relay_id(self):
+        self.replay("v6-relay-R1", R1)
+        self.expect_rows()
+
+    def test_v6_interleaved(self):
+        self.replay("v6-interleaved", R1, poll_interval="50ms")
+        self.expect_rows(queries=6)
+
+    def test_v6_unknown_query_type(self):
+        self.replay("v6-qtype-unknown", R1)
+        self.expect_error("unknown query-type")
+
+    def test_v6_closed_without_an_answer(self):
+        self.replay("v6-closed-starttls", R1)
+        self.expect_error("closed the connection without an answer")
+
+
+class Decode(unittest.TestCase):
+    """`leasemirror decode` of each capture: 0, and every address in the text."""
+
+    def test_every_capture(self):
+        names = sorted(path.stem for path in GOLDEN.glob("*.json"))
+        self.assertGreaterEqual(len(names), 16)
+        for name in names:
+            with self.subTest(name):
+                capture = Capture(name)
+                done = command("decode", capture.path)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                for binding in capture.json["bindings"]:
+                    self.assertIn(binding["row"]["address"], done.stdout)
+                self.assertEqual(done.stdout.count("\nmessage ") + done.stdout.startswith("message "),
+                                 capture.json["messages"])
+                self.assertNotIn("malformed", done.stdout.lower().replace("malformedquery", ""))
+
+    def test_a_capture_cut_inside_a_frame(self):
+        cut = Capture("v6-link-1").path.read_bytes()[:-3]
+        done = command("decode", "/dev/stdin", input_bytes=cut)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("breaks off", done.stdout)
+
+
+if __name__ == "__main__":
+    main()

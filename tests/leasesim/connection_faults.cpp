@@ -1,0 +1,184 @@
+// Where the fault switches of S4-20 and S6-16 strike.
+#include "tests/leasesim/connection_impl.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace leasemirror::leasesim {
+
+namespace {
+
+/// A good header, then an option that runs past the message.
+void write_garbage(bool v4, std::uint32_t xid, ByteWriter& w) {
+    if (!v4) {
+        w.u8(static_cast<std::uint8_t>(MessageTypeV6::lease_query_data));
+        w.u24(xid);
+        w.u16(static_cast<std::uint16_t>(OptionCodeV6::client_data));
+        w.u16(4096);
+        return;
+    }
+    w.u8(static_cast<std::uint8_t>(OpV4::boot_reply));
+    w.zeros(3);
+    w.u32(xid);
+    w.zeros(header_bytes_v4 - 12);
+    w.u32(magic_cookie_v4);
+    w.u8(static_cast<std::uint8_t>(OptionCodeV4::message_type));
+    w.u8(1);
+    w.u8(static_cast<std::uint8_t>(MessageTypeV4::lease_active));
+    w.u8(static_cast<std::uint8_t>(OptionCodeV4::lease_time));
+    w.u8(200);
+}
+
+}  // namespace
+
+std::optional<Fault> ModelConnection::Impl::strike(FaultKind kind, bool sending, UtcMillis now) {
+    if (!has_faults()) return std::nullopt;
+    const auto next = messages + 1;
+    const auto own = std::find_if(own_faults.begin(), own_faults.end(), [&](const Fault& f) {
+        const bool due = f.when.kind == Trigger::Kind::time      ? now >= server.began_ + f.when.time
+                         : f.when.kind == Trigger::Kind::message ? sending && next >= f.when.message
+                                                                 : true;
+        return f.kind == kind && due;
+    });
+    if (own == own_faults.end()) return server.strike(kind, next, sending, struck, now);
+    const auto fault = *own;
+    own_faults.erase(own);
+    ++server.stats_.faults;
+    return fault;
+}
+
+MessageFaults ModelConnection::Impl::message_faults(bool has_client, bool is_status, bool unassigned, UtcMillis now) {
+    MessageFaults f;
+    if (!has_faults()) return f;
+    const auto struck_by = [&](FaultKind kind) { return strike(kind, true, now).has_value(); };
+    f.wrong_xid = struck_by(FaultKind::wrong_xid);
+    if (first) {
+        f.missing_server_id = struck_by(FaultKind::missing_server_id);
+        if (!v4()) f.foreign_client_id = struck_by(FaultKind::foreign_client_id);
+    }
+    if (is_status) f.nul_in_status = struck_by(FaultKind::nul_in_status);
+    if (has_client && unit.relayed) f.broken_relay_data = struck_by(FaultKind::broken_relay_data);
+    if (has_client && !v4()) f.no_client_time = struck_by(FaultKind::no_client_time);
+    if (!v4()) return f;
+    if (unassigned) f.unassigned_with_lease_time = struck_by(FaultKind::unassigned_with_lease_time);
+    if (has_client && unit.relayed)
+        if (const auto split = strike(FaultKind::split_option_82, true, now))
+            f.layout.split_at = static_cast<std::size_t>(std::clamp<std::int64_t>(split->arg.value_or(20), 1, 255));
+    f.layout.overload = struck_by(FaultKind::overloaded_options);
+    return f;
+}
+
+bool ModelConnection::Impl::is_sending(UtcMillis now) const {
+    if (state == ConnectionState::bulk) return now >= allowed_at(bulk.began, bulk.sent);
+    if (state != ConnectionState::active) return false;
+    if (replay || now >= last_made + server.options().idle_timeout) return true;
+    const auto event = server.model().churn().peek(live);
+    return event && event->at <= now;
+}
+
+void ModelConnection::Impl::lose_changes(const Fault& fault, UtcMillis now) {
+    if (fault.arg.value_or(0) > 0) {
+        losing_until = now + std::chrono::seconds{*fault.arg};
+        return;
+    }
+    ++server.stats_.data_missing;
+    live = server.model().churn().cursor_after(now);
+    finish_replay(StatusCode::data_missing, now);
+}
+
+/// Messages that a correct server would not send at all.
+void ModelConnection::Impl::stray_messages(UtcMillis now) {
+    const bool sending = is_sending(now);
+    const auto bare = [&](MessageTypeV6 type) {
+        emit(now, [&](ByteWriter& w) { write_status_v6(context(now, {}), type, std::nullopt, "", false, w); });
+    };
+    if (strike(FaultKind::garbage_message, sending, now)) {
+        const bool was_first = first;
+        emit(now, [&](ByteWriter& w) { write_garbage(v4(), request.xid, w); });
+        first = was_first;
+    }
+    if (strike(FaultKind::done_for_foreign_xid, sending, now)) {
+        const bool was_first = first;
+        MessageFaults foreign;
+        foreign.wrong_xid = true;
+        emit(now, [&](ByteWriter& w) {
+            if (v4())
+                write_status_v4(context(now, foreign), MessageTypeV4::lease_query_done, std::nullopt, "", false, w);
+            else
+                write_status_v6(context(now, foreign), MessageTypeV6::lease_query_done, std::nullopt, "", false, w);
+        });
+        first = was_first;
+    }
+    if (v4()) return;
+    if (first && strike(FaultKind::data_before_reply, sending, now)) {
+        bare(MessageTypeV6::lease_query_data);
+        first = true;
+    }
+    if (!first && strike(FaultKind::second_reply, sending, now)) bare(MessageTypeV6::lease_query_reply);
+}
+
+/// Ends the request, or the connection, if one of the faults that do so strikes.
+bool ModelConnection::Impl::end_faults(bool sending, UtcMillis now) {
+    const bool in_catch_up = state == ConnectionState::active && replay;
+    if (strike(FaultKind::cut, sending, now) || (in_catch_up && strike(FaultKind::close_in_catch_up, sending, now))) {
+        close(false);
+        return true;
+    }
+    for (const auto& [kind, status] : {std::pair{FaultKind::done_with_error, StatusCode::unspec_fail},
+                                       std::pair{FaultKind::query_terminated, StatusCode::query_terminated}}) {
+        if (!strike(kind, sending, now)) continue;
+        if (state == ConnectionState::bulk)
+            finish_bulk(status, "injected", true, now);
+        else
+            end_active(status, "injected", now);
+        close(false);  // RFC 6926 §8.5: a server that aborts a request MUST close
+        return true;
+    }
+    return false;
+}
+
+bool ModelConnection::Impl::flow_faults(UtcMillis now) {
+    if (const auto step = strike(FaultKind::clock_step, is_sending(now), now))
+        server.step_clock(std::chrono::milliseconds{step->arg.value_or(-3'600'000)}, now);
+    if (state != ConnectionState::bulk && state != ConnectionState::active) return true;
+    if (silent_until && now < *silent_until) return false;
+    if (losing_until && now < *losing_until) return false;
+    silent_until.reset();
+    const bool sending = is_sending(now);
+    if (const auto quiet = strike(FaultKind::silence, sending, now)) {
+        silent_until = now + std::chrono::seconds{quiet->arg.value_or(130)};
+        return false;
+    }
+    if (const auto tiny = strike(FaultKind::tiny_writes, sending, now))
+        tiny_octets = static_cast<std::size_t>(std::max<std::int64_t>(1, tiny->arg.value_or(2000)));
+    if (const auto hold = strike(FaultKind::hold_frames, sending, now)) {
+        frames_to_hold = static_cast<std::uint64_t>(std::max<std::int64_t>(1, hold->arg.value_or(4)));
+        hold_until = now + std::chrono::seconds{1};
+    }
+    if (end_faults(sending, now)) return false;
+    if (state == ConnectionState::active)
+        if (const auto missing = strike(FaultKind::data_missing, sending, now)) {
+            lose_changes(*missing, now);
+            if (losing_until) return false;
+        }
+    stray_messages(now);
+    return true;
+}
+
+/// What is done to a frame that has just been made.
+void ModelConnection::Impl::frame_faults(std::size_t frame_bytes, UtcMillis now) {
+    --messages;  // the frame that they strike is the one that was just counted
+    const bool truncated = strike(FaultKind::truncated_frame, true, now).has_value();
+    const bool zero = !truncated && strike(FaultKind::zero_length_frame, true, now);
+    ++messages;
+    if (truncated) {
+        out.cut(frame_bytes / 2);
+        close(false);
+    } else if (zero) {
+        auto w = out.writer();
+        w.u16(0);
+        out.commit(w.size());
+    }
+}
+
+}  // namespace leasemirror::leasesim

@@ -1,0 +1,84 @@
+// A leasequery server without sockets: leases, a bounded history, an identity, and connections that it accepted.
+// The tests' virtual world and the `leasesim` executable drive the same class. Single-threaded, reads no clock.
+#pragma once
+
+#include "tests/leasesim/lease_model.hpp"
+#include "tests/leasesim/options.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace leasemirror::leasesim {
+
+class ModelConnection;
+
+class ModelServer {
+public:
+    ModelServer(ServerOptions options, UtcMillis t0);
+    ~ModelServer();
+    ModelServer(const ModelServer&) = delete;
+    ModelServer& operator=(const ModelServer&) = delete;
+
+    /// A peer connected. Over the cap, or under the fault `refuse`, the connection wants to be closed at once
+    /// (RFC 6926 §8.1). It must not outlive the server.
+    [[nodiscard]] std::unique_ptr<ModelConnection> accept(UtcMillis now);
+
+    // What happens to the server.
+    void set_churn(double events_per_second, UtcMillis now) { model_.set_churn(events_per_second, now); }
+    void stop_churn(UtcMillis now) { model_.stop_churn(now); }
+    void step_clock(std::chrono::milliseconds delta, UtcMillis now) { model_.step_clock(delta, now); }
+    void set_identity(Bytes server_id);
+    /// Every request in progress ends with QueryTerminated and a base-time, then its connection closes; new
+    /// connections are refused until restart().
+    /// After this, restart() and inject(), poll every connection.
+    void shutdown(UtcMillis now);
+    /// As after a crash: connections drop without a word, the history of changes is lost, leases are not.
+    void restart(UtcMillis now);
+    /// Strikes on the next occasion (or by its trigger), on any connection.
+    void inject(const Fault& fault);
+    /// No fault strikes any more.
+    void clear_faults() { faults_.clear(); }
+
+    [[nodiscard]] const LeaseModel& model() const { return model_; }
+    [[nodiscard]] const ServerOptions& options() const { return options_; }
+    [[nodiscard]] ByteView server_id() const { return options_.server_id; }
+    [[nodiscard]] bool accepting() const { return !shut_down_; }
+    /// Changes up to this instant are no longer in the history.
+    [[nodiscard]] UtcMillis history_floor(UtcMillis now) const;
+    /// Whether an active query from `start` can be answered: all changes stamped at or after it are on record.
+    [[nodiscard]] bool covers(ServerTime start, UtcMillis now) const;
+
+    struct Stats {
+        std::uint64_t accepted = 0, refused = 0, bulk_queries = 0, active_queries = 0, messages = 0, octets = 0;
+        std::uint64_t faults = 0, data_missing = 0;
+    };
+    [[nodiscard]] const Stats& stats() const { return stats_; }
+    [[nodiscard]] std::size_t open_connections() const { return connections_.size(); }
+    [[nodiscard]] std::vector<ModelConnection*> connections() const { return connections_; }
+
+private:
+    friend class ModelConnection;
+    struct Armed {
+        Fault fault;
+        std::uint64_t struck = 0;
+    };
+    void forget(ModelConnection* connection);
+    /// Whether a fault of this kind strikes now; counts it. `message` is the number of the next message of the
+    /// connection, `sending` whether one is about to be made, `struck` what struck that connection before.
+    [[nodiscard]] std::optional<Fault> strike(FaultKind kind, std::uint64_t message, bool sending,
+                                              std::vector<std::size_t>& struck, UtcMillis now);
+    [[nodiscard]] bool is_due(const Armed& armed, std::uint64_t message, bool sending, UtcMillis now);
+    [[nodiscard]] std::optional<UtcMillis> next_timed_fault(UtcMillis now) const;
+
+    ServerOptions options_;
+    LeaseModel model_;
+    UtcMillis began_;
+    UtcMillis history_from_;  // of this run of the server: restart() moves it
+    bool shut_down_ = false;
+    std::uint64_t dice_;
+    std::vector<Armed> faults_;
+    std::vector<ModelConnection*> connections_;
+    Stats stats_;
+};
+
+}  // namespace leasemirror::leasesim

@@ -1,0 +1,118 @@
+// What a simulated server is like, as plain data: the same structs serve the command line and the simulation.
+#pragma once
+
+#include "proto/time.hpp"
+#include "tests/leasesim/lease_model.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leasemirror::leasesim {
+
+/// How the end of a v6 binding is told, for which no RFC defines an encoding (REQUIREMENTS R6-38).
+enum class EndEncoding : std::uint8_t {
+    valid_zero,         ///< (a) valid lifetime 0
+    binding_status,     ///< (b) nested F_BINDING_STATUS (RFC 8156)
+    empty_client_data,  ///< (c) CLIENT_DATA without addresses: all leases of that client on that link ended
+    snapshot,           ///< (d) CLIENT_DATA lists what remains; brings `all_leases_together` with it
+    nothing             ///< (e) not told at all
+};
+enum class SuccessStatus : std::uint8_t { absent, in_reply, in_done };
+enum class OnActive : std::uint8_t { serve, refuse, close };  ///< refuse: v6 NotSupported; v4 has none and closes
+
+/// Differences between servers that the RFCs allow, or that exist (S6-15, S4-08, spec/KEA.md).
+struct Personality {
+    OnActive on_active = OnActive::serve;
+    bool several_keys_are_malformed = false;  ///< v4: MalformedQuery for two primary queries, not NotAllowed
+    bool all_configured = true;               ///< v4: false = NotAllowed, and never a DHCPLEASEUNASSIGNED
+    bool v4_times_only = false;               ///< v4: no 153, 156, 157; the parameter request list is ignored
+    bool vpn = true;                          ///< v4: false = any option 221 gets NotAllowed
+    bool all_leases_together = false;         ///< v6: one CLIENT_DATA per client, not per lease
+    bool relay_data_outside = false;          ///< v6: LQ_RELAY_DATA at message level
+    bool relay_data_unasked = false;          ///< v6: without an ORO that asks for it
+    bool ignores_times = false;               ///< v6: base-time and windows unknown (RFC 5460 only)
+    bool preferred_unreduced = false;         ///< v6: a preferred lifetime that has passed is sent whole again
+    bool closes_on_discard = false;           ///< v6: closes where RFC 5007 §4.2.1 says to discard
+    SuccessStatus success = SuccessStatus::absent;
+    EndEncoding end = EndEncoding::valid_zero;
+};
+
+/// ISC Kea 3.x: bulk only (spec/KEA.md).
+[[nodiscard]] Personality kea_personality();
+
+enum class FaultKind : std::uint8_t {
+    tiny_writes,                 ///< the next `arg` octets go out one by one
+    hold_frames,                 ///< the next `arg` frames leave in one write
+    truncated_frame,             ///< half of a frame, then close
+    zero_length_frame,           ///< a frame that announces 0 octets
+    wrong_xid,                   ///< one message with another transaction-id
+    missing_server_id,           ///< the first reply lacks the server identifier
+    split_option_82,             ///< one message whose options are cut after `arg` octets (RFC 3396)
+    overloaded_options,          ///< one message with options in sname and file
+    nul_in_status,               ///< a status text with a NUL in it
+    clock_step,                  ///< the clock steps by `arg` ms
+    no_catch_up_complete,        ///< catch-up never ends
+    silence,                     ///< nothing is sent for `arg` seconds
+    close_in_catch_up,           ///< close while catching up
+    unassigned_with_lease_time,  ///< one DHCPLEASEUNASSIGNED carries option 51
+    data_before_reply,           ///< v6: a LEASEQUERY-DATA precedes the LEASEQUERY-REPLY
+    second_reply,                ///< v6: another LEASEQUERY-REPLY
+    done_for_foreign_xid,        ///< a DONE for a request that was never made
+    no_client_time,              ///< v6: a CLIENT_DATA without CLT_TIME
+    foreign_client_id,           ///< v6: the REPLY names another requestor
+    broken_relay_data,           ///< relay data, or option 82, with impossible nesting
+    garbage_message,             ///< a well-framed message that cannot be decoded
+    data_missing,                ///< active: changes of the last `arg` seconds are lost, then DataMissing
+    refuse,                      ///< accept, then close
+    cut,                         ///< close at once, without a word
+    done_with_error,             ///< the request ends with UnspecFail
+    query_terminated,            ///< the request ends with QueryTerminated
+};
+
+/// When a fault strikes. Counted per connection; it strikes `times` times over the whole server (0: no limit).
+struct Trigger {
+    enum class Kind : std::uint8_t { now, message, time, probability };
+    Kind kind = Kind::now;
+    std::uint64_t message = 0;          ///< the n-th message of a connection, from 1
+    std::chrono::milliseconds time{0};  ///< since the server began
+    double probability = 0;             ///< per message
+    std::uint64_t times = 1;
+};
+
+/// A fault waits until it can strike: `close_in_catch_up` for a catch-up, `wrong_xid` for a message to send.
+struct Fault {
+    FaultKind kind = FaultKind::cut;
+    std::optional<std::int64_t> arg;
+    Trigger when;
+};
+
+/// NAME[=ARG]@WHEN with WHEN = now | msg:N | time:DURATION | prob:P, and *TIMES after it (default once, prob: always).
+/// Names are those of FaultKind with '-' for '_'. Nothing if it cannot be read.
+[[nodiscard]] std::optional<Fault> parse_fault(std::string_view text);
+/// Applies a personality word (README.md lists them) to `p`; false if there is no such word.
+[[nodiscard]] bool apply_personality(std::string_view word, Personality& p);
+/// 500ms, 30s, 5m, 12h, 2d.
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+/// Octets from hex digits, with or without colons between them.
+[[nodiscard]] std::optional<Bytes> parse_hex(std::string_view text);
+
+struct ServerOptions {
+    ModelOptions model;
+    Personality personality;
+    std::vector<Fault> faults;
+    std::optional<std::chrono::seconds> history_age = std::chrono::hours{1};  ///< none: unbounded
+    std::optional<std::uint64_t> history_events;                              ///< none: unbounded
+    int connections_max = bulk_lq_max_conns;
+    double messages_per_second = 0;       ///< per connection; 0: as fast as it is read
+    std::size_t chunk_bytes = 64 * 1024;  ///< about how much one poll() hands out
+    Bytes server_id;                      ///< v6 DUID, or four octets in v4; empty: derived from the seed
+    std::chrono::seconds idle_timeout = active_lq_idle_timeout;  ///< keep-alives
+    std::chrono::seconds send_timeout = active_lq_send_timeout;  ///< a requestor that does not read an active query
+    std::chrono::seconds data_timeout = bulk_lq_data_timeout;    ///< the same for bulk, and idle connections
+};
+
+}  // namespace leasemirror::leasesim

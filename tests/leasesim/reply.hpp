@@ -1,0 +1,45 @@
+// Replies as octets, straight from the state of a unit: nothing is allocated per message.
+#pragma once
+
+#include "tests/leasesim/request.hpp"
+
+namespace leasemirror::leasesim {
+
+/// Faults that lie in one message.
+struct MessageFaults {
+    bool wrong_xid = false;
+    bool missing_server_id = false;
+    bool nul_in_status = false;
+    bool unassigned_with_lease_time = false;
+    bool no_client_time = false;
+    bool foreign_client_id = false;
+    bool broken_relay_data = false;
+    LayoutV4 layout;
+};
+
+/// What all replies to one request have in common, at the moment at which one of them is made.
+struct ReplyContext {
+    const LeaseModel& model;
+    const Personality& personality;
+    ByteView server_id;
+    const Request& request;
+    UtcMillis at;        ///< the message's base-time and the state it shows are of this moment
+    bool first = false;  ///< the first reply: carries the identities
+    MessageFaults faults;
+};
+
+/// DHCPLEASEACTIVE, or DHCPLEASEUNASSIGNED.
+void write_binding_v4(const ReplyContext& c, const UnitState& s, ByteWriter& out);
+/// DHCPLEASEQUERYDONE, DHCPLEASEQUERYSTATUS, DHCPTLS. `always_base_time`: even if nobody asked.
+void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<StatusCode> status, std::string_view text,
+                     bool always_base_time, ByteWriter& out);
+
+/// One OPTION_CLIENT_DATA in a LEASEQUERY-REPLY or -DATA: the leases of `held` as they are, those of `ended` as ended
+/// in the server's manner.
+void write_client_v6(const ReplyContext& c, MessageTypeV6 type, const UnitState& s, std::uint8_t held,
+                     std::uint8_t ended, ByteWriter& out);
+/// Any v6 message without OPTION_CLIENT_DATA.
+void write_status_v6(const ReplyContext& c, MessageTypeV6 type, std::optional<StatusCode> status, std::string_view text,
+                     bool always_base_time, ByteWriter& out);
+
+}  // namespace leasemirror::leasesim

@@ -1,0 +1,245 @@
+#include "tests/leasesim/shell.hpp"
+
+#include "tests/leasesim/control.hpp"
+#include "tests/leasesim/model_connection.hpp"
+
+#include <asio.hpp>
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <list>
+#include <memory>
+
+namespace leasemirror::leasesim {
+
+namespace {
+
+using asio::ip::tcp;
+
+constexpr std::chrono::seconds drain_time{5};  // for last messages, before the program leaves anyway
+
+UtcMillis now_utc() {
+    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
+/// One socket and its ModelConnection. Lives until both directions are quiet after a Close.
+class SocketConnection : public std::enable_shared_from_this<SocketConnection> {
+public:
+    SocketConnection(tcp::socket socket, std::unique_ptr<ModelConnection> model)
+        : socket_(std::move(socket)), timer_(socket_.get_executor()), model_(std::move(model)) {}
+
+    void start() {
+        asio::error_code ignored;
+        socket_.set_option(tcp::no_delay(true), ignored);
+        pump();
+    }
+    /// Does what there is to do; called after every event.
+    void pump() {
+        if (over_) return;
+        read();
+        while (!writing_) {
+            const auto output = model_->poll(now_utc());
+            if (!output) break;
+            if (const auto* s = std::get_if<Send>(&*output))
+                write(s->bytes);
+            else
+                return close(std::get<Close>(*output));
+        }
+        // A reader that takes nothing is cut by its deadline even while a write is under way.
+        if (writing_ && model_->next_deadline(now_utc()) && *model_->next_deadline(now_utc()) <= now_utc())
+            if (const auto output = model_->poll(now_utc()); output && std::holds_alternative<Close>(*output))
+                return close(std::get<Close>(*output));
+        arm();
+    }
+    [[nodiscard]] bool over() const { return over_; }
+    void drop() {
+        if (!over_) close(Close{true});
+    }
+
+private:
+    void read() {
+        if (reading_ || at_end_) return;
+        const auto room = std::min(model_->space(), buffer_.size());
+        if (room == 0) return;
+        reading_ = true;
+        socket_.async_read_some(asio::buffer(buffer_.data(), room),
+                                [self = shared_from_this()](const asio::error_code& error, std::size_t n) {
+                                    self->reading_ = false;
+                                    if (self->over_) return;
+                                    if (error) {
+                                        self->at_end_ = true;
+                                        self->model_->on_end_of_stream(now_utc());
+                                    } else {
+                                        self->model_->on_bytes(ByteView(self->buffer_.data(), n), now_utc());
+                                    }
+                                    self->pump();
+                                });
+    }
+    void write(ByteView bytes) {
+        writing_ = true;
+        asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()),
+                          [self = shared_from_this()](const asio::error_code& error, std::size_t) {
+                              self->writing_ = false;
+                              if (self->over_) return;
+                              if (error) return self->close(Close{true});
+                              self->model_->on_writable(now_utc());
+                              self->pump();
+                          });
+    }
+    void arm() {
+        const auto next = model_->next_deadline(now_utc());
+        if (!next) return;
+        timer_.expires_after(std::max<std::chrono::milliseconds>(*next - now_utc(), std::chrono::milliseconds{0}));
+        timer_.async_wait([self = shared_from_this()](const asio::error_code& error) {
+            if (error || self->over_) return;
+            self->model_->on_deadline(now_utc());
+            self->pump();
+        });
+    }
+    void close(Close how) {
+        over_ = true;
+        timer_.cancel();
+        asio::error_code ignored;
+        // RFC 6926 §8.5: gracefully; a crash resets.
+        if (how.abort)
+            socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+        else
+            socket_.shutdown(tcp::socket::shutdown_send, ignored);
+        socket_.close(ignored);
+        model_.reset();
+    }
+
+    tcp::socket socket_;
+    asio::steady_timer timer_;
+    std::unique_ptr<ModelConnection> model_;
+    Bytes buffer_ = Bytes(16 * 1024);
+    bool reading_ = false, writing_ = false, at_end_ = false, over_ = false;
+};
+
+class Shell {
+public:
+    explicit Shell(const Run& run)
+        : server_(run.server, now_utc()),
+          acceptor_(io_, tcp::endpoint(asio::ip::make_address(run.address), run.port)),
+          signals_(io_, SIGTERM, SIGINT, SIGHUP),
+          input_(io_),
+          stop_churn_(io_),
+          end_(io_) {
+        asio::error_code ignored;
+        if (const int input = ::dup(STDIN_FILENO); input >= 0) input_.assign(input, ignored);
+        if (run.stop_churn_after) after(stop_churn_, *run.stop_churn_after, [this] { server_.stop_churn(now_utc()); });
+        if (run.run_for) after(end_, *run.run_for, [this] { shutdown(); });
+    }
+
+    ~Shell() {  // handlers that are still pending outlive the server, its connections must not
+        for (const auto& c : connections_)
+            c->drop();
+    }
+    Shell(const Shell&) = delete;
+    Shell& operator=(const Shell&) = delete;
+
+    int serve() {
+        const auto at = acceptor_.local_endpoint();
+        const auto address = at.address().to_string();
+        std::cout << "listening " << (at.address().is_v6() ? "[" + address + "]" : address) << ':' << at.port()
+                  << std::endl;
+        accept();
+        wait_for_signal();
+        read_command();
+        io_.run();
+        return 0;
+    }
+
+private:
+    static void after(asio::steady_timer& timer, std::chrono::milliseconds time, std::function<void()> act) {
+        timer.expires_after(time);
+        timer.async_wait([act = std::move(act)](const asio::error_code& error) {
+            if (!error) act();
+        });
+    }
+    void accept() {
+        acceptor_.async_accept([this](const asio::error_code& error, tcp::socket socket) {
+            if (error == asio::error::operation_aborted) return;
+            if (!error) {
+                connections_.remove_if([](const auto& c) { return c->over(); });
+                connections_.push_back(
+                    std::make_shared<SocketConnection>(std::move(socket), server_.accept(now_utc())));
+                connections_.back()->start();
+            }
+            accept();
+        });
+    }
+    void wait_for_signal() {
+        signals_.async_wait([this](const asio::error_code& error, int signal) {
+            if (error) return;
+            if (signal == SIGHUP) {
+                server_.restart(now_utc());
+                pump_all();
+                return wait_for_signal();
+            }
+            shutdown();
+        });
+    }
+    void read_command() {
+        asio::async_read_until(
+            input_, asio::dynamic_buffer(line_), '\n', [this](const asio::error_code& error, std::size_t n) {
+                if (error) return;  // nobody commands; that is no reason to leave
+                const auto result = control(server_, std::string_view(line_).substr(0, n - 1), now_utc(),
+                                            [](const std::string& text) { std::cout << text << '\n'; });
+                std::cout.flush();
+                line_.erase(0, n);
+                if (result.leave) return shutdown();
+                pump_all();
+                read_command();
+            });
+    }
+    void pump_all() {
+        // A connection that ends while it is pumped stays in the list until the next accept.
+        for (const auto& c : connections_)
+            c->pump();
+    }
+    void shutdown() {
+        server_.shutdown(now_utc());
+        pump_all();
+        asio::error_code ignored;
+        acceptor_.close(ignored);
+        signals_.cancel(ignored);
+        input_.close(ignored);
+        stop_churn_.cancel();
+        // io_.run() ends with the last connection; a peer that does not read is not waited for.
+        after(end_, drain_time, [this] { io_.stop(); });
+        poll_end();
+    }
+    void poll_end() {
+        connections_.remove_if([](const auto& c) { return c->over(); });
+        if (connections_.empty()) return io_.stop();
+        after(stop_churn_, std::chrono::milliseconds{20}, [this] { poll_end(); });
+    }
+
+    asio::io_context io_{1};
+    ModelServer server_;
+    tcp::acceptor acceptor_;
+    asio::signal_set signals_;
+    asio::posix::stream_descriptor input_;
+    asio::steady_timer stop_churn_, end_;
+    std::string line_;
+    std::list<std::shared_ptr<SocketConnection>> connections_;
+};
+
+}  // namespace
+
+int serve(const Run& run) {
+    try {
+        Shell shell(run);
+        return shell.serve();
+    } catch (const std::system_error& e) {
+        std::cerr << "leasesim: " << e.what() << '\n';
+        return 3;
+    }
+}
+
+}  // namespace leasemirror::leasesim

@@ -1,0 +1,183 @@
+#include "test_store.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <doctest/doctest.h>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace leasemirror::testing {
+namespace {
+
+class SqliteEngine final : public Engine {
+public:
+    StoreSettings settings() const override { return {"sqlite://" + path(), ""}; }
+
+    std::vector<std::string> rows(const std::string& sql) const override {
+        SQLite::Database db(path(), SQLite::OPEN_READONLY);
+        SQLite::Statement statement(db, sql);
+        std::vector<std::string> out;
+        while (statement.executeStep()) {
+            std::string row;
+            for (int i = 0; i < statement.getColumnCount(); ++i) {
+                const auto column = statement.getColumn(i);
+                if (i > 0) row += '|';
+                row += column.isNull() ? "-" : column.getString();
+            }
+            out.push_back(row);
+        }
+        return out;
+    }
+
+    void execute(const std::string& sql) const override {
+        SQLite::Database db(path(), SQLite::OPEN_READWRITE);
+        db.exec(sql);
+    }
+
+private:
+    std::string path() const { return (dir_.path() / "leases.db").string(); }
+    TempDir dir_;
+};
+
+}  // namespace
+
+TempDir::TempDir() {
+    auto pattern = (std::filesystem::temp_directory_path() / "leasemirror-test.XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
+    path_ = pattern;
+}
+TempDir::~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+std::string Engine::value(const std::string& sql) const {
+    const auto found = rows(sql);
+    REQUIRE(found.size() == 1);
+    return found[0];
+}
+
+const std::vector<EngineFactory>& engines() {
+    static const std::vector<EngineFactory> all{{"sqlite", [] { return std::make_unique<SqliteEngine>(); }}};
+    return all;
+}
+
+Fixture::Fixture(const EngineFactory& factory, std::vector<std::string> servers)
+    : engine(factory.make()), now(utc(1000)) {
+    for (auto& name : servers)
+        specs.push_back({std::move(name), Family::v4, "192.0.2.1 port 67"});
+    reopen();
+}
+
+void Fixture::reopen() {
+    store.reset();
+    store = open_store(engine->settings());
+    resume = store->open_servers(specs, "test");
+}
+
+Batch Fixture::batch(std::vector<Change> changes, std::size_t index) const {
+    Batch out;
+    out.server = resume.at(index).id;
+    out.now = now;
+    for (auto& change : changes)
+        out.changes.push_back(std::move(change));
+    return out;
+}
+
+std::vector<std::string> Fixture::states() const {
+    return engine->rows(
+        "SELECT address || ' ' || state || coalesce(' ' || end_reason, '') FROM binding "
+        "ORDER BY server_id, address_key, prefix_len");
+}
+
+std::int64_t Fixture::counted() const {
+    CHECK(engine->rows("SELECT s.bindings FROM server s ORDER BY server_id") ==
+          engine->rows("SELECT (SELECT count(*) FROM binding b WHERE b.server_id = s.server_id AND state = 'active') "
+                       "FROM server s ORDER BY server_id"));
+    return std::stoll(engine->value("SELECT sum(bindings) FROM server"));
+}
+
+StoreFault Fixture::fault_of(const std::function<void()>& work, std::string* what) const {
+    try {
+        work();
+    } catch (const StoreError& e) {
+        if (what != nullptr) *what = e.what();
+        return e.fault();
+    }
+    FAIL("no StoreError");
+    return {};
+}
+
+UtcSeconds utc(std::int64_t seconds) {
+    return UtcSeconds{std::chrono::seconds{test_epoch + seconds}};
+}
+ServerTime at(std::int64_t seconds) {
+    return server_time_from_unix(test_epoch + seconds);
+}
+
+Bytes id(std::string_view text) {
+    return {text.begin(), text.end()};
+}
+
+Change told(const std::string& address, std::int64_t base) {
+    Change out;
+    const auto slash = address.find('/');
+    out.binding.key.address = IpAddress::parse(address.substr(0, slash)).value();
+    const bool v6 = out.binding.key.address.family() == Family::v6;
+    out.binding.key.prefix_len = v6 ? 128 : 32;
+    if (slash != std::string::npos) {
+        out.binding.key.kind = BindingKind::prefix;
+        out.binding.key.prefix_len = static_cast<std::uint8_t>(std::stoi(address.substr(slash + 1)));
+    }
+    out.binding.client_id = id("client of " + address);
+    out.binding.base_time = at(base);
+    out.binding.via = Via::active;
+    return out;
+}
+Change told(const std::string& address, std::int64_t base, BindingState state) {
+    auto out = told(address, base);
+    out.binding.state = state;
+    return out;
+}
+Change listed(const std::string& address, std::int64_t base, std::uint64_t run, std::uint32_t scope) {
+    auto out = told(address, base);
+    out.binding.via = Via::bulk;
+    out.run = run;
+    out.scope = scope;
+    return out;
+}
+
+Change list_end(std::string_view client, const std::string& link, std::int64_t base, std::uint32_t count) {
+    Change out;
+    out.kind = Change::Kind::client_list_end;
+    out.listed = count;
+    out.binding.client_id = id(client);
+    if (!link.empty()) out.binding.link_address = IpAddress::parse(link).value();
+    out.binding.base_time = at(base);
+    out.binding.via = Via::active;
+    return out;
+}
+
+GapChange open_gap(std::uint64_t number, std::int64_t from, std::int64_t to) {
+    GapChange out;
+    out.gap = {number, at(from), at(to), "data missing"};
+    return out;
+}
+
+GapChange close_gap(std::uint64_t number, std::uint64_t recovered) {
+    GapChange out;
+    out.kind = GapChange::Kind::close;
+    out.gap.number = number;
+    out.outcome = "recovered";
+    out.recovered = recovered;
+    return out;
+}
+
+Reconcile everything(std::uint64_t run, std::int64_t listed_from) {
+    Reconcile out;
+    out.run = run;
+    out.listed_from = at(listed_from);
+    out.everything = true;
+    return out;
+}
+
+}  // namespace leasemirror::testing
