@@ -10,10 +10,10 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config
-       libasio-dev libcli11-dev libfmt-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev
+       libasio-dev libcli11-dev libfmt-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev
        nlohmann-json3-dev doctest-dev python3)
 demo=(sqlite3)
-test=(clang-format)
+test=(clang-format postgresql)
 tidy=(clang-tidy)
 
 wanted=()

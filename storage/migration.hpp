@@ -13,5 +13,6 @@ struct Migration {
 };
 
 extern const std::span<const Migration> sqlite_migrations;
+extern const std::span<const Migration> postgresql_migrations;
 
 }  // namespace leasemirror

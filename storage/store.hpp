@@ -4,7 +4,9 @@
 
 #include "proto/binding.hpp"
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +33,7 @@ enum class StoreFault : std::uint8_t {
     fenced,       ///< another agent has taken these servers over; this one must stop writing
     unusable,     ///< not our database, or a newer schema: no retry heals it
     refused,      ///< the database refused the values themselves
+    behind,       ///< it has lost what it had committed (a failover, a restored backup): begin anew with open_servers()
 };
 
 /// `what()` says what happened, where, and what to do about it.
@@ -99,6 +102,10 @@ struct Change {
     std::uint32_t listed = 0;  ///< for client_list_end
     std::uint64_t run = 0;     ///< the full bulk that listed it, or that was running when it was told; 0 = none
     std::uint32_t scope = 0;   ///< BulkQuery::scope_id() of the query that listed it; 0 = none did
+    /// Told in the catch-up phase: the message's base-time is not when it happened (RFC 7653 §8.4.2, RFC 7724 §8.3),
+    /// so that boundaries of assignments taken from it are `inferred`. For `via` other than active that goes without
+    /// saying.
+    bool late = false;
     /// Converts its times to ours: the skew when it was told. None: that of the batch.
     std::optional<Skew> skew;
     Binding binding;
@@ -115,6 +122,7 @@ public:
         change.listed = 0;
         change.run = 0;
         change.scope = 0;
+        change.late = false;
         change.skew.reset();
         change.binding.clear();
         return change;
@@ -182,7 +190,9 @@ struct ServerStatus {
 /// Everything of one server that becomes visible at once. Fields apply in the order they stand here.
 struct Batch {
     ServerId server = 0;
-    std::uint64_t number = 0;                ///< per server, counting up; for matching commits, the store ignores it
+    /// Per server, counting up from 1 since open_servers(). The store keeps it with the data: a batch whose number is
+    /// not above the last one committed is a repeated one, and does nothing. 0: not numbered, always applied.
+    std::uint64_t number = 0;
     UtcSeconds now{};                        ///< our time when the batch was closed: updated_at, and what has expired
     Skew skew{};                             ///< converts the server's times to ours where a change has none
     std::optional<std::uint64_t> begin_run;  ///< a full bulk with this number has begun
@@ -212,26 +222,35 @@ public:
     virtual ~Store() = default;
 
     /// Creates the rows of servers that are new, takes all of them over from whatever agent had them (its later
-    /// batches are fenced), marks servers that are in the database but not listed 'disabled', and returns where to
-    /// go on, in the order of `servers`.
+    /// batches are fenced), and returns where to go on, in the order of `servers`. Several stores of one agent may
+    /// each open a part of the servers.
     virtual std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) = 0;
+
+    /// Marks servers that are in the database but not named here 'disabled': no agent is at work on them. Their old
+    /// owner's later batches are fenced.
+    virtual void disable_servers_except(std::span<const std::string> names) = 0;
 
     /// Applies a batch in one transaction: all of it is visible and durable, or nothing is (durable: against a crash
     /// of this process always; against loss of power all that a checkpoint stands for is lost or kept together with
-    /// it). A batch applied twice leaves the same rows as once. An active binding whose expiry has passed
-    /// on arrival is stored ended, with reason 'expired'. The same key may occur many times in a batch; every
+    /// it). A batch applied twice leaves the same rows as once, in the feed too. An active binding whose expiry has
+    /// passed on arrival is stored ended, with reason 'expired'. The same key may occur many times in a batch; every
     /// change of state or client takes effect in order. A change whose values the database refuses goes to
-    /// quarantine alone. Throws StoreError; the batch may then be given again.
+    /// quarantine alone. Throws StoreError; the batch may then be given again, and after `in_doubt` that settles it.
     virtual Applied apply(const Batch& batch) = 0;
 
-    /// One bounded step of local expiry (DESIGN 3.8): looks at the next `rows` bindings after `cursor` (0 = from the
-    /// beginning) and ends those in force whose expiry is at or before `now`, with reason 'expired'. Returns the
-    /// cursor for the next step, 0 at the end of the table.
-    struct Expired {
-        std::int64_t cursor = 0;
+    /// One bounded step of housekeeping, each step going on where the last one ended, round and round. Looks at the
+    /// next `rows` bindings of the servers that this store has opened: those in force whose expiry is at or before
+    /// `now` end, with reason 'expired' (DESIGN 3.8), and those that ended longer ago than StoreSettings::retention says
+    /// are removed. Of the change feed and of ended assignments at most `rows` each that are older than it says are
+    /// removed.
+    struct Swept {
         std::uint64_t ended = 0;
+        std::uint64_t removed_bindings = 0;
+        std::uint64_t removed_changes = 0;
+        std::uint64_t removed_assignments = 0;
+        bool around = false;  ///< this step came to the end of the table
     };
-    virtual Expired expire_due(UtcSeconds now, std::int64_t cursor, std::size_t rows) = 0;
+    virtual Swept sweep(UtcSeconds now, std::size_t rows) = 0;
 
     /// The DUID that this installation presents to DHCPv6 servers: the stored one, or `proposal` stored now.
     virtual Bytes requestor_duid(ByteView proposal) = 0;
@@ -257,20 +276,29 @@ struct ServerOverview {
     std::string owner;
     std::int64_t owner_epoch = 0;
     std::vector<Gap> open_gaps;
+    /// How many bindings in which state, by the words of `binding.state`; only states that occur.
+    std::map<std::string, std::int64_t> states;
+};
+
+/// How long what is past is kept. 0 = for ever.
+struct Retention {
+    std::chrono::seconds ended{0};        ///< bindings that are not in force, since they were last told or ended
+    std::chrono::seconds changes{0};      ///< rows of the change feed, since they were written
+    std::chrono::seconds assignments{0};  ///< assignments, since they ended
 };
 
 struct StoreSettings {
     std::string url;       ///< sqlite:///absolute/path, sqlite://relative/path, postgresql://...
     std::string password;  ///< postgresql only; never logged
+    std::string schema;    ///< postgresql only; empty: the first one in the role's search_path, mostly `public`
+    bool record_renewals = false;  ///< also write 'renewed' rows to the change feed
+    Retention retention;
 };
 
 /// Opens for writing, creating and migrating the schema as needed. Throws StoreError: `unusable` if the file is not
 /// a database, or has a newer schema; `unavailable` otherwise. A database that another agent on this host has open
 /// for writing is `unavailable`, with its process id in the message where that can be had.
 [[nodiscard]] std::unique_ptr<Store> open_store(const StoreSettings& settings);
-
-/// Reads the state of all servers through a connection of its own that writes nothing. Throws StoreError.
-[[nodiscard]] std::vector<ServerOverview> read_overview(const StoreSettings& settings);
 
 /// For `schema`: the migrations as SQL text; the version in the database (0 = none yet) and the one we know; and the
 /// migration itself, which returns the version reached.

@@ -1,0 +1,167 @@
+// What a batch does to the tables, decided once for both engines: an engine loads the rows that a batch can touch, the
+// ledger goes through the changes in order, and the engine writes what has come of it: rows of `binding`, of
+// `binding_change` and of `assignment`. Pure: it knows no database.
+#pragma once
+
+#include "storage/binding_row.hpp"
+#include "storage/store.hpp"
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace leasemirror {
+
+/// What is the same for all changes of one batch.
+struct BatchContext {
+    ServerId server = 0;
+    std::int64_t epoch = 0;
+    UtcSeconds now{};
+    Skew skew{};
+};
+
+/// The words of `binding_change.change` (DESIGN section 6).
+///
+///   assigned  a client holds it now, and did not before; after a change of client it follows that one's `ended`
+///   renewed   the same client, and nothing changed but its times: only where renewals are recorded
+///   updated   anything else that changed in the row; also the first word of a binding that is not in force
+///   ended     no longer in force, or no longer that client's
+enum class FeedChange : std::uint8_t { assigned, renewed, updated, ended };
+[[nodiscard]] std::string_view to_string(FeedChange change);
+
+/// A row of `binding_change`, but for `seq`, and `at`, which is the batch's `now`; its key is that of its entry.
+struct FeedRow {
+    std::size_t entry = 0;  ///< index into Ledger::entries()
+    FeedChange change = FeedChange::assigned;
+    BindingState state = BindingState::active;
+    Bytes client_id;  ///< who holds it, or held it until now
+    std::optional<UtcSeconds> expires_at;
+    /// JSON object: the other columns of the row of `binding` that have another value now, each with its whole value,
+    /// null if it has none any more (end_reason, hw_type, hw_addr, client_last_seen, state_since, preferred_until,
+    /// renew_at, rebind_at, link_address, relay_address, relay_id, remote_id, circuit_id, subscriber_id, hostname,
+    /// options, data_source). `assigned` begins with an empty row. Bytes as lower-case hex, times as ISO 8601 UTC. The
+    /// columns of times are compared with nothing: whatever has a value is told, or null, in every row, since renewals
+    /// that move them need not be recorded.
+    std::string detail;
+    bool inferred = false;
+};
+
+// When assignments begin and end, in our clock; `inferred` = a bound and no observation.
+//
+//   begins       at state_since (v4, start-time-of-state); else at client_last_seen, else at the message's base-time, and
+//                these two are inferred unless the message was live (via active and not late)
+//   'reported'   ends at state_since, else at the base-time of the message, inferred unless it was live
+//   'unlisted'   ends at the base-time of the list, inferred unless it was live
+//   'replaced'   by another client: ends when that one's begins, inferred, since no end was told
+//   'moved'      the same client at another hw_addr or remote_id: ends at the base-time of the message, where the next
+//                one begins, inferred unless it was live. What was not told before, or is not any more, is no move.
+//   'expired'    ends at expires_at, inferred; so does one whose end by any other cause would be later than that
+//   'reconciled' ends now, inferred
+//
+// No boundary lies in the future, or before the boundary that came before it on the same address (BindingRow::
+// boundary_at): then it is that one, and inferred.
+
+/// A row of `assignment` that is new; its key is that of its entry. At most one of an entry is open, its last.
+struct NewAssignment {
+    std::size_t entry = 0;
+    Bytes client_id;
+    std::string hw_addr;
+    Bytes remote_id;
+    UtcSeconds began_at{};
+    std::optional<UtcSeconds> ended_at;  ///< none: open; Entry::row.assignment_id is to become its id
+    EndReason end_reason = EndReason::none;
+    bool began_inferred = false;
+    bool ended_inferred = false;
+};
+
+/// The end of an assignment that is in the table.
+struct AssignmentEnd {
+    std::size_t entry = 0;
+    std::int64_t assignment_id = 0;
+    UtcSeconds ended_at{};
+    EndReason end_reason = EndReason::none;
+    bool inferred = false;
+};
+
+/// What has become known of an open assignment that is in the table: both columns as they are to be.
+struct AssignmentFill {
+    std::size_t entry = 0;
+    std::int64_t assignment_id = 0;
+    std::string hw_addr;
+    Bytes remote_id;
+};
+
+/// How many bindings there are more, or fewer, per state; and the sums that Applied tells.
+struct Tally {
+    std::array<std::int64_t, 9> by_state{};  ///< indexed by BindingState
+    std::uint64_t stored = 0;
+    std::uint64_t ended = 0;
+    std::uint64_t reconciled = 0;
+};
+
+class Ledger {
+public:
+    /// A row of `binding` that the batch touches, as it is after the changes so far.
+    struct Entry {
+        /// What there is to write. `listing`: seen_run and scope alone. `renewal`: all but client_id, hw_addr, relay_id
+        /// and remote_id, which are as stored (and `renewal` never names the columns of the key). `ending`: state,
+        /// end_reason, age, updated_at, assignment_id and boundary_at alone would do; an engine may write it as `renewal`.
+        enum class Write : std::uint8_t { none, listing, renewal, whole, insert };
+        BindingRow row;
+        Write write = Write::none;
+        std::optional<BindingState> before;  ///< its state in the table; none: it is not there
+        std::uint32_t stored = 0;            ///< changes that were newer than what was there
+        std::uint32_t ended = 0;             ///< times that it left force
+        bool refused = false;                ///< set by the engine: none of its effects were written
+    };
+
+    /// A client of whom the rows in force are to be loaded.
+    struct Client {
+        std::string vpn_id;  ///< as stored
+        Bytes client_id;
+    };
+
+    explicit Ledger(bool record_renewals) : record_renewals_(record_renewals) {}
+
+    // ---- 1. what to load ----
+
+    /// Begins with a batch, which must stay where it is until the next begin(). Forgets the one before.
+    void begin(const BatchContext& context, const Batch& batch);
+    /// Of this server, every row at one of these addresses, of whatever kind, prefix length and VPN ...
+    [[nodiscard]] std::span<const IpAddress> addresses() const;
+    /// ... and every row in force of these clients ...
+    [[nodiscard]] std::span<const Client> clients() const;
+    /// ... are to be given here, in any order; a row given twice counts once.
+    void add_stored(BindingRow row);
+    /// Of keys of the batch that have no row, to be asked for after all add_stored(): the end of their last
+    /// assignment is to be given here, if the table `assignment` has any.
+    [[nodiscard]] std::vector<BindingKey> unknown_keys() const;
+    void add_last_end(const BindingKey& key, UtcSeconds ended_at);
+
+    // ---- 2. what it does ----
+
+    /// Goes through the changes of the batch, in order (store.hpp, Change).
+    void run();
+
+    // ---- 3. what to write ----
+
+    /// In the order in which they were first touched. Engines set binding_id of inserted rows, assignment_id of open
+    /// new assignments, and `refused`.
+    [[nodiscard]] std::span<Entry> entries();
+    [[nodiscard]] std::span<const FeedRow> feed() const;  ///< in order
+    [[nodiscard]] std::span<const NewAssignment> new_assignments() const;
+    [[nodiscard]] std::span<const AssignmentEnd> assignment_ends() const;
+    [[nodiscard]] std::span<const AssignmentFill> assignment_fills() const;
+    /// Without the entries that were refused.
+    [[nodiscard]] Tally tally() const;
+
+private:
+    const bool record_renewals_;
+    // (implementation)
+};
+
+}  // namespace leasemirror

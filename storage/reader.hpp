@@ -1,0 +1,85 @@
+// The database as the commands look at it (`status`, `who`, `watch`, `forget`): connections of their own, which need no
+// running agent and never hold one up.
+#pragma once
+
+#include "storage/store.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace leasemirror {
+
+/// One column of a row, as DESIGN section 4 prints it: bytes as hex, times as ISO 8601 UTC, `json` as it is.
+struct JsonText {
+    std::string text;
+    friend bool operator==(const JsonText&, const JsonText&) = default;
+};
+using Value = std::variant<std::monostate, bool, std::int64_t, std::string, Bytes, UtcSeconds, JsonText>;
+
+/// A row: its columns by name, in the order in which people want to see them.
+using Record = std::vector<std::pair<std::string, Value>>;
+
+/// Not thread-safe. Every function throws StoreError, after which it may be called again.
+class Reader {
+public:
+    Reader() = default;
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+    virtual ~Reader() = default;
+
+    /// A line of `status` for each server, in the order of their names.
+    virtual std::vector<ServerOverview> servers() = 0;
+
+    /// Rows of the view `lease` for this address and for the delegated prefixes that contain it, the most specific
+    /// first, in all VPNs: its columns, and `began_at` and `inferred` of the open assignment.
+    virtual std::vector<Record> leases_of(const IpAddress& address) = 0;
+
+    /// Rows of `assignment` that held this address, or a prefix that contains it, at that moment (began_at <= at <
+    /// ended_at), the most specific first: its columns, with `server` by name.
+    virtual std::vector<Record> holders_of(const IpAddress& address, UtcSeconds at) = 0;
+
+    /// Where the change feed begins and ends: the lowest and highest `seq` there is, and the highest there ever was. All
+    /// 0 while it has never had a row; `first` is last + 1 if retention has emptied it.
+    struct FeedEnds {
+        std::int64_t first = 0;
+        std::int64_t last = 0;
+    };
+    virtual FeedEnds feed_ends() = 0;
+    /// The next rows of `binding_change` after `seq`, at most `rows`, in order: its columns, with `server` by name.
+    /// `server`: of this one alone. `cursor` is where to go on, also when no row of that server was among them.
+    struct FeedPart {
+        std::vector<Record> rows;
+        std::int64_t cursor = 0;
+    };
+    virtual FeedPart changes_after(std::int64_t seq, const std::optional<std::string>& server, std::size_t rows) = 0;
+    /// Returns when the feed may have grown, or after `patience`.
+    virtual void wait_for_changes(std::chrono::milliseconds patience) = 0;
+};
+
+/// Opens for reading; writes nothing, and refuses a schema it does not know. Throws StoreError.
+[[nodiscard]] std::unique_ptr<Reader> open_reader(const StoreSettings& settings);
+
+/// Whose history `forget` removes: by one of the two.
+struct ClientIdentity {
+    Bytes client_id;
+    Bytes hw_addr;
+};
+
+/// Removes what is past of a client, in small steps: ended assignments, ended bindings, rows of the change feed, and
+/// messages in quarantine that contain the identifier. What it holds now stays, it is the servers' word; so does the
+/// open assignment. Throws StoreError; what was removed until then stays removed.
+struct Forgotten {
+    std::uint64_t bindings = 0;
+    std::uint64_t changes = 0;
+    std::uint64_t assignments = 0;
+    std::uint64_t quarantined = 0;
+    std::uint64_t in_force = 0;  ///< bindings that the client holds now
+};
+[[nodiscard]] Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client);
+
+}  // namespace leasemirror
