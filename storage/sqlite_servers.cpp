@@ -63,7 +63,6 @@ std::vector<ResumePoint> SqliteServers::take_over(std::span<const ServerSpec> se
     std::vector<ResumePoint> out;
     for (const auto& spec : servers)
         out.push_back(take_over_one(spec, owner));
-    disable_others(servers);
     return out;
 }
 
@@ -92,14 +91,12 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     return out;
 }
 
-void SqliteServers::disable_others(std::span<const ServerSpec> servers) {
+void SqliteServers::disable_except(std::span<const std::string> listed) {
     std::vector<ServerId> others;
     SQLite::Statement names(db_, all_names_sql);
     for (Use use(names); use.step();) {
         const auto name = use.text(1);
-        const bool listed =
-            std::any_of(servers.begin(), servers.end(), [&](const auto& spec) { return spec.name == name; });
-        if (!listed) others.push_back(use.number(0));
+        if (std::find(listed.begin(), listed.end(), name) == listed.end()) others.push_back(use.number(0));
     }
     SQLite::Statement disable(db_, disable_sql);
     for (const auto server : others) {

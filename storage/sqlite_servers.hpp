@@ -16,6 +16,7 @@ public:
     explicit SqliteServers(SQLite::Database& db);
 
     std::vector<ResumePoint> take_over(std::span<const ServerSpec> servers, const std::string& owner);
+    void disable_except(std::span<const std::string> names);
 
     /// Checks that the batch's server is still ours, and takes the fields that come before the changes. Returns the
     /// epoch that the changes belong to.
@@ -29,7 +30,6 @@ public:
 
 private:
     ResumePoint take_over_one(const ServerSpec& spec, const std::string& owner);
-    void disable_others(std::span<const ServerSpec> servers);
     void require_owned(ServerId server, std::int64_t epoch_known);
     void store_status(ServerId server, const ServerStatus& status);
 

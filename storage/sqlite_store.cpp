@@ -21,8 +21,9 @@ constexpr const char* keep_duid_sql =
 
 class SqliteStore final : public Store {
 public:
-    SqliteStore(const std::string& path, const SqliteTuning& tuning)
+    SqliteStore(const std::string& path, const StoreSettings& settings, const SqliteTuning& tuning)
         : path_(path),
+          settings_(settings),
           lock_(path),
           db_(open_for_writing(path, tuning)),
           file_(file_at_path()),
@@ -41,12 +42,21 @@ public:
         return in_transaction("apply a batch", [&] { return apply_in_transaction(batch); });
     }
 
-    Expired expire_due(UtcSeconds now, std::int64_t cursor, std::size_t rows) override {
+    void disable_servers_except(std::span<const std::string> names) override {
+        in_transaction("disable the other servers", [&] {
+            servers_.disable_except(names);
+            return true;
+        });
+    }
+
+    Swept sweep(UtcSeconds now, std::size_t rows) override {
         assert(rows > 0);
         return in_transaction("end what has expired", [&] {
             servers_.require_owned();
-            const auto swept = endings_.expire(now, cursor, rows);
-            Expired out{swept.cursor, 0};
+            const auto swept = endings_.expire(now, cursor_, rows);
+            cursor_ = swept.cursor;
+            Swept out;
+            out.around = cursor_ == 0;
             for (const auto& [server, ended] : swept.ended) {
                 servers_.count_in_force(server, -ended);
                 out.ended += static_cast<std::uint64_t>(ended);
@@ -116,6 +126,7 @@ private:
     }
 
     const std::string path_;
+    const StoreSettings settings_;
     const FileLock lock_;
     SQLite::Database db_;
     const FileIdentity file_;
@@ -125,6 +136,7 @@ private:
     SqliteEndings endings_;
     SqliteGaps gaps_;
     SqliteQuarantine quarantine_;
+    std::int64_t cursor_ = 0;  // where sweep() goes on
 };
 
 void SqliteStore::apply_change(const BatchContext& context, const Batch& batch, std::size_t at, Tally& tally) {
@@ -171,10 +183,11 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch) {
 
 }  // namespace
 
-std::unique_ptr<Store> open_sqlite_store(const std::string& path, const SqliteTuning& tuning) {
+std::unique_ptr<Store> open_sqlite_store(const StoreSettings& settings, const SqliteTuning& tuning) {
+    const auto path = sqlite_path(settings.url);
     refuse_foreign_file(path);
     // What fails here outside a statement of ours is a statement that does not fit the schema.
-    return translated(path, "prepare the statements", [&] { return std::make_unique<SqliteStore>(path, tuning); });
+    return translated(path, "prepare the statements", [&] { return std::make_unique<SqliteStore>(path, settings, tuning); });
 }
 
 }  // namespace leasemirror

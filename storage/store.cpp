@@ -60,17 +60,7 @@ std::string_view to_string(Coverage c) {
 std::unique_ptr<Store> open_store(const StoreSettings& settings) {
     switch (engine_of(settings.url)) {
         case Engine::sqlite:
-            return open_sqlite_store(sqlite_path(settings.url));
-        case Engine::postgresql:
-            break;
-    }
-    refuse_postgresql();
-}
-
-std::vector<ServerOverview> read_overview(const StoreSettings& settings) {
-    switch (engine_of(settings.url)) {
-        case Engine::sqlite:
-            return read_sqlite_overview(sqlite_path(settings.url));
+            return open_sqlite_store(settings);
         case Engine::postgresql:
             break;
     }
