@@ -13,13 +13,21 @@ std::optional<Config> load_or_complain(const std::string& file, std::ostream& er
 }
 
 StoreSettings store_settings(const Config& config) {
-    return {config.storage.url, config.storage.password};
+    StoreSettings out;
+    out.url = config.storage.url;
+    out.password = config.storage.password;
+    out.schema = config.storage.schema;
+    out.record_renewals = config.storage.record_renewals;
+    out.retention = {config.storage.retention.ended, config.storage.retention.changes,
+                     config.storage.retention.assignments};
+    return out;
 }
 
 int exit_code_of(const StoreError& e) {
     switch (e.fault()) {
         case StoreFault::unavailable:
         case StoreFault::in_doubt:
+        case StoreFault::behind:
             return exit_cannot_connect;
         case StoreFault::fenced:
         case StoreFault::unusable:

@@ -32,8 +32,9 @@ struct RetentionConfig {  ///< 0 = keep for ever
 };
 
 struct StorageConfig {
-    std::string url;
+    std::string url;       ///< may hold a password: shown by redacted_url() only
     std::string password;  ///< from password, password_file or ${VAR}; never logged
+    std::string schema;    ///< PostgreSQL only; empty: the first of the role's search_path
     std::uint32_t writers = 1;
     BatchConfig batch;
     bool record_renewals = false;
