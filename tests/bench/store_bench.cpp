@@ -160,7 +160,9 @@ int main(int argc, char** argv) {
 
     const double bare = report("bare: INSERT without indexes", rows, run_bare(bare_path, rows));
     {
-        auto store = open_sqlite_store(path);
+        StoreSettings settings;
+        settings.url = "sqlite://" + path;
+        auto store = open_sqlite_store(settings);
         const ServerSpec spec{"bench", Family::v4, "nowhere"};
         const auto server = store->open_servers(std::span(&spec, 1), "bench").at(0).id;
         const double fresh =
@@ -177,13 +179,11 @@ int main(int argc, char** argv) {
         end.reconcile = Reconcile{
             .run = 2, .listed_from = server_time_from_unix(start_time + 300), .everything = true, .scopes = {}};
         std::printf("%-34s %9.3f s\n", "reconcile, nothing to end", seconds_of([&] { store->apply(end); }));
-        std::int64_t cursor = 0;
         std::size_t steps = 0;
         const double sweep = seconds_of([&] {
-            do {
-                cursor = store->expire_due(end.now, cursor, 10'000).cursor;
+            do
                 ++steps;
-            } while (cursor != 0);
+            while (!store->sweep(end.now, 10'000).around);
         });
         std::printf("%-34s %9.3f s in %zu steps\n", "expiry sweep, nothing due", sweep, steps);
         std::printf("%-34s %9ld KiB\n", "largest resident size", resident_kib());

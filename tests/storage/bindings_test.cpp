@@ -155,7 +155,7 @@ TEST_CASE("a repeated batch does not bring back what has expired since") {
         change.binding.expires_at = at(1100);
         const auto batch = f.batch({change});
         f.store->apply(batch);
-        CHECK(f.store->expire_due(utc(1100), 0, 10).ended == 1);
+        CHECK(f.store->sweep(utc(1100), 10).ended == 1);
         f.store->apply(batch);
         CHECK(f.states() == Rows{"10.0.0.1 ended expired"});
         // But a server that tells it anew, after our clock ran ahead and was put right, is believed.

@@ -216,20 +216,17 @@ TEST_CASE("the expiry sweep ends what is due, step by step, and the counter foll
         f.apply(changes);
         f.store->apply(f.batch(changes, 1));
         CHECK(f.counted() == 50);
-        std::int64_t cursor = 0;
         std::uint64_t ended = 0;
         int steps = 0;
-        do {
-            const auto step = f.store->expire_due(utc(2000), cursor, 7);
-            cursor = step.cursor;
+        for (bool around = false; !around; ++steps) {
+            const auto step = f.store->sweep(utc(2000), 7);
+            around = step.around;
             ended += step.ended;
-            ++steps;
-        } while (cursor != 0);
+        }
         CHECK(steps == 8);
         CHECK(ended == 20);
         CHECK(f.counted() == 30);
-        CHECK(f.store->expire_due(utc(2000), 0, 1000).ended == 0);
-        CHECK(f.store->expire_due(utc(1999), 50, 10).cursor == 0);
+        CHECK(f.store->sweep(utc(2000), 1000).ended == 0);
         CHECK(f.engine->value("SELECT count(*) FROM binding WHERE end_reason = 'expired' AND state = 'ended'") == "20");
     }
 }

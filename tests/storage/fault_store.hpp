@@ -44,8 +44,14 @@ public:
     Applied apply(const Batch& batch) override {
         return call([&] { return real_->apply(batch); });
     }
-    Expired expire_due(UtcSeconds now, std::int64_t cursor, std::size_t rows) override {
-        return call([&] { return real_->expire_due(now, cursor, rows); });
+    void disable_servers_except(std::span<const std::string> names) override {
+        call([&] {
+            real_->disable_servers_except(names);
+            return true;
+        });
+    }
+    Swept sweep(UtcSeconds now, std::size_t rows) override {
+        return call([&] { return real_->sweep(now, rows); });
     }
     Bytes requestor_duid(ByteView proposal) override {
         return call([&] { return real_->requestor_duid(proposal); });

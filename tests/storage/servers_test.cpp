@@ -1,4 +1,6 @@
 // Resume points, gaps, quarantine, ownership, and the overview. Over every engine.
+#include "storage/reader.hpp"
+
 #include "test_store.hpp"
 
 #include <doctest/doctest.h>
@@ -126,7 +128,7 @@ TEST_CASE("an agent whose server was taken over is fenced and writes nothing") {
         CHECK(f.fault_of([&] { f.apply({told("10.0.0.2", 20)}); }, &what) == StoreFault::fenced);
         CHECK(what.find("'east'") != std::string::npos);
         CHECK(what.find("'other'") != std::string::npos);
-        CHECK(f.fault_of([&] { f.store->expire_due(f.now, 0, 10); }) == StoreFault::fenced);
+        CHECK(f.fault_of([&] { f.store->sweep(f.now, 10); }) == StoreFault::fenced);
         CHECK(f.states() == Rows{"10.0.0.1 active"});
         f.store->apply(f.batch({told("10.0.0.2", 20)}, 1));  // the other server is still ours
     }
@@ -138,6 +140,7 @@ TEST_CASE("servers that are no longer configured are marked disabled, and keep w
         f.store->apply(f.batch({told("10.0.0.1", 20)}, 1));
         f.specs.pop_back();
         f.reopen();
+        f.store->disable_servers_except(std::vector<std::string>{"east"});
         CHECK(f.resume.size() == 1);
         CHECK(f.engine->rows("SELECT name, phase FROM server ORDER BY name") ==
               Rows{"east|connecting", "west|disabled"});
@@ -208,7 +211,7 @@ TEST_CASE("the overview shows every server with its open gaps while the agent ha
         batch.status->coverage = Coverage::full;
         batch.status->skew = Skew{250};
         f.store->apply(batch);
-        const auto overview = read_overview(f.engine->settings());
+        const auto overview = open_reader(f.engine->settings())->servers();
         REQUIRE(overview.size() == 2);
         const auto& east = overview[0];
         CHECK(east.name == "east");

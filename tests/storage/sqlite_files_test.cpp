@@ -1,4 +1,5 @@
 // What can be wrong with a SQLite file, and who may open it beside whom.
+#include "storage/reader.hpp"
 #include "storage/sqlite_store.hpp"
 
 #include "test_store.hpp"
@@ -56,6 +57,12 @@ private:
     bool dropped_ = false;
 };
 
+StoreSettings at_path(const std::string& path) {
+    StoreSettings out;
+    out.url = "sqlite://" + path;
+    return out;
+}
+
 constexpr SqliteTuning impatient{.busy_timeout = std::chrono::milliseconds{1}};
 
 std::vector<ResumePoint> open_one(Store& store) {
@@ -70,7 +77,7 @@ TEST_CASE("a file that is not a database is refused and left as it is") {
     const auto path = dir.path() / "x.db";
     std::ofstream(path) << std::string(5000, 'x');
     const auto before = contents(path);
-    const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(path)); });
+    const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); });
     CHECK(fault.fault == StoreFault::unusable);
     CHECK(says(fault, path.string()));
     CHECK(fault_of([&] { static_cast<void>(read_sqlite_overview(path)); }).fault == StoreFault::unusable);
@@ -82,7 +89,7 @@ TEST_CASE("a database of somebody else is refused and never touched") {
     const auto path = (dir.path() / "x.db").string();
     { SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec("CREATE TABLE mine (a)"); }
     const auto before = contents(path);
-    for (const auto& fault : {fault_of([&] { static_cast<void>(open_sqlite_store(path)); }),
+    for (const auto& fault : {fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); }),
                               fault_of([&] { static_cast<void>(read_sqlite_overview(path)); }),
                               fault_of([&] { static_cast<void>(sqlite_schema_version(path)); }),
                               fault_of([&] { migrate_sqlite_schema(path); })}) {
@@ -96,9 +103,9 @@ TEST_CASE("a database of somebody else is refused and never touched") {
 TEST_CASE("a database of a newer leasemirror is refused, and says of which version it is") {
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
-    open_sqlite_store(path).reset();
+    open_sqlite_store(at_path(path)).reset();
     { SQLite::Database(path, SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99"); }
-    for (const auto& fault : {fault_of([&] { static_cast<void>(open_sqlite_store(path)); }),
+    for (const auto& fault : {fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); }),
                               fault_of([&] { static_cast<void>(read_sqlite_overview(path)); })}) {
         CHECK(fault.fault == StoreFault::unusable);
         CHECK(says(fault, "99"));
@@ -107,9 +114,9 @@ TEST_CASE("a database of a newer leasemirror is refused, and says of which versi
 
 TEST_CASE("migrating creates the schema once, and the version tells") {
     const TempDir dir;
-    const StoreSettings settings{"sqlite://" + (dir.path() / "x.db").string(), ""};
+    const auto settings = at_path((dir.path() / "x.db").string());
     CHECK(schema_version(settings).found == 0);
-    CHECK(fault_of([&] { static_cast<void>(read_overview(settings)); }).fault == StoreFault::unavailable);
+    CHECK(fault_of([&] { open_reader(settings)->servers(); }).fault == StoreFault::unavailable);
     const int known = schema_version(settings).known;
     CHECK(known >= 1);
     CHECK(migrate_schema(settings) == known);
@@ -122,12 +129,12 @@ TEST_CASE("migrating creates the schema once, and the version tells") {
 TEST_CASE("the schema as it is printed makes a database that is accepted") {
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
-    { SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec(schema_sql({"sqlite:///x", ""})); }
-    CHECK(open_one(*open_sqlite_store(path)).size() == 1);
+    { SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec(schema_sql(at_path("/x"))); }
+    CHECK(open_one(*open_sqlite_store(at_path(path))).size() == 1);
 }
 
 TEST_CASE("a missing directory is named, and what to do about it") {
-    const auto fault = fault_of([] { static_cast<void>(open_store({"sqlite:///nonexistent/leases.db", ""})); });
+    const auto fault = fault_of([] { static_cast<void>(open_store(at_path("/nonexistent/leases.db"))); });
     CHECK(fault.fault == StoreFault::unavailable);
     CHECK(says(fault, "/nonexistent/leases.db"));
     CHECK(says(fault, "directory must exist"));
@@ -135,7 +142,10 @@ TEST_CASE("a missing directory is named, and what to do about it") {
 
 TEST_CASE("a URL of no engine, and PostgreSQL for now, is unusable and does not show a password") {
     for (const char* url : {"mysql://u:secret@h/db", "postgresql://u:secret@h/db", "sqlite://", "leases.db"}) {
-        const auto fault = fault_of([&] { static_cast<void>(open_store({url, "secret"})); });
+        StoreSettings settings;
+        settings.url = url;
+        settings.password = "secret";
+        const auto fault = fault_of([&] { static_cast<void>(open_store(settings)); });
         CHECK(fault.fault == StoreFault::unusable);
         CHECK_FALSE(says(fault, "secret"));
     }
@@ -144,18 +154,18 @@ TEST_CASE("a URL of no engine, and PostgreSQL for now, is unusable and does not 
 TEST_CASE("a second agent on the same host is refused, with the process that has it") {
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
-    auto first = open_sqlite_store(path);
-    const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(path)); });
+    auto first = open_sqlite_store(at_path(path));
+    const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); });
     CHECK(fault.fault == StoreFault::unavailable);
     CHECK(says(fault, "process " + std::to_string(::getpid())));
     first.reset();
-    CHECK(open_sqlite_store(path) != nullptr);
+    CHECK(open_sqlite_store(at_path(path)) != nullptr);
 }
 
 TEST_CASE("a database that another program writes to is unavailable, and the same batch goes in later") {
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
-    const auto store = open_sqlite_store(path, impatient);
+    const auto store = open_sqlite_store(at_path(path), impatient);
     Batch batch;
     batch.server = open_one(*store)[0].id;
     batch.changes.push_back(told("10.0.0.1", 20));
@@ -172,7 +182,7 @@ TEST_CASE("a database that another program writes to is unavailable, and the sam
 TEST_CASE("a full database is unavailable, keeps what it had, and takes nothing of the batch") {
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
-    const auto store = open_sqlite_store(path, {.pages_max = 40});
+    const auto store = open_sqlite_store(at_path(path), {.pages_max = 40});
     Batch batch;
     batch.server = open_one(*store)[0].id;
     batch.changes.push_back(told("10.0.0.1", 20));
@@ -195,13 +205,13 @@ TEST_CASE("a full database is unavailable, keeps what it had, and takes nothing 
 TEST_CASE("a database that this user may not write to is unavailable, but can be read") {
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
-    open_one(*open_sqlite_store(path));
+    open_one(*open_sqlite_store(at_path(path)));
     for (const auto& file : std::filesystem::directory_iterator(dir.path()))
         std::filesystem::permissions(file.path(), std::filesystem::perms{0444});
     std::filesystem::permissions(dir.path(), std::filesystem::perms{0555});
     {
         const Unprivileged nobody;
-        const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(path)); });
+        const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); });
         CHECK(fault.fault == StoreFault::unavailable);
         CHECK(says(fault, "ermi"));
         CHECK(read_sqlite_overview(path).size() == 1);
@@ -257,7 +267,7 @@ TEST_CASE("the log beside the database shrinks again once a reader that held it 
     const TempDir dir;
     const auto path = (dir.path() / "x.db").string();
     const auto store = open_sqlite_store(
-        path,
+        at_path(path),
         {.checkpoint_frames = 50, .checkpoint_force_frames = 200, .checkpoint_wait = std::chrono::milliseconds{1}});
     Batch batch;
     batch.server = open_one(*store)[0].id;

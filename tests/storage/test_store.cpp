@@ -2,18 +2,73 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 #include <cstdlib>
+#include <ctime>
+#include <iomanip>
+#include <sstream>
 #include <stdexcept>
 
 namespace leasemirror::testing {
 namespace {
 
+// The functions that Engine promises, where SQLite has none of its own. hex() it has.
+
+std::string text_of(sqlite3_value* value) {
+    const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
+    return text == nullptr ? std::string{} : std::string(text);
+}
+
+void give(sqlite3_context* context, const void* data, std::size_t size) {
+    sqlite3_result_blob(context, data, static_cast<int>(size), SQLITE_TRANSIENT);
+}
+
+void as_it_is(sqlite3_context* context, int, sqlite3_value** arguments) {
+    sqlite3_result_value(context, arguments[0]);
+}
+
+void sortable(sqlite3_context* context, int, sqlite3_value** arguments) {
+    const auto key = IpAddress::parse(text_of(arguments[0])).value().sortable();
+    give(context, key.data(), key.size());
+}
+
+void unhex(sqlite3_context* context, int, sqlite3_value** arguments) {
+    const auto digits = text_of(arguments[0]);
+    Bytes out;
+    for (std::size_t at = 0; at + 1 < digits.size(); at += 2)
+        out.push_back(static_cast<std::uint8_t>(std::stoi(digits.substr(at, 2), nullptr, 16)));
+    give(context, out.data(), out.size());
+}
+
+/// Tables have the number; views have ISO 8601.
+void epoch(sqlite3_context* context, int count, sqlite3_value** arguments) {
+    if (sqlite3_value_type(arguments[0]) != SQLITE_TEXT) return as_it_is(context, count, arguments);
+    std::tm parts{};
+    std::istringstream(text_of(arguments[0])) >> std::get_time(&parts, "%Y-%m-%dT%H:%M:%SZ");
+    sqlite3_result_int64(context, ::timegm(&parts));
+}
+
+void add_functions(SQLite::Database& db) {
+    const auto add = [&db](const char* name, void (*function)(sqlite3_context*, int, sqlite3_value**)) {
+        sqlite3_create_function(db.getHandle(), name, 1, SQLITE_UTF8, nullptr, function, nullptr, nullptr);
+    };
+    add("epoch", epoch);
+    add("unhex", unhex);
+    add("host", as_it_is);
+    add("sortable", sortable);
+}
+
 class SqliteEngine final : public Engine {
 public:
-    StoreSettings settings() const override { return {"sqlite://" + path(), ""}; }
+    StoreSettings settings() const override {
+        StoreSettings out;
+        out.url = "sqlite://" + path();
+        return out;
+    }
 
     std::vector<std::string> rows(const std::string& sql) const override {
         SQLite::Database db(path(), SQLite::OPEN_READONLY);
+        add_functions(db);
         SQLite::Statement statement(db, sql);
         std::vector<std::string> out;
         while (statement.executeStep()) {
@@ -30,6 +85,7 @@ public:
 
     void execute(const std::string& sql) const override {
         SQLite::Database db(path(), SQLite::OPEN_READWRITE);
+        add_functions(db);
         db.exec(sql);
     }
 
@@ -62,7 +118,7 @@ const std::vector<EngineFactory>& engines() {
 }
 
 Fixture::Fixture(const EngineFactory& factory, std::vector<std::string> servers)
-    : engine(factory.make()), now(utc(1000)) {
+    : engine(factory.make()), settings(engine->settings()), now(utc(1000)) {
     for (auto& name : servers)
         specs.push_back({std::move(name), Family::v4, "192.0.2.1 port 67"});
     reopen();
@@ -70,7 +126,7 @@ Fixture::Fixture(const EngineFactory& factory, std::vector<std::string> servers)
 
 void Fixture::reopen() {
     store.reset();
-    store = open_store(engine->settings());
+    store = open_store(settings);
     resume = store->open_servers(specs, "test");
 }
 
@@ -85,8 +141,8 @@ Batch Fixture::batch(std::vector<Change> changes, std::size_t index) const {
 
 std::vector<std::string> Fixture::states() const {
     return engine->rows(
-        "SELECT address || ' ' || state || coalesce(' ' || end_reason, '') FROM binding "
-        "ORDER BY server_id, address_key, prefix_len");
+        "SELECT host(address) || ' ' || state || coalesce(' ' || end_reason, '') FROM binding "
+        "ORDER BY server_id, sortable(address), prefix_len");
 }
 
 std::int64_t Fixture::counted() const {

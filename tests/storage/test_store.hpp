@@ -27,6 +27,10 @@ private:
 
 /// A database of its own, with one store on it, and a second connection that looks at the tables as a foreign
 /// program would. `rows` gives each row as its columns joined by '|', NULL as "-".
+///
+/// So that one text of SQL does for every engine, that connection has these functions besides: epoch(time) gives Unix
+/// seconds, of a column of a table or of a view; hex(bytes) and unhex('6F74'), in upper case; host(address) gives the
+/// address as text, without a length; sortable(address) what to ORDER BY. Flags are to be read as CAST(flag AS INTEGER).
 class Engine {
 public:
     virtual ~Engine() = default;
@@ -60,6 +64,7 @@ public:
     [[nodiscard]] StoreFault fault_of(const std::function<void()>& work, std::string* what = nullptr) const;
 
     std::unique_ptr<Engine> engine;
+    StoreSettings settings;  ///< for the next reopen()
     std::unique_ptr<Store> store;
     std::vector<ServerSpec> specs;
     std::vector<ResumePoint> resume;
