@@ -29,7 +29,10 @@ struct BatchContext {
 ///   assigned  a client holds it now, and did not before; after a change of client it follows that one's `ended`
 ///   renewed   the same client, and nothing changed but its times: only where renewals are recorded
 ///   updated   anything else that changed in the row; also the first word of a binding that is not in force
-///   ended     no longer in force, or no longer that client's
+///   ended     no longer in force, or no longer that client's: then end_reason is 'replaced', and state 'ended'
+///
+/// What only moves the times of a binding that is not in force is `updated`, and like `renewed` written only where
+/// renewals are recorded.
 enum class FeedChange : std::uint8_t { assigned, renewed, updated, ended };
 [[nodiscard]] std::string_view to_string(FeedChange change);
 
@@ -40,7 +43,7 @@ struct FeedRow {
     BindingState state = BindingState::active;
     Bytes client_id;  ///< who holds it, or held it until now
     std::optional<UtcSeconds> expires_at;
-    /// JSON object: the other columns of the row of `binding` that have another value now, each with its whole value,
+    /// JSON object: `client_id`, if the binding now names another than this row does; and the other columns of the row of `binding` that have another value now, each with its whole value,
     /// null if it has none any more (end_reason, hw_type, hw_addr, client_last_seen, state_since, preferred_until,
     /// renew_at, rebind_at, link_address, relay_address, relay_id, remote_id, circuit_id, subscriber_id, hostname,
     /// options, data_source). `assigned` begins with an empty row. Bytes as lower-case hex, times as ISO 8601 UTC. The
@@ -59,8 +62,12 @@ struct FeedRow {
 //   'replaced'   by another client: ends when that one's begins, inferred, since no end was told
 //   'moved'      the same client at another hw_addr or remote_id: ends at the base-time of the message, where the next
 //                one begins, inferred unless it was live. What was not told before, or is not any more, is no move.
-//   'expired'    ends at expires_at, inferred; so does one whose end by any other cause would be later than that
+//   'expired'    ends at expires_at, inferred; so does one whose end would be later by another cause that came without
+//                state_since
 //   'reconciled' ends now, inferred
+//
+// The same client: the same client_id; where one of the two was not told, the same hw_addr. Where neither can be
+// compared, a row that tells no client at all is taken for the same.
 //
 // No boundary lies in the future, or before the boundary that came before it on the same address (BindingRow::
 // boundary_at): then it is that one, and inferred.
@@ -87,10 +94,12 @@ struct AssignmentEnd {
     bool inferred = false;
 };
 
-/// What has become known of an open assignment that is in the table: both columns as they are to be.
+/// What has become known of an open assignment that is in the table. It fills a column that is NULL, and changes none
+/// that is not; empty: nothing became known.
 struct AssignmentFill {
     std::size_t entry = 0;
     std::int64_t assignment_id = 0;
+    Bytes client_id;
     std::string hw_addr;
     Bytes remote_id;
 };
@@ -160,8 +169,76 @@ public:
     [[nodiscard]] Tally tally() const;
 
 private:
+    struct Moment {
+        UtcSeconds at{};
+        bool inferred = false;
+    };
+    /// What the ledger alone needs to know of an entry.
+    struct Account {
+        std::size_t next_at_address = none;  // further entries at the same address
+        std::size_t open_assignment = none;  // index into new_assignments_ of the one that is open
+    };
+    static constexpr std::size_t none = ~std::size_t{0};
+
+    struct AddressHash {
+        std::size_t operator()(const IpAddress& a) const;
+    };
+    struct ClientHash {
+        std::size_t operator()(const Client& c) const;
+    };
+    struct ClientEqual {
+        bool operator()(const Client& a, const Client& b) const {
+            return a.client_id == b.client_id && a.vpn_id == b.vpn_id;
+        }
+    };
+
+    // Entries (ledger.cpp).
+    [[nodiscard]] std::size_t find(const BindingKey& key) const;
+    std::size_t add_entry(const BindingKey& key);
+    [[nodiscard]] bool exists(std::size_t at) const;
+    void remember_client(std::size_t at);
+    [[nodiscard]] BindingKey stored_key(const BindingKey& told);
+    void mark_listed(std::size_t at, const Change& change);
+    void mark_sighted(const Change& sighting);
+    void end_unlisted(const Change& list_end, std::span<const Change> listed);
+
+    // What one word of the server does (ledger_rules.cpp).
+    void tell(const Change& change);
+    void fill_next(BindingRow& row, const Change& change, bool known);
+    void become_active(std::size_t at, const Change& change, bool was_in_force);
+    void become_inactive(std::size_t at, const Change& change, bool was_in_force);
+    void note_inactive(std::size_t at, const Change& change);
+    void arrive_expired(std::size_t at, const Change& change, bool was_in_force);
+    void stay_with_client(std::size_t at, const Change& change);
+    void move(std::size_t at, const Change& change);
+    void pass_to_other_client(std::size_t at, const Change& change);
+    Moment end_hold(std::size_t at, Moment end, EndReason reason);
+    void begin_hold(std::size_t at, Moment begin);
+    void write_assigned(std::size_t at);
+    void write_updated(std::size_t at, FeedChange word, const Change& change);
+    void write_ended(std::size_t at, Moment end);
+    [[nodiscard]] bool was_known(std::size_t at) const;
+
+    [[nodiscard]] Moment begin_of(const Change& change) const;
+    [[nodiscard]] Moment told_at(const Change& change) const;
+    [[nodiscard]] Moment bounded(Moment m, const std::optional<UtcSeconds>& boundary) const;
+    [[nodiscard]] UtcSeconds ours(ServerTime t, const Change& change) const;
+
     const bool record_renewals_;
-    // (implementation)
+    BatchContext context_;
+    const Batch* batch_ = nullptr;
+    std::vector<Entry> entries_;
+    std::vector<Account> accounts_;                                     // parallel to entries_
+    std::unordered_map<IpAddress, std::size_t, AddressHash> first_at_;  // none: asked for, nothing there yet
+    std::unordered_map<Client, std::vector<std::size_t>, ClientHash, ClientEqual> held_by_;
+    std::vector<IpAddress> addresses_;
+    std::vector<Client> clients_;
+    std::vector<FeedRow> feed_;
+    std::vector<NewAssignment> new_assignments_;
+    std::vector<AssignmentEnd> assignment_ends_;
+    std::vector<AssignmentFill> assignment_fills_;
+    BindingRow before_;  // the row at hand, as it was
+    std::string scratch_;
 };
 
 }  // namespace leasemirror

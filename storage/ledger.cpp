@@ -1,0 +1,247 @@
+#include "storage/ledger.hpp"
+
+#include "storage/stored_text.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <functional>
+
+namespace leasemirror {
+namespace {
+
+std::string_view chars(ByteView bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+bool is_one_of(const BindingKey& key, std::span<const Change> listed) {
+    return std::any_of(listed.begin(), listed.end(), [&key](const Change& change) {
+        const auto& other = change.binding.key;
+        if (other.address != key.address) return false;
+        return change.kind == Change::Kind::sighting || (other.kind == key.kind && other.prefix_len == key.prefix_len);
+    });
+}
+
+}  // namespace
+
+std::string_view to_string(FeedChange change) {
+    switch (change) {
+        case FeedChange::assigned:
+            return "assigned";
+        case FeedChange::renewed:
+            return "renewed";
+        case FeedChange::updated:
+            return "updated";
+        case FeedChange::ended:
+            return "ended";
+    }
+    return "";
+}
+
+std::size_t Ledger::AddressHash::operator()(const IpAddress& a) const {
+    return std::hash<std::string_view>{}(chars(a.bytes()));
+}
+
+std::size_t Ledger::ClientHash::operator()(const Client& c) const {
+    return std::hash<std::string_view>{}(chars(c.client_id)) ^ std::hash<std::string_view>{}(c.vpn_id);
+}
+
+void Ledger::begin(const BatchContext& context, const Batch& batch) {
+    context_ = context;
+    batch_ = &batch;
+    entries_.clear();
+    accounts_.clear();
+    first_at_.clear();
+    held_by_.clear();
+    addresses_.clear();
+    clients_.clear();
+    feed_.clear();
+    new_assignments_.clear();
+    assignment_ends_.clear();
+    assignment_fills_.clear();
+    for (const auto& change : batch.changes) {
+        if (change.kind == Change::Kind::client_list_end) {
+            Client client{storable_text(change.binding.key.vpn_id), change.binding.client_id};
+            if (held_by_.try_emplace(client).second) clients_.push_back(std::move(client));
+        } else if (first_at_.try_emplace(change.binding.key.address, none).second) {
+            addresses_.push_back(change.binding.key.address);
+        }
+    }
+}
+
+std::span<const IpAddress> Ledger::addresses() const {
+    return addresses_;
+}
+
+std::span<const Ledger::Client> Ledger::clients() const {
+    return clients_;
+}
+
+void Ledger::add_stored(BindingRow row) {
+    if (find(row.key) != none) return;
+    const auto at = add_entry(row.key);
+    entries_[at].before = row.state;
+    entries_[at].row = std::move(row);
+    remember_client(at);
+}
+
+std::vector<BindingKey> Ledger::unknown_keys() const {
+    std::vector<BindingKey> keys;
+    for (const auto& change : batch_->changes) {
+        if (change.kind != Change::Kind::binding) continue;
+        auto key = change.binding.key;
+        key.vpn_id = storable_text(key.vpn_id);
+        if (find(key) == none) keys.push_back(std::move(key));
+    }
+    std::sort(keys.begin(), keys.end());
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    return keys;
+}
+
+void Ledger::add_last_end(const BindingKey& key, UtcSeconds ended_at) {
+    auto at = find(key);
+    if (at == none) at = add_entry(key);
+    auto& boundary = entries_[at].row.boundary_at;
+    boundary = boundary ? std::max(*boundary, ended_at) : ended_at;
+}
+
+void Ledger::run() {
+    const auto& changes = batch_->changes;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        const auto& change = changes[i];
+        switch (change.kind) {
+            case Change::Kind::binding:
+                tell(change);
+                break;
+            case Change::Kind::client_list_end:
+                assert(change.listed <= i);
+                end_unlisted(change, std::span(changes).subspan(i - change.listed, change.listed));
+                break;
+            case Change::Kind::sighting:
+                mark_sighted(change);
+                break;
+        }
+    }
+}
+
+std::span<Ledger::Entry> Ledger::entries() {
+    return entries_;
+}
+
+std::span<const FeedRow> Ledger::feed() const {
+    return feed_;
+}
+
+std::span<const NewAssignment> Ledger::new_assignments() const {
+    return new_assignments_;
+}
+
+std::span<const AssignmentEnd> Ledger::assignment_ends() const {
+    return assignment_ends_;
+}
+
+std::span<const AssignmentFill> Ledger::assignment_fills() const {
+    return assignment_fills_;
+}
+
+Tally Ledger::tally() const {
+    Tally tally;
+    for (const auto& entry : entries_) {
+        if (entry.refused || entry.write == Entry::Write::none || entry.write == Entry::Write::listing) continue;
+        if (entry.before) --tally.by_state[static_cast<std::size_t>(*entry.before)];
+        ++tally.by_state[static_cast<std::size_t>(entry.row.state)];
+        tally.stored += entry.stored;
+        tally.ended += entry.ended;
+    }
+    return tally;
+}
+
+std::size_t Ledger::find(const BindingKey& key) const {
+    const auto first = first_at_.find(key.address);
+    if (first == first_at_.end()) return none;
+    for (auto at = first->second; at != none; at = accounts_[at].next_at_address)
+        if (entries_[at].row.key == key) return at;
+    return none;
+}
+
+std::size_t Ledger::add_entry(const BindingKey& key) {
+    const auto at = entries_.size();
+    entries_.emplace_back().row.key = key;
+    auto& first = first_at_.try_emplace(key.address, none).first->second;
+    accounts_.push_back({first, none});
+    first = at;
+    return at;
+}
+
+/// In the table, or to be inserted.
+bool Ledger::exists(std::size_t at) const {
+    return entries_[at].before || entries_[at].write != Entry::Write::none;
+}
+
+/// For the lists of clients in this batch: what they hold by now.
+void Ledger::remember_client(std::size_t at) {
+    if (held_by_.empty() || entries_[at].row.client_id.empty()) return;
+    const auto found = held_by_.find({entries_[at].row.key.vpn_id, entries_[at].row.client_id});
+    if (found == held_by_.end()) return;
+    auto& held = found->second;
+    if (std::find(held.begin(), held.end(), at) == held.end()) held.push_back(at);
+}
+
+BindingKey Ledger::stored_key(const BindingKey& told) {
+    auto key = told;
+    if (!key.vpn_id.empty()) key.vpn_id = storable_text(told.vpn_id, scratch_);
+    return key;
+}
+
+/// A record that lost to a newer one still says that the server has the binding.
+void Ledger::mark_listed(std::size_t at, const Change& change) {
+    if (change.run == 0 && change.scope == 0) return;
+    auto& entry = entries_[at];
+    if (change.run != 0) entry.row.seen_run = static_cast<std::int64_t>(change.run);
+    if (change.scope != 0) entry.row.scope = change.scope;
+    entry.write = std::max(entry.write, Entry::Write::listing);
+}
+
+void Ledger::mark_sighted(const Change& sighting) {
+    if (sighting.run == 0) return;
+    const auto first = first_at_.find(sighting.binding.key.address);
+    if (first == first_at_.end()) return;
+    for (auto at = first->second; at != none; at = accounts_[at].next_at_address) {
+        if (!exists(at)) continue;
+        entries_[at].row.seen_run = static_cast<std::int64_t>(sighting.run);
+        entries_[at].write = std::max(entries_[at].write, Entry::Write::listing);
+    }
+}
+
+void Ledger::end_unlisted(const Change& list_end, std::span<const Change> listed) {
+    const auto& list = list_end.binding;
+    std::vector<std::size_t> rows;
+    if (const auto found = held_by_.find({storable_text(list.key.vpn_id), list.client_id}); found != held_by_.end())
+        for (const auto at : found->second)
+            if (entries_[at].row.in_force() && entries_[at].row.client_id == list.client_id) rows.push_back(at);
+    if (rows.empty()) return;
+
+    // A list from an unknown link speaks for the one link that all of the client's bindings have, if there is one.
+    auto link = list.link_address;
+    const auto& first_link = entries_[rows[0]].row.link_address;
+    const bool one_link =
+        std::all_of(rows.begin(), rows.end(), [&](auto at) { return entries_[at].row.link_address == first_link; });
+    if (!link && one_link) link = first_link;
+
+    // What ends a binding here also takes over its age, so that an older message that arrives later does not bring it
+    // back.
+    const RecordAge age{context_.epoch, unix_seconds(list.base_time), list.via};
+    for (const auto at : rows) {
+        auto& entry = entries_[at];
+        auto& row = entry.row;
+        if (row.link_address != link || !replaces(age, row.age) || is_one_of(row.key, listed)) continue;
+        before_ = row;
+        row.state = BindingState::ended;
+        row.end_reason = EndReason::unlisted;
+        row.age = age;
+        row.updated_at = context_.now;
+        entry.write = std::max(entry.write, Entry::Write::renewal);
+        write_ended(at, end_hold(at, told_at(list_end), EndReason::unlisted));
+    }
+}
+
+}  // namespace leasemirror
