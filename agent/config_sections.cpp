@@ -1,6 +1,7 @@
 // The sections of the configuration other than `servers`.
 #include "agent/config_reader.hpp"
 #include "proto/numbers_v6.hpp"
+#include "storage/store_url.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -36,10 +37,28 @@ Parsed<seconds> parse_retention(std::string_view text) {
 
 Parsed<std::string> parse_storage_url(std::string_view text) {
     constexpr std::string_view sqlite = "sqlite://";
-    if (text.starts_with("postgresql:") || text.starts_with("postgres:"))
-        return Unexpected{std::string("this version stores in SQLite only; use sqlite:///absolute/path")};
+    if (engine_named_by(text) == StoreEngine::postgresql) {
+        const auto url = parse_postgres_url(text);
+        if (!url) return Unexpected{url.error()};
+        return std::string(text);
+    }
     if (text.starts_with(sqlite) && text.size() > sqlite.size() && text.back() != '/') return std::string(text);
-    return Unexpected{std::string("expected sqlite:///absolute/path or sqlite://relative/path of a database file")};
+    return Unexpected{
+        std::string("expected sqlite:///absolute/path or sqlite://relative/path of a database file, or "
+                    "postgresql://USER@HOST:5432/DATABASE")};
+}
+
+/// A name that SQL takes without quotes, so that people can write it as it stands here.
+Parsed<std::string> parse_schema_name(std::string_view text) {
+    constexpr std::size_t name_bytes_max = 63;  // NAMEDATALEN
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz_";
+    constexpr std::string_view further = "abcdefghijklmnopqrstuvwxyz_0123456789";
+    const bool plain = !text.empty() && text.size() <= name_bytes_max &&
+                       letters.find(text.front()) != std::string_view::npos &&
+                       text.find_first_not_of(further) == std::string_view::npos;
+    if (plain && !text.starts_with("pg_")) return std::string(text);
+    return Unexpected{
+        std::string("expected up to 63 lower-case letters, digits and _ that begin neither with a digit nor with pg_")};
 }
 
 /// What a password file holds, without the newline that editors put at its end.
@@ -71,6 +90,20 @@ void read_password(MapReader& storage, StorageConfig& out) {
         storage.error("password_file", in_quotes(path.string()) + " " + secret.error());
 }
 
+/// How the URL goes together with the other keys.
+void check_engine(MapReader& storage, const StorageConfig& config) {
+    switch (engine_named_by(config.url).value_or(StoreEngine::postgresql)) {
+        case StoreEngine::sqlite:
+            if (storage.has("schema"))
+                storage.error("schema", "only a PostgreSQL database has schemas; leave it out with SQLite");
+            return;
+        case StoreEngine::postgresql:
+            if (const auto url = parse_postgres_url(config.url); url && url->has_password && !config.password.empty())
+                storage.error("url", "has a password in it, and another one is given; leave it out of the URL");
+            return;
+    }
+}
+
 void read_storage(MapReader storage, StorageConfig& out) {
     storage.require("url");
     if (const auto url = storage.scalar("url")) {
@@ -81,7 +114,9 @@ void read_storage(MapReader storage, StorageConfig& out) {
         else
             storage.error("url", parsed.error());
     }
+    storage.read_or_null("schema", out.schema, parse_schema_name);
     read_password(storage, out);
+    check_engine(storage, out);
     storage.read("writers", out.writers, [](auto t) { return parse_number<std::uint32_t>(t, 1, 64); });
     storage.read("record_renewals", out.record_renewals, parse_bool);
 
@@ -130,8 +165,7 @@ void read_cluster(MapReader cluster, ClusterConfig& out) {
     });
     if (out.enabled)
         cluster.error("enabled",
-                      "several agents can share the servers in PostgreSQL only, and this version stores in SQLite "
-                      "only; set it to false and run one agent");
+                      "this version cannot share the servers among several agents; set it to false and run one agent");
     cluster.finish();
 }
 

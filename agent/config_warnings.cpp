@@ -2,7 +2,9 @@
 #include "agent/config.hpp"
 #include "agent/config_values.hpp"
 #include "proto/numbers_v4.hpp"
+#include "storage/store_url.hpp"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -81,6 +83,31 @@ void warn_of_shared_endpoints(const Config& config, std::vector<std::string>& ou
     }
 }
 
+/// Whether what is sent to this host of a PostgreSQL URL stays on this machine.
+bool stays_here(const std::string& host) {
+    return host.starts_with('/') || host.starts_with('@') || is_loopback({host, 0});
+}
+
+void warn_of_storage(const StorageConfig& storage, std::vector<std::string>& out) {
+    if (engine_named_by(storage.url) == StoreEngine::sqlite) {
+        if (storage.writers > 1)
+            out.push_back("storage.writers is " + std::to_string(storage.writers) +
+                          "; SQLite has one writer, so one is used");
+        if (!storage.password.empty()) out.push_back("storage.password is given; SQLite asks for none");
+        return;
+    }
+    const auto url = parse_postgres_url(storage.url);
+    if (!url || std::all_of(url->hosts.begin(), url->hosts.end(), stays_here)) return;
+    const auto mode = url->parameters.find("sslmode");
+    if (mode == url->parameters.end())
+        out.push_back(
+            "storage.url has no sslmode: the connection to the database may go in clear text, and the "
+            "database's certificate is not verified; add ?sslmode=verify-full");
+    else if (mode->second != "verify-full" && mode->second != "verify-ca")
+        out.push_back("storage.url has sslmode=" + mode->second +
+                      ": the database's certificate is not verified; verify-full does that");
+}
+
 }  // namespace
 
 std::vector<std::string> config_warnings(const Config& config) {
@@ -89,9 +116,7 @@ std::vector<std::string> config_warnings(const Config& config) {
         for (auto& line : server_warnings(server))
             out.push_back(std::move(line));
     warn_of_shared_endpoints(config, out);
-    if (config.storage.writers > 1)
-        out.push_back("storage.writers is " + std::to_string(config.storage.writers) +
-                      "; SQLite has one writer, so one is used");
+    warn_of_storage(config.storage, out);
     if (!config.admin.listen.empty()) {
         const auto endpoint = parse_endpoint(config.admin.listen);
         if (endpoint && !is_loopback(*endpoint))

@@ -32,6 +32,15 @@ std::string_view take_until(std::string_view& in, std::string_view ends) {
     return out;
 }
 
+std::vector<std::string> split(std::string_view list) {
+    std::vector<std::string> out;
+    while (!list.empty()) {
+        if (const auto entry = take_until(list, ","); !entry.empty()) out.emplace_back(entry);
+        if (!list.empty()) list.remove_prefix(1);
+    }
+    return out;
+}
+
 bool is_secret(std::string_view parameter) {
     return parameter == "password" || parameter == "sslpassword";
 }
@@ -147,6 +156,7 @@ std::optional<std::string> read_parameters(std::string_view text, PostgresUrl& o
         if (!is_parameter(*name)) return "libpq knows no parameter '" + *name + "'";
         if (auto fault = fault_of_value(*name, *value)) return fault;
         out.has_password = out.has_password || *name == "password";
+        if (*name == "host") out.hosts = split(*value);
         out.parameters[*name] = *value;
     }
     return std::nullopt;

@@ -134,7 +134,7 @@ TEST_CASE("every key that is understood stands in config.example.yaml") {
             ++keys;
         }
     }
-    CHECK(keys == 61);
+    CHECK(keys == 62);
 }
 
 TEST_CASE("the port defaults by family and can be given") {
@@ -190,6 +190,23 @@ TEST_CASE("every value outside the servers can be set") {
     CHECK(config.cluster == ClusterConfig{false, "a1"});
     CHECK(config.admin.listen.empty());
     CHECK(config.log == LogConfig{LogLevel::debug, LogFormat::json});
+}
+
+TEST_CASE("a PostgreSQL database is named by a URL as libpq takes it, with a schema and a secret of its own") {
+    const auto config = config_of(
+        "storage: { url: "
+        "'postgresql://mirror@db1,db2:5433/leases?sslmode=verify-full&target_session_attrs=read-write',\n"
+        "           schema: dhcp_leases, password: '${PW}', writers: 4 }\n"
+        "servers: [ { name: s, family: v4, address: host } ]\n",
+        environment_of({{"PW", "s3cret"}}));
+    CHECK(config.storage.url ==
+          "postgresql://mirror@db1,db2:5433/leases?sslmode=verify-full&target_session_attrs=read-write");
+    CHECK(config.storage.schema == "dhcp_leases");
+    CHECK(config.storage.password == "s3cret");
+    CHECK(config_warnings(config).empty());
+    CHECK(config_of("storage: { url: 'postgres:///leases', schema: null, password: null }\n"
+                    "servers: [ { name: s, family: v4, address: host } ]\n")
+              .storage.schema.empty());
 }
 
 TEST_CASE("bulk queries of v4 take each key that RFC 6926 allows") {
@@ -373,10 +390,22 @@ TEST_CASE("each mistake is named with its place, what was expected and the neare
          "f.yaml:6:62: servers[0].bulk.queries[1].link: expected an address other than ::, not '::'\n"
          "f.yaml:6:78: servers[0].bulk.queries[2].link: expected an IPv6 address such as 2001:db8::1, not "
          "'192.0.2.1'\n"},
-        {"storage: { url: 'postgresql://u:secret@h/db' }\n" + server,
-         "f.yaml:1:17: storage.url: this version stores in SQLite only; use sqlite:///absolute/path\n"},
+        {"storage: { url: 'postgresql://u:secret@h:port/db' }\n" + server,
+         "f.yaml:1:17: storage.url: expected a port from 1 to 65535 after the host; an IPv6 address stands in [ ], and "
+         "in a password : @ / and ? are written %3A %40 %2F and %3F\n"},
+        {"storage: { url: 'postgresql://u:secret@h/db', password: p }\n" + server,
+         "f.yaml:1:17: storage.url: has a password in it, and another one is given; leave it out of the URL\n"},
+        {"storage: { url: 'postgresql://h/db', schema: Leases }\n" + server,
+         "f.yaml:1:46: storage.schema: expected up to 63 lower-case letters, digits and _ that begin neither with a "
+         "digit nor with pg_, not 'Leases'\n"},
+        {"storage: { url: 'postgresql://h/db', schema: pg_leases }\n" + server,
+         "f.yaml:1:46: storage.schema: expected up to 63 lower-case letters, digits and _ that begin neither with a "
+         "digit nor with pg_, not 'pg_leases'\n"},
+        {"storage: { url: 'sqlite:///x', schema: leases }\n" + server,
+         "f.yaml:1:40: storage.schema: only a PostgreSQL database has schemas; leave it out with SQLite\n"},
         {"storage: { url: mysql://h }\n" + server,
-         "f.yaml:1:17: storage.url: expected sqlite:///absolute/path or sqlite://relative/path of a database file\n"},
+         "f.yaml:1:17: storage.url: expected sqlite:///absolute/path or sqlite://relative/path of a database file, or "
+         "postgresql://USER@HOST:5432/DATABASE\n"},
         {"storage: { url: sqlite:///x, password: a, password_file: /nonexistent/p }\n" + server,
          "f.yaml:1:58: storage.password_file: give either password or password_file, not both\n"
          "f.yaml:1:58: storage.password_file: '/nonexistent/p' cannot be read: No such file or directory\n"},
@@ -387,8 +416,8 @@ TEST_CASE("each mistake is named with its place, what was expected and the neare
          "f.yaml:1:82: storage.retention.ended: expected whole seconds, or 0 for ever, not '10ms'\n"
          "f.yaml:1:99: storage.writers: expected a whole number from 1 to 64, not 'many'\n"},
         {storage_only + server + "cluster: { enabled: true }\n",
-         "f.yaml:3:21: cluster.enabled: several agents can share the servers in PostgreSQL only, and this version "
-         "stores in SQLite only; set it to false and run one agent\n"},
+         "f.yaml:3:21: cluster.enabled: this version cannot share the servers among several agents; set it to false "
+         "and run one agent\n"},
         {storage_only + server + "cluster: { enabled: yes }\n",
          "f.yaml:3:21: cluster.enabled: expected true or false, not 'yes'\n"},
         {storage_only + server + "admin: { listen: 9547 }\n",
@@ -485,8 +514,33 @@ TEST_CASE("a v6 server without queries, a shared endpoint, idle writers and an o
               "server t: same family, address and port as server s, so each of its bindings is kept twice",
               "storage.writers is 2; SQLite has one writer, so one is used",
               "admin.listen is 0.0.0.0:9547: the admin port has no authentication and is reachable from other hosts"});
+    config.storage.password = "p";
+    CHECK(config_warnings(config).at(5) == "storage.password is given; SQLite asks for none");
+    config.storage.password.clear();
     for (const std::string loopback : {"127.0.0.1:1", "[::1]:1", "localhost:1"}) {
         config.admin.listen = loopback;
         CHECK(config_warnings(config).size() == 5);
+    }
+}
+
+TEST_CASE("a connection to a remote database that does not verify whom it talks to is warned of") {
+    auto config = config_of(with_server("v4"));
+    const auto warnings_for = [&](const std::string& url) {
+        config.storage.url = url;
+        return config_warnings(config);
+    };
+    const std::string clear_text =
+        "storage.url has no sslmode: the connection to the database may go in clear text, and the database's "
+        "certificate is not verified; add ?sslmode=verify-full";
+    CHECK(warnings_for("postgresql://u@db/leases") == std::vector{clear_text});
+    CHECK(warnings_for("postgresql://u@localhost,192.0.2.7/leases") == std::vector{clear_text});
+    CHECK(warnings_for("postgresql://u@db/leases?sslmode=require") ==
+          std::vector<std::string>{
+              "storage.url has sslmode=require: the database's certificate is not verified; verify-full does that"});
+    for (const char* const fine : {"postgresql:///leases", "postgresql://u@localhost/l", "postgresql://u@[::1]:5433/l",
+                                   "postgresql://u@%2Frun%2Fpg/l", "postgresql:///l?host=/run/postgresql",
+                                   "postgresql://u@db/leases?sslmode=verify-full"}) {
+        CAPTURE(fine);
+        CHECK(warnings_for(fine).empty());
     }
 }

@@ -70,6 +70,7 @@ TEST_CASE("every part of a PostgreSQL URL may be left to libpq's defaults") {
     }
     CHECK_FALSE(parse_postgres_url("postgresql://u@h/db")->has_password);
     CHECK(parse_postgres_url("postgresql://h/db?password=x")->has_password);
+    CHECK(parse_postgres_url("postgresql://h/db?host=/run/pg,h2")->hosts == std::vector<std::string>{"/run/pg", "h2"});
 }
 
 TEST_CASE("what cannot be right in a PostgreSQL URL is said without repeating what may be secret") {
