@@ -102,9 +102,9 @@ struct Change {
     std::uint32_t listed = 0;  ///< for client_list_end
     std::uint64_t run = 0;     ///< the full bulk that listed it, or that was running when it was told; 0 = none
     std::uint32_t scope = 0;   ///< BulkQuery::scope_id() of the query that listed it; 0 = none did
-    /// Told in the catch-up phase: the message's base-time is not when it happened (RFC 7653 §8.4.2, RFC 7724 §8.3),
-    /// so that boundaries of assignments taken from it are `inferred`. For `via` other than active that goes without
-    /// saying.
+    /// Told in the catch-up phase: the message's base-time is not when it happened (RFC 7653 §8.4.1 and §9.3, RFC 7724
+    /// §7.4.1), so that boundaries of assignments taken from it are `inferred`. For `via` other than active that goes
+    /// without saying.
     bool late = false;
     /// Converts its times to ours: the skew when it was told. None: that of the batch.
     std::optional<Skew> skew;
