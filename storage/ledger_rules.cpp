@@ -190,10 +190,12 @@ void Ledger::arrive_expired(std::size_t at, const Change& change, bool was_in_fo
                                  *row.expires_at <= *before_.boundary_at + same_moment;
     if (held_until_then) return note_inactive(at, change);
     if (!was_in_force || !same_client(before_, row)) {
-        if (was_in_force)
+        if (was_in_force) {
             pass_to_other_client(at, change);
-        else
-            begin_hold(at, begin_of(change));
+        } else {
+            const auto begin = begin_of(change);
+            begin_hold(at, begin.at <= *row.expires_at ? begin : Moment{*row.expires_at, true});
+        }
         before_ = row;
         before_.state = BindingState::active;
         before_.end_reason = EndReason::none;

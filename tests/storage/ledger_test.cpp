@@ -1,0 +1,359 @@
+// The rules of what a batch does, over tables in memory: no database, so that thousands of random histories are cheap.
+#include "storage/ledger.hpp"
+#include "storage/stored_text.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace leasemirror;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::int64_t start = 1'700'000'000;
+
+ServerTime at(std::int64_t seconds) {
+    return server_time_from_unix(start + seconds);
+}
+UtcSeconds utc(std::int64_t seconds) {
+    return UtcSeconds{std::chrono::seconds{start + seconds}};
+}
+Bytes id(std::string_view text) {
+    return {text.begin(), text.end()};
+}
+
+struct Hold {
+    std::int64_t id = 0;
+    BindingKey key;
+    NewAssignment what;
+};
+
+/// The three tables, and what an engine does with a ledger's results.
+class Tables {
+public:
+    explicit Tables(bool record_renewals = false) : ledger_(record_renewals) {}
+
+    void apply(std::vector<Change> changes, std::int64_t now) {
+        Batch batch;
+        for (auto& change : changes)
+            batch.changes.push_back(std::move(change));
+        ledger_.begin({1, 0, utc(now), Skew{0}}, batch);
+        for (const auto& [key, row] : rows) {
+            bool wanted = false;
+            for (const auto& address : ledger_.addresses())
+                wanted = wanted || address == key.address;
+            for (const auto& client : ledger_.clients())
+                wanted = wanted || (row.in_force() && row.client_id == client.client_id && key.vpn_id == client.vpn_id);
+            if (wanted) ledger_.add_stored(row);
+        }
+        for (const auto& key : ledger_.unknown_keys())
+            for (const auto& hold : holds)
+                if (hold.key == key && hold.what.ended_at) ledger_.add_last_end(key, *hold.what.ended_at);
+        ledger_.run();
+        take_results();
+        check();
+    }
+
+    void take_results() {
+        auto entries = ledger_.entries();
+        for (const auto& end : ledger_.assignment_ends()) {
+            auto& hold = holds.at(static_cast<std::size_t>(end.assignment_id - 1)).what;
+            REQUIRE_FALSE(hold.ended_at);
+            hold.ended_at = end.ended_at;
+            hold.end_reason = end.end_reason;
+            hold.ended_inferred = end.inferred;
+        }
+        for (const auto& fill : ledger_.assignment_fills()) {
+            auto& hold = holds.at(static_cast<std::size_t>(fill.assignment_id - 1)).what;
+            if (hold.client_id.empty()) hold.client_id = fill.client_id;
+            if (hold.hw_addr.empty()) hold.hw_addr = fill.hw_addr;
+            if (hold.remote_id.empty()) hold.remote_id = fill.remote_id;
+        }
+        for (const auto& assignment : ledger_.new_assignments()) {
+            auto& row = entries[assignment.entry].row;
+            holds.push_back({static_cast<std::int64_t>(holds.size() + 1), row.key, assignment});
+            if (!assignment.ended_at) row.assignment_id = holds.back().id;
+        }
+        for (const auto& row : ledger_.feed())
+            feed.emplace_back(entries[row.entry].row.key, row);
+        for (auto& entry : entries) {
+            if (entry.write == Ledger::Entry::Write::none) continue;
+            REQUIRE((entry.write == Ledger::Entry::Write::insert) == !rows.contains(entry.row.key));
+            if (entry.row.binding_id == 0) entry.row.binding_id = static_cast<std::int64_t>(rows.size() + 1);
+            rows[entry.row.key] = entry.row;
+        }
+        const auto tally = ledger_.tally();
+        for (std::size_t i = 0; i < counts.size(); ++i)
+            counts[i] += tally.by_state[i];
+    }
+
+    /// What always holds (issue 3, "How we will know").
+    void check() const {
+        std::map<BindingKey, const Hold*> last;
+        for (const auto& hold : holds) {
+            auto& before = last[hold.key];
+            if (before) {
+                REQUIRE(before->what.ended_at);
+                REQUIRE(*before->what.ended_at <= hold.what.began_at);
+            }
+            before = &hold;
+            if (hold.what.ended_at) REQUIRE(hold.what.began_at <= *hold.what.ended_at);
+        }
+        std::array<std::int64_t, 9> counted{};
+        for (const auto& [key, row] : rows) {
+            ++counted[static_cast<std::size_t>(row.state)];
+            REQUIRE(row.in_force() == (row.state == BindingState::active));
+            const auto open = last.find(key);
+            const bool is_open = open != last.end() && open->second && !open->second->what.ended_at;
+            REQUIRE(is_open == row.in_force());
+            REQUIRE(row.assignment_id == (is_open ? open->second->id : 0));
+        }
+        REQUIRE(counted == counts);
+    }
+
+    /// "assigned alice", "ended alice", in order.
+    [[nodiscard]] std::vector<std::string> words() const {
+        std::vector<std::string> out;
+        for (const auto& [key, row] : feed)
+            out.push_back(std::string(to_string(row.change)) + ' ' +
+                          std::string(row.client_id.begin(), row.client_id.end()) + (row.inferred ? " inferred" : ""));
+        return out;
+    }
+    /// "alice 0..10 reported", "bob 10.."; ~ marks an inferred boundary.
+    [[nodiscard]] std::vector<std::string> history() const {
+        std::vector<std::string> out;
+        for (const auto& [number, key, what] : holds) {
+            auto text = std::string(what.client_id.begin(), what.client_id.end()) + ' ';
+            text += std::to_string(unix_seconds(what.began_at) - start) + (what.began_inferred ? "~" : "") + "..";
+            if (what.ended_at)
+                text += std::to_string(unix_seconds(*what.ended_at) - start) + (what.ended_inferred ? "~ " : " ") +
+                        std::string(to_string(what.end_reason));
+            out.push_back(text);
+        }
+        return out;
+    }
+
+    std::map<BindingKey, BindingRow> rows;
+    std::vector<Hold> holds;
+    std::vector<std::pair<BindingKey, FeedRow>> feed;
+    std::array<std::int64_t, 9> counts{};
+
+private:
+    Ledger ledger_;
+};
+
+Change told(const std::string& client, std::int64_t base, BindingState state = BindingState::active) {
+    Change change;
+    change.binding.key = {"", BindingKind::address, *IpAddress::parse("192.0.2.1"), 32};
+    change.binding.state = state;
+    change.binding.client_id = id(client);
+    change.binding.base_time = at(base);
+    change.binding.via = Via::active;
+    return change;
+}
+
+Change until(Change change, std::int64_t expires) {
+    change.binding.expires_at = at(expires);
+    return change;
+}
+Change since(Change change, std::int64_t state_since) {
+    change.binding.state_since = at(state_since);
+    return change;
+}
+Change listed(Change change) {
+    change.binding.via = Via::bulk;
+    change.run = 1;
+    return change;
+}
+
+using Words = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a lease's life is assigned, renewed, ended") {
+    Tables tables(true);
+    tables.apply({until(told("alice", 0), 100)}, 0);
+    tables.apply({until(told("alice", 50), 150)}, 50);
+    tables.apply({told("alice", 60, BindingState::released)}, 61);
+    CHECK(tables.words() == Words{"assigned alice", "renewed alice", "ended alice"});
+    CHECK(tables.history() == Words{"alice 0..60 reported"});
+}
+
+TEST_CASE("renewals are recorded only where that is asked for") {
+    Tables tables;
+    tables.apply({until(told("alice", 0), 100)}, 0);
+    tables.apply({until(told("alice", 50), 150)}, 50);
+    CHECK(tables.words() == Words{"assigned alice"});
+}
+
+TEST_CASE("what is told again says nothing new") {
+    Tables tables(true);
+    tables.apply({until(told("alice", 0), 100)}, 0);
+    tables.apply({until(told("alice", 0), 100)}, 1);
+    tables.apply({listed(until(told("alice", 5), 100))}, 5);
+    CHECK(tables.words() == Words{"assigned alice"});
+}
+
+TEST_CASE("changes of client inside one batch are all there") {
+    Tables tables;
+    tables.apply({told("alice", 0)}, 0);
+    tables.apply({told("bob", 10), told("carol", 20), told("carol", 25, BindingState::released), told("alice", 30)},
+                 30);
+    CHECK(tables.words() == Words{"assigned alice", "ended alice inferred", "assigned bob", "ended bob inferred",
+                                  "assigned carol", "ended carol", "assigned alice"});
+    CHECK(tables.history() ==
+          Words{"alice 0..10~ replaced", "bob 10..20~ replaced", "carol 20..25 reported", "alice 30.."});
+}
+
+TEST_CASE("a client that lost its time before another came ends with its time") {
+    Tables tables;
+    tables.apply({until(told("alice", 0), 100)}, 0);
+    tables.apply({told("bob", 500)}, 500);
+    CHECK(tables.history() == Words{"alice 0..100~ expired", "bob 500.."});
+}
+
+TEST_CASE("a new client never takes over the old one's past") {
+    SUBCASE("a server that does not begin the state anew") {
+        Tables tables;
+        tables.apply({since(told("alice", 50), 0)}, 50);
+        tables.apply({since(told("bob", 80), 0)}, 80);
+        CHECK(tables.history() == Words{"alice 0..80~ replaced", "bob 80.."});
+    }
+    SUBCASE("the old one was heard of later than the new one says it began") {
+        Tables tables;
+        auto renewed = since(told("alice", 70), 0);
+        renewed.binding.client_last_seen = at(70);
+        tables.apply({renewed}, 70);
+        tables.apply({since(told("bob", 80), 30)}, 80);
+        CHECK(tables.history() == Words{"alice 0..70~ replaced", "bob 70~.."});
+    }
+}
+
+TEST_CASE("what a bulk or the catch-up phase tells is a bound, but for start-time-of-state") {
+    Tables tables;
+    auto first = listed(told("alice", 100));
+    first.binding.client_last_seen = at(40);
+    tables.apply({first}, 100);
+    auto gone = told("alice", 200, BindingState::released);
+    gone.late = true;
+    tables.apply({gone}, 200);
+    tables.apply({listed(since(told("bob", 300), 250))}, 300);
+    CHECK(tables.history() == Words{"alice 40~..200~ reported", "bob 250.."});
+    CHECK(tables.words() == Words{"assigned alice inferred", "ended alice inferred", "assigned bob"});
+}
+
+TEST_CASE("a lease that arrives expired was held until then") {
+    Tables tables;
+    SUBCASE("by a client we had not heard of") {
+        tables.apply({listed(until(told("alice", 100), 60))}, 100);
+        CHECK(tables.history() == Words{"alice 60~..60~ expired"});
+        CHECK(tables.words() == Words{"assigned alice inferred", "ended alice inferred"});
+        // Again and again the same, as polling tells it: nothing more.
+        tables.apply({listed(until(told("alice", 400), 61))}, 400);
+        CHECK(tables.feed.size() == 2);
+    }
+    SUBCASE("by one that had it") {
+        tables.apply({until(told("alice", 0), 50)}, 0);
+        tables.apply({until(told("alice", 20), 60)}, 100);
+        CHECK(tables.history() == Words{"alice 0..60~ expired"});
+    }
+    SUBCASE("while another one had it") {
+        tables.apply({until(told("alice", 0), 500)}, 0);
+        tables.apply({until(told("bob", 20), 60)}, 100);
+        CHECK(tables.history() == Words{"alice 0..20~ replaced", "bob 20..60~ expired"});
+        CHECK(tables.words() == Words{"assigned alice", "ended alice inferred", "assigned bob", "ended bob inferred"});
+    }
+}
+
+TEST_CASE("a client that moves gets a row of its own, and one that becomes known does not") {
+    Tables tables;
+    auto alice = told("alice", 0);
+    tables.apply({alice}, 0);
+    alice = told("alice", 10);
+    alice.binding.remote_id = id("port-1");
+    tables.apply({alice}, 10);
+    CHECK(tables.history() == Words{"alice 0.."});
+    CHECK(tables.holds[0].what.remote_id == id("port-1"));
+    alice.binding.base_time = at(20);
+    alice.binding.remote_id = id("port-2");
+    tables.apply({alice}, 20);
+    CHECK(tables.history() == Words{"alice 0..20 moved", "alice 20.."});
+    CHECK(tables.words() == Words{"assigned alice", "updated alice", "updated alice"});
+}
+
+TEST_CASE("a binding that never was in force is told once") {
+    Tables tables;
+    tables.apply({listed(told("", 0, BindingState::available))}, 0);
+    tables.apply({listed(told("", 10, BindingState::available))}, 10);
+    tables.apply({listed(told("", 20, BindingState::abandoned))}, 20);
+    CHECK(tables.words() == Words{"updated  inferred", "updated  inferred"});
+    CHECK(tables.holds.empty());
+}
+
+TEST_CASE("a list ends what the client no longer has, what this batch gave it too") {
+    Tables tables;
+    auto second = told("alice", 0);
+    second.binding.key.address = *IpAddress::parse("192.0.2.2");
+    tables.apply({told("alice", 0)}, 0);
+    Change list;
+    list.kind = Change::Kind::client_list_end;
+    list.binding.client_id = id("alice");
+    list.binding.base_time = at(5);
+    list.binding.via = Via::active;
+    tables.apply({second, list}, 5);
+    CHECK(tables.words() == Words{"assigned alice", "assigned alice", "ended alice", "ended alice"});
+    for (const auto& [key, row] : tables.rows)
+        CHECK(row.end_reason == EndReason::unlisted);
+}
+
+TEST_CASE("after its row was removed an address remembers when it became free") {
+    Tables tables;
+    tables.apply({told("alice", 0), told("alice", 50, BindingState::released)}, 50);
+    --tables.counts[static_cast<std::size_t>(BindingState::released)];
+    tables.rows.clear();
+    tables.apply({since(told("bob", 100), 20)}, 100);
+    CHECK(tables.history() == Words{"alice 0..50 reported", "bob 50~.."});
+}
+
+TEST_CASE("batches of any size tell the same history") {
+    for (unsigned seed = 1; seed <= 400; ++seed) {
+        CAPTURE(seed);
+        std::mt19937 dice(seed);
+        const auto below = [&dice](unsigned n) { return static_cast<std::int64_t>(dice() % n); };
+        std::vector<Change> story;
+        std::int64_t base = 0;
+        const std::vector<std::string> clients{"alice", "bob", ""};
+        const std::vector<BindingState> states{BindingState::active,   BindingState::active,  BindingState::active,
+                                               BindingState::released, BindingState::expired, BindingState::available};
+        for (int i = 0; i < 40; ++i) {
+            base += below(4) == 0 ? 0 : below(30);
+            auto change = told(clients[static_cast<std::size_t>(below(3))],
+                               std::max<std::int64_t>(0, base - below(3) * below(20)),
+                               states[static_cast<std::size_t>(below(6))]);
+            change.binding.key.address = IpAddress::v4(static_cast<std::uint32_t>(0xc0000200 + below(2)));
+            if (below(2)) change.binding.hw_addr = {2, 0, 0, 0, 0, static_cast<std::uint8_t>(below(2))};
+            if (below(3) == 0) change.binding.remote_id = id(below(2) ? "port-1" : "port-2");
+            if (below(2)) change.binding.state_since = at(base - below(40));
+            if (below(2)) change.binding.client_last_seen = at(base - below(40));
+            if (below(2)) change.binding.expires_at = at(base + below(80));
+            if (below(3) == 0) change = listed(change);
+            change.late = below(4) == 0;
+            story.push_back(change);
+        }
+        // One `now` for all: else what has expired on arrival would depend on when the batch was closed.
+        Tables whole(true), single(true);
+        whole.apply(story, base);
+        for (const auto& change : story)
+            single.apply({change}, base);
+        CHECK(whole.words() == single.words());
+        CHECK(whole.history() == single.history());
+        REQUIRE(whole.feed.size() == single.feed.size());
+        for (std::size_t i = 0; i < whole.feed.size(); ++i)
+            REQUIRE(whole.feed[i].second.detail == single.feed[i].second.detail);
+        CHECK(whole.counts == single.counts);
+    }
+}
