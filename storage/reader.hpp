@@ -5,6 +5,7 @@
 #include "storage/store.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,7 +25,16 @@ using Value = std::variant<std::monostate, bool, std::int64_t, std::string, Byte
 /// A row: its columns by name, in the order in which people want to see them.
 using Record = std::vector<std::pair<std::string, Value>>;
 
-/// Not thread-safe. Every function throws StoreError, after which it may be called again.
+/// What `who` is asked: an address and the delegated prefixes that contain it; or, with a length, that very prefix.
+struct Sought {
+    IpAddress address;
+    std::optional<std::uint8_t> prefix_len;
+
+    friend bool operator==(const Sought&, const Sought&) = default;
+};
+
+/// Not thread-safe. Every function throws StoreError, after which it may be called again: where the connection was
+/// lost, that opens a new one.
 class Reader {
 public:
     Reader() = default;
@@ -35,13 +45,13 @@ public:
     /// A line of `status` for each server, in the order of their names.
     virtual std::vector<ServerOverview> servers() = 0;
 
-    /// Rows of the view `lease` for this address and for the delegated prefixes that contain it, the most specific
-    /// first, in all VPNs: its columns, and `began_at` and `inferred` of the open assignment.
-    virtual std::vector<Record> leases_of(const IpAddress& address) = 0;
+    /// Rows of the view `lease` of what is sought, in all VPNs, the most specific first: its columns, and `began_at` and
+    /// `inferred` of the open assignment.
+    virtual std::vector<Record> leases_of(const Sought& sought) = 0;
 
-    /// Rows of `assignment` that held this address, or a prefix that contains it, at that moment (began_at <= at <
-    /// ended_at), the most specific first: its columns, with `server` by name.
-    virtual std::vector<Record> holders_of(const IpAddress& address, UtcSeconds at) = 0;
+    /// Rows of `assignment` that held what is sought at that moment (began_at <= at < ended_at), the most specific
+    /// first: its columns, with `server` by name.
+    virtual std::vector<Record> holders_of(const Sought& sought, UtcSeconds at) = 0;
 
     /// Where the change feed begins and ends: the lowest and highest `seq` there is, and the highest there ever was. All
     /// 0 while it has never had a row; `first` is last + 1 if retention has emptied it.
@@ -51,28 +61,35 @@ public:
     };
     virtual FeedEnds feed_ends() = 0;
     /// The next rows of `binding_change` after `seq`, at most `rows`, in order: its columns, with `server` by name.
-    /// `server`: of this one alone. `cursor` is where to go on, also when no row of that server was among them.
+    /// `server`: of this one alone. `cursor` is where to go on, also when no row of that server was among them. `ends` is
+    /// of the same moment: rows between `seq` and `ends.first` have been removed, and a `seq` past `ends.last` is one
+    /// that this database has not given out, or has lost.
     struct FeedPart {
         std::vector<Record> rows;
         std::int64_t cursor = 0;
+        FeedEnds ends;
     };
     virtual FeedPart changes_after(std::int64_t seq, const std::optional<std::string>& server, std::size_t rows) = 0;
-    /// Returns when the feed may have grown, or after `patience`.
+    /// Returns when the feed may have grown since the last changes_after(), or after `patience`, or when a signal came.
     virtual void wait_for_changes(std::chrono::milliseconds patience) = 0;
 };
 
 /// Opens for reading; writes nothing, and refuses a schema it does not know. Throws StoreError.
 [[nodiscard]] std::unique_ptr<Reader> open_reader(const StoreSettings& settings);
 
-/// Whose history `forget` removes: by one of the two.
+/// Whose history `forget` removes: by one of the two, the other is empty.
 struct ClientIdentity {
     Bytes client_id;
     Bytes hw_addr;
+
+    friend bool operator==(const ClientIdentity&, const ClientIdentity&) = default;
 };
 
-/// Removes what is past of a client, in small steps: ended assignments, ended bindings, rows of the change feed, and
-/// messages in quarantine that contain the identifier. What it holds now stays, it is the servers' word; so does the
-/// open assignment. Throws StoreError; what was removed until then stays removed.
+/// Removes what is past of a client, in small steps that never hold the agent up for long: ended assignments, bindings
+/// that are not in force, all rows of the change feed that tell of it or name it, and messages in quarantine that
+/// contain the identifier. What it holds now stays, it is the servers' word; so does the open assignment. A hw_addr is
+/// not in every row of the feed: those that follow one that names it, of the same binding, up to the next client's, are
+/// of the same client. Throws StoreError; what was removed until then stays removed.
 struct Forgotten {
     std::uint64_t bindings = 0;
     std::uint64_t changes = 0;

@@ -53,6 +53,14 @@ int sqlite_version_found(SQLite::Database& db, const std::string& path) {
     return version;
 }
 
+void require_known_sqlite_version(SQLite::Database& db, const std::string& path) {
+    const int found = sqlite_version_found(db, path);
+    if (found == known_sqlite_version()) return;
+    throw StoreError(StoreFault::unavailable, path + " has schema version " + std::to_string(found) + " and needs " +
+                                                  std::to_string(known_sqlite_version()) +
+                                                  ": start the agent, or run 'leasemirror schema migrate'");
+}
+
 void migrate_sqlite(SQLite::Database& db, int found) {
     for (int version = found; version < known_sqlite_version(); ++version) {
         SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);

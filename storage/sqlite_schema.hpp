@@ -14,6 +14,9 @@ namespace leasemirror {
 /// than we know. Reads only.
 [[nodiscard]] int sqlite_version_found(SQLite::Database& db, const std::string& path);
 
+/// For who only reads: throws StoreError `unavailable` if the version found is not the one we know, and says what to do.
+void require_known_sqlite_version(SQLite::Database& db, const std::string& path);
+
 /// Applies the migrations after `found`, each in a transaction of its own.
 void migrate_sqlite(SQLite::Database& db, int found);
 

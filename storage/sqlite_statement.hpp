@@ -61,6 +61,7 @@ public:
     /// Runs to the end; the number of rows changed.
     int run() { return statement_.exec(); }
 
+    [[nodiscard]] bool is_null(int column) { return statement_.getColumn(column).isNull(); }
     [[nodiscard]] std::int64_t number(int column) { return statement_.getColumn(column).getInt64(); }
     [[nodiscard]] std::optional<std::int64_t> number_if_any(int column) {
         const auto value = statement_.getColumn(column);

@@ -1,0 +1,41 @@
+#include "storage/reader.hpp"
+
+#include "storage/sqlite_connection.hpp"
+#include "storage/sqlite_reader.hpp"
+#include "storage/store_url.hpp"
+
+namespace leasemirror {
+namespace {
+
+StoreEngine engine_of(const StoreSettings& settings) {
+    if (const auto engine = engine_named_by(settings.url)) return *engine;
+    throw StoreError(StoreFault::unusable, "storage.url begins with neither sqlite:// nor postgresql://");
+}
+
+[[noreturn]] void refuse_postgresql() {
+    throw StoreError(StoreFault::unusable, "this version of leasemirror cannot use PostgreSQL yet");
+}
+
+}  // namespace
+
+std::unique_ptr<Reader> open_reader(const StoreSettings& settings) {
+    switch (engine_of(settings)) {
+        case StoreEngine::sqlite:
+            return open_sqlite_reader(sqlite_path(settings.url));
+        case StoreEngine::postgresql:
+            break;
+    }
+    refuse_postgresql();
+}
+
+Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {
+    switch (engine_of(settings)) {
+        case StoreEngine::sqlite:
+            return forget_sqlite_client(sqlite_path(settings.url), client);
+        case StoreEngine::postgresql:
+            break;
+    }
+    refuse_postgresql();
+}
+
+}  // namespace leasemirror
