@@ -10,7 +10,6 @@
 namespace leasemirror {
 
 [[nodiscard]] std::unique_ptr<Store> open_sqlite_store(const StoreSettings& settings, const SqliteTuning& tuning = {});
-[[nodiscard]] std::vector<ServerOverview> read_sqlite_overview(const std::string& path);
 [[nodiscard]] SchemaVersion sqlite_schema_version(const std::string& path);
 int migrate_sqlite_schema(const std::string& path);
 
