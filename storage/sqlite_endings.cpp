@@ -1,29 +1,26 @@
 #include "storage/sqlite_endings.hpp"
 
-#include "storage/record_order.hpp"
-#include "storage/stored_text.hpp"
-
 #include <algorithm>
-#include <array>
 
 namespace leasemirror {
 namespace {
 
-// `+` keeps the planner off the index of that column: a client has few bindings, a server has many.
-constexpr const char* client_bindings_sql = R"sql(
-    SELECT binding_id, kind, address_key, prefix_len, link_address, epoch, base_time, via
-    FROM binding
-    WHERE client_id = ?2 AND +server_id = ?1 AND vpn_id = ?3 AND state = 'active')sql";
-
-// What ends a binding here also takes over its age, so that an older message that arrives later does not bring it back.
-constexpr const char* end_unlisted_sql = R"sql(
-    UPDATE binding SET state = 'ended', end_reason = 'unlisted', epoch = ?2, base_time = ?3, via = ?4, updated_at = ?5
-    WHERE binding_id = ?1)sql";
+// What is to end is chosen once and then ended in each table: one pass over the bindings of a server, where there may
+// be millions and mostly nothing to end. `ended_at` by the rules in ledger.hpp.
+constexpr const char* chosen_table_sql = R"sql(
+    CREATE TEMP TABLE chosen (
+        binding_id    INTEGER PRIMARY KEY,
+        server_id     INTEGER NOT NULL,
+        assignment_id INTEGER,
+        ended_at      INTEGER NOT NULL
+    ))sql";
 
 // The rows that this run listed, nearly all, are passed over before any scope is looked at.
-constexpr const char* reconcile_sql = R"sql(
-    UPDATE binding INDEXED BY binding_server
-    SET state = 'ended', end_reason = 'reconciled', epoch = ?2, base_time = ?3, via = 'bulk', updated_at = ?4
+constexpr const char* choose_unlisted_sql = R"sql(
+    INSERT INTO temp.chosen
+    SELECT binding_id, server_id, assignment_id,
+           max(coalesce(boundary_at, 0), min(?4, coalesce(expires_at, ?4)))
+    FROM binding INDEXED BY binding_server
     WHERE server_id = ?1 AND state = 'active' AND seen_run < ?8 AND (epoch < ?2 OR base_time <= ?3)
       AND (?9 OR vpn_id = '')
       AND ((?6 AND seen_run < ?5)
@@ -32,16 +29,44 @@ constexpr const char* reconcile_sql = R"sql(
                         AND (scope = value ->> 'id' OR hex(relay_id) = value ->> 'relay_id'
                              OR hex(remote_id) = value ->> 'remote_id'))))sql";
 
-constexpr const char* sweep_bound_sql = R"sql(
-    SELECT max(binding_id), count(*) FROM
-        (SELECT binding_id FROM binding WHERE binding_id > ?1 ORDER BY binding_id LIMIT ?2))sql";
-
-constexpr const char* sweep_sql = R"sql(
-    UPDATE binding SET state = 'ended', end_reason = 'expired', updated_at = ?3
+constexpr const char* choose_expired_sql = R"sql(
+    INSERT INTO temp.chosen
+    SELECT binding_id, server_id, assignment_id, max(coalesce(boundary_at, 0), expires_at)
+    FROM binding
     WHERE binding_id > ?1 AND binding_id <= ?2 AND state = 'active' AND expires_at <= ?3
-    RETURNING server_id)sql";
+      AND server_id IN (SELECT value FROM json_each(?4)))sql";
 
-using SortKey = std::array<std::uint8_t, 16>;
+constexpr const char* count_chosen_sql = "SELECT server_id, count(*) FROM temp.chosen GROUP BY server_id";
+constexpr const char* forget_chosen_sql = "DELETE FROM temp.chosen";
+
+// As the ledger tells an end: what changed, and all times.
+constexpr const char* tell_sql = R"sql(
+    INSERT INTO binding_change (at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id, expires_at,
+        detail, inferred)
+    SELECT ?2, b.server_id, b.vpn_id, b.kind, b.address, b.prefix_len, 'ended', 'ended', b.client_id, b.expires_at,
+        json_object('end_reason', ?1,
+            'client_last_seen', strftime('%Y-%m-%dT%H:%M:%SZ', b.client_last_seen, 'unixepoch'),
+            'state_since', strftime('%Y-%m-%dT%H:%M:%SZ', b.state_since, 'unixepoch'),
+            'preferred_until', strftime('%Y-%m-%dT%H:%M:%SZ', b.preferred_until, 'unixepoch'),
+            'renew_at', strftime('%Y-%m-%dT%H:%M:%SZ', b.renew_at, 'unixepoch'),
+            'rebind_at', strftime('%Y-%m-%dT%H:%M:%SZ', b.rebind_at, 'unixepoch')), 1
+    FROM temp.chosen AS c CROSS JOIN binding AS b ON b.binding_id = c.binding_id
+    ORDER BY c.binding_id)sql";
+
+constexpr const char* end_assignments_sql = R"sql(
+    UPDATE assignment SET ended_at = c.ended_at, end_reason = ?1, ended_inferred = 1
+    FROM temp.chosen AS c WHERE assignment.assignment_id = c.assignment_id)sql";
+
+// What ends a binding here also takes over its age, so that an older message that arrives later does not bring it back.
+constexpr const char* end_unlisted_sql = R"sql(
+    UPDATE binding SET state = 'ended', end_reason = 'reconciled', epoch = ?1, base_time = ?2, via = 'bulk',
+        updated_at = ?3, assignment_id = NULL, boundary_at = c.ended_at
+    FROM temp.chosen AS c WHERE binding.binding_id = c.binding_id)sql";
+
+constexpr const char* end_expired_sql = R"sql(
+    UPDATE binding SET state = 'ended', end_reason = 'expired', updated_at = ?1, assignment_id = NULL,
+        boundary_at = c.ended_at
+    FROM temp.chosen AS c WHERE binding.binding_id = c.binding_id)sql";
 
 /// As hex() of SQLite writes it, in quotes; null for none.
 std::string json_hex(ByteView id) {
@@ -72,114 +97,86 @@ std::uint64_t latest_run(const Reconcile& reconcile) {
     return latest;
 }
 
+SQLite::Database& with_chosen_table(SQLite::Database& db) {
+    db.exec(chosen_table_sql);
+    return db;
+}
+
 }  // namespace
 
-struct SqliteEndings::ClientBinding {
-    std::int64_t binding_id = 0;
-    BindingKind kind = BindingKind::address;
-    SortKey address{};
-    std::int64_t prefix_len = 0;
-    std::string link;  // empty: unknown
-    RecordAge age;
-
-    [[nodiscard]] bool is_one_of(std::span<const Change> listed) const {
-        return std::any_of(listed.begin(), listed.end(), [this](const Change& change) {
-            const auto& key = change.binding.key;
-            if (key.address.sortable() != address) return false;
-            return change.kind == Change::Kind::sighting || (key.kind == kind && key.prefix_len == prefix_len);
-        });
-    }
-};
-
 SqliteEndings::SqliteEndings(SQLite::Database& db)
-    : client_bindings_(db, client_bindings_sql),
+    : choose_unlisted_(with_chosen_table(db), choose_unlisted_sql),
+      choose_expired_(db, choose_expired_sql),
+      count_chosen_(db, count_chosen_sql),
+      forget_chosen_(db, forget_chosen_sql),
+      tell_(db, tell_sql),
+      end_assignments_(db, end_assignments_sql),
       end_unlisted_(db, end_unlisted_sql),
-      reconcile_(db, reconcile_sql),
-      sweep_bound_(db, sweep_bound_sql),
-      sweep_(db, sweep_sql) {}
+      end_expired_(db, end_expired_sql) {}
 
-std::vector<SqliteEndings::ClientBinding> SqliteEndings::bindings_of_client(const BatchContext& context,
-                                                                            const Binding& list) {
-    const auto vpn_id = storable_text(list.key.vpn_id);
-    std::vector<ClientBinding> out;
-    Use use(client_bindings_);
-    use.number(1, context.server);
-    use.bytes_or_null(2, list.client_id);
-    use.text(3, vpn_id);
-    while (use.step()) {
-        auto& row = out.emplace_back();
-        row.binding_id = use.number(0);
-        row.kind = use.text(1) == to_string(BindingKind::prefix) ? BindingKind::prefix : BindingKind::address;
-        const auto key = use.text(2);
-        std::copy_n(key.begin(), std::min(key.size(), row.address.size()), row.address.begin());
-        row.prefix_len = use.number(3);
-        row.link = use.text(4);
-        row.age = {use.number(5), use.number(6), via_from_word(use.text(7))};
-    }
-    return out;
-}
-
-void SqliteEndings::end_unlisted(const BatchContext& context, const Change& list_end, std::span<const Change> listed,
-                                 Tally& tally) {
-    const auto& list = list_end.binding;
-    const auto rows = bindings_of_client(context, list);
-    // A list from an unknown link speaks for the one link that all of the client's bindings have, if there is one.
-    std::string link = list.link_address ? list.link_address->to_string() : std::string{};
-    const bool one_link =
-        std::all_of(rows.begin(), rows.end(), [&](const auto& row) { return row.link == rows[0].link; });
-    if (!list.link_address && !rows.empty() && one_link) link = rows[0].link;
-
-    const RecordAge age{context.epoch, unix_seconds(list.base_time), list.via};
-    for (const auto& row : rows) {
-        if (row.link != link || !replaces(age, row.age) || row.is_one_of(listed)) continue;
-        Use use(end_unlisted_);
-        use.number(1, row.binding_id);
-        use.number(2, age.epoch);
-        use.number(3, age.base_time);
-        use.word(4, to_string(age.via).data());
-        use.time(5, context.now);
-        use.run();
-        ++tally.ended;
-        --tally.in_force;
-    }
-}
-
-void SqliteEndings::reconcile(const BatchContext& context, const Reconcile& reconcile, Tally& tally) {
+std::int64_t SqliteEndings::reconcile(const BatchContext& context, const Reconcile& reconcile) {
     const auto scopes = json_scopes(reconcile);
-    Use use(reconcile_);
-    use.number(1, context.server);
-    use.number(2, context.epoch);
-    use.number(3, unix_seconds(reconcile.listed_from));
-    use.time(4, context.now);
-    use.number(5, static_cast<std::int64_t>(reconcile.run));
-    use.number(6, std::int64_t{reconcile.everything ? 1 : 0});
-    use.text(7, scopes);
-    use.number(8, static_cast<std::int64_t>(latest_run(reconcile)));
-    use.number(9, std::int64_t{reconcile.all_vpns ? 1 : 0});
-    const auto ended = use.run();
-    tally.reconciled += static_cast<std::uint64_t>(ended);
-    tally.ended += static_cast<std::uint64_t>(ended);
-    tally.in_force -= ended;
+    std::int64_t ended = 0;
+    {
+        Use use(choose_unlisted_);
+        use.number(1, context.server);
+        use.number(2, context.epoch);
+        use.number(3, unix_seconds(reconcile.listed_from));
+        use.time(4, context.now);
+        use.number(5, static_cast<std::int64_t>(reconcile.run));
+        use.number(6, std::int64_t{reconcile.everything ? 1 : 0});
+        use.text(7, scopes);
+        use.number(8, static_cast<std::int64_t>(latest_run(reconcile)));
+        use.number(9, std::int64_t{reconcile.all_vpns ? 1 : 0});
+        ended = use.run();
+    }
+    if (ended == 0) return 0;
+    end_chosen(EndReason::reconciled, context.now);
+    Use use(end_unlisted_);
+    use.number(1, context.epoch);
+    use.number(2, unix_seconds(reconcile.listed_from));
+    use.time(3, context.now);
+    use.run();
+    forget_chosen();
+    return ended;
 }
 
-SqliteEndings::Swept SqliteEndings::expire(UtcSeconds now, std::int64_t cursor, std::size_t rows) {
-    Swept swept;
-    std::int64_t last = 0;
+std::map<ServerId, std::int64_t> SqliteEndings::expire(UtcSeconds now, BindingRange range, const std::string& servers) {
     {
-        Use use(sweep_bound_);
-        use.number(1, cursor);
-        use.number(2, static_cast<std::int64_t>(rows));
-        use.step();
-        last = use.number(0);
-        if (static_cast<std::size_t>(use.number(1)) == rows) swept.cursor = last;
+        Use use(choose_expired_);
+        use.number(1, range.after);
+        use.number(2, range.last);
+        use.time(3, now);
+        use.text(4, servers);
+        if (use.run() == 0) return {};
     }
-    Use use(sweep_);
-    use.number(1, cursor);
-    use.number(2, last);
-    use.time(3, now);
-    while (use.step())
-        ++swept.ended[use.number(0)];
-    return swept;
+    std::map<ServerId, std::int64_t> ended;
+    for (Use use(count_chosen_); use.step();)
+        ended[use.number(0)] = use.number(1);
+    end_chosen(EndReason::expired, now);
+    Use use(end_expired_);
+    use.time(1, now);
+    use.run();
+    forget_chosen();
+    return ended;
+}
+
+/// In the feed and in `assignment`; before the rows of `binding` themselves, of which the feed tells.
+void SqliteEndings::end_chosen(EndReason reason, UtcSeconds now) {
+    {
+        Use use(tell_);
+        use.word(1, to_string(reason).data());
+        use.time(2, now);
+        use.run();
+    }
+    Use use(end_assignments_);
+    use.word(1, to_string(reason).data());
+    use.run();
+}
+
+void SqliteEndings::forget_chosen() {
+    Use use(forget_chosen_);
+    use.run();
 }
 
 }  // namespace leasemirror

@@ -1,34 +1,38 @@
-// The table `binding` in SQLite: how bindings end that the server did not report as ended. Only for sqlite_* files.
+// How bindings end in SQLite that no message ends: not listed by a full bulk, or past their expiry. Whole sets at once,
+// in all three tables. Only for the sqlite_* files.
 #pragma once
 
-#include "storage/sqlite_bindings.hpp"
+#include "storage/ledger.hpp"
+#include "storage/sqlite_statement.hpp"
 
+#include <SQLiteCpp/Database.h>
 #include <map>
-#include <span>
 
 namespace leasemirror {
+
+/// What lies between two places in the table, `after` < binding_id <= `last`.
+struct BindingRange {
+    std::int64_t after = 0;
+    std::int64_t last = 0;
+};
 
 /// Every function is to be called inside a write transaction, and throws SQLite::Exception.
 class SqliteEndings {
 public:
+    /// Makes a temporary table, which belongs to this connection and is seen by no other.
     explicit SqliteEndings(SQLite::Database& db);
 
-    /// `listed` are the changes that the list consists of.
-    void end_unlisted(const BatchContext& context, const Change& list_end, std::span<const Change> listed,
-                      Tally& tally);
-    void reconcile(const BatchContext& context, const Reconcile& reconcile, Tally& tally);
-
-    struct Swept {
-        std::int64_t cursor = 0;
-        std::map<ServerId, std::int64_t> ended;
-    };
-    Swept expire(UtcSeconds now, std::int64_t cursor, std::size_t rows);
+    /// The number of bindings that ended.
+    std::int64_t reconcile(const BatchContext& context, const Reconcile& reconcile);
+    /// By server. Of `servers` alone, a JSON array of their ids.
+    std::map<ServerId, std::int64_t> expire(UtcSeconds now, BindingRange range, const std::string& servers);
 
 private:
-    struct ClientBinding;
-    std::vector<ClientBinding> bindings_of_client(const BatchContext& context, const Binding& list);
+    void end_chosen(EndReason reason, UtcSeconds now);
+    void forget_chosen();
 
-    SQLite::Statement client_bindings_, end_unlisted_, reconcile_, sweep_bound_, sweep_;
+    SQLite::Statement choose_unlisted_, choose_expired_, count_chosen_, forget_chosen_;
+    SQLite::Statement tell_, end_assignments_, end_unlisted_, end_expired_;
 };
 
 }  // namespace leasemirror

@@ -17,7 +17,7 @@ constexpr const char* take_over_sql = R"sql(
         epoch = epoch + (family <> excluded.family), base_time = iif(family = excluded.family, base_time, NULL),
         server_identity = iif(family = excluded.family, server_identity, NULL),
         family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
-        owner = excluded.owner, owner_epoch = owner_epoch + 1
+        owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at)sql";
 
@@ -26,7 +26,8 @@ constexpr const char* disable_sql = R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
     WHERE server_id = ?1)sql";
 
-constexpr const char* owner_epoch_sql = "SELECT owner_epoch, owner, name FROM server WHERE server_id = ?1";
+constexpr const char* find_sql =
+    "SELECT owner_epoch, owner, name, committed_batch, epoch FROM server WHERE server_id = ?1";
 
 constexpr const char* begin_sql = R"sql(
     UPDATE server SET last_run = max(last_run, ?2), epoch = epoch + ?3, base_time = iif(?3, NULL, base_time)
@@ -34,12 +35,19 @@ constexpr const char* begin_sql = R"sql(
     RETURNING epoch)sql";
 
 constexpr const char* finish_sql = R"sql(
-    UPDATE server SET bindings = bindings + ?2, last_gap = max(last_gap, ?3), base_time = coalesce(?4, base_time),
-        fresh_as_of = coalesce(?5, fresh_as_of),
+    UPDATE server SET committed_batch = max(committed_batch, ?2), base_time = coalesce(?3, base_time),
+        fresh_as_of = coalesce(?4, fresh_as_of)
+    WHERE server_id = ?1)sql";
+
+constexpr const char* count_gaps_sql = R"sql(
+    UPDATE server SET last_gap = max(last_gap, ?2),
         gaps_open = (SELECT count(*) FROM gap WHERE gap.server_id = ?1 AND closed_at IS NULL)
     WHERE server_id = ?1)sql";
 
-constexpr const char* count_sql = "UPDATE server SET bindings = bindings + ?2 WHERE server_id = ?1";
+constexpr const char* count_sql = R"sql(
+    INSERT INTO binding_count (server_id, state, bindings) VALUES (?1, ?2, ?3)
+    ON CONFLICT DO UPDATE SET bindings = bindings + excluded.bindings)sql";
+constexpr const char* count_in_force_sql = "UPDATE server SET bindings = bindings + ?2 WHERE server_id = ?1";
 
 // The last error stays until there is another: ServerStatus says so.
 constexpr const char* status_sql = R"sql(
@@ -52,14 +60,16 @@ constexpr const char* status_sql = R"sql(
 
 SqliteServers::SqliteServers(SQLite::Database& db)
     : db_(db),
-      owner_epoch_(db, owner_epoch_sql),
+      find_(db, find_sql),
       begin_(db, begin_sql),
       finish_(db, finish_sql),
+      count_gaps_(db, count_gaps_sql),
       count_(db, count_sql),
+      count_in_force_(db, count_in_force_sql),
       status_(db, status_sql) {}
 
 std::vector<ResumePoint> SqliteServers::take_over(std::span<const ServerSpec> servers, const std::string& owner) {
-    owner_epochs_.clear();
+    owned_.clear();
     std::vector<ResumePoint> out;
     for (const auto& spec : servers)
         out.push_back(take_over_one(spec, owner));
@@ -82,7 +92,7 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     if (const auto skew = use.number_if_any(4)) out.skew = Skew{*skew};
     out.last_run = static_cast<std::uint64_t>(use.number(5));
     out.last_gap = static_cast<std::uint64_t>(use.number(6));
-    owner_epochs_[out.id] = use.number(7);
+    owned_[out.id] = {use.number(7), 0};
     out.coverage = use.text(8) == to_string(Coverage::full) ? Coverage::full : Coverage::partial;
     out.last_full_sync_at = use.time(9);
     out.last_error = use.text(10);
@@ -106,26 +116,52 @@ void SqliteServers::disable_except(std::span<const std::string> listed) {
     }
 }
 
-void SqliteServers::require_owned(ServerId server, std::int64_t epoch_known) {
-    Use use(owner_epoch_);
+struct SqliteServers::Found {
+    std::int64_t committed_batch = 0;
+    std::int64_t epoch = 0;
+};
+
+SqliteServers::Found SqliteServers::require_owned(ServerId server, const Owned& known) {
+    constexpr const char* lost =
+        ": the database has been put back to an earlier state; what was written since is asked for again";
+    Use use(find_);
     use.number(1, server);
-    const bool found = use.step();
-    if (found && use.number(0) == epoch_known) return;
-    throw StoreError(StoreFault::fenced, found ? "server '" + std::string(use.text(2)) +
-                                                     "' has been taken over by agent '" + std::string(use.text(1)) +
-                                                     "'; this one must stop writing for it"
-                                               : "server " + std::to_string(server) + " is no longer in the database");
+    if (!use.step())
+        throw StoreError(StoreFault::behind,
+                         "server " + std::to_string(server) + " is no longer in the database" + lost);
+    const auto name = std::string(use.text(2));
+    const auto owner_epoch = use.number(0);
+    if (owner_epoch > known.owner_epoch)
+        throw StoreError(StoreFault::fenced, "server '" + name + "' has been taken over by agent '" +
+                                                 std::string(use.text(1)) + "'; this one must stop writing for it");
+    const Found found{use.number(3), use.number(4)};
+    if (owner_epoch < known.owner_epoch)
+        throw StoreError(StoreFault::behind, "this agent's take-over of server '" + name + "' is missing" + lost);
+    if (found.committed_batch < known.committed_batch)
+        throw StoreError(StoreFault::behind, "of server '" + name + "' the database has batch " +
+                                                 std::to_string(found.committed_batch) + ", and had confirmed batch " +
+                                                 std::to_string(known.committed_batch) + lost);
+    return found;
 }
 
 void SqliteServers::require_owned() {
-    for (const auto& [server, epoch] : owner_epochs_)
-        require_owned(server, epoch);
+    for (const auto& [server, known] : owned_)
+        require_owned(server, known);
 }
 
-std::int64_t SqliteServers::begin(const Batch& batch) {
-    const auto owned = owner_epochs_.find(batch.server);
-    assert(owned != owner_epochs_.end());  // a batch is for a server that open_servers() of this store returned
-    require_owned(batch.server, owned->second);
+std::string SqliteServers::owned_json() const {
+    std::string out;
+    for (const auto& [server, known] : owned_)
+        out.append(out.empty() ? "[" : ",").append(std::to_string(server));
+    return out.append(out.empty() ? "[]" : "]");
+}
+
+std::optional<std::int64_t> SqliteServers::begin(const Batch& batch) {
+    const auto owned = owned_.find(batch.server);
+    assert(owned != owned_.end());  // a batch is for a server that open_servers() of this store returned
+    const auto found = require_owned(batch.server, owned->second);
+    if (batch.number != 0 && static_cast<std::int64_t>(batch.number) <= found.committed_batch) return std::nullopt;
+    if (!batch.begin_run && !batch.fresh_start) return found.epoch;
     Use use(begin_);
     use.number(1, batch.server);
     use.number(2, static_cast<std::int64_t>(batch.begin_run.value_or(0)));
@@ -134,26 +170,46 @@ std::int64_t SqliteServers::begin(const Batch& batch) {
     return use.number(0);
 }
 
-void SqliteServers::finish(const Batch& batch, std::int64_t in_force_delta) {
-    std::uint64_t last_gap = 0;
-    for (const auto& change : batch.gaps)
-        last_gap = std::max(last_gap, change.gap.number);
+void SqliteServers::finish(const Batch& batch) {
     {
         Use use(finish_);
         use.number(1, batch.server);
-        use.number(2, in_force_delta);
-        use.number(3, static_cast<std::int64_t>(last_gap));
-        use.number(4, batch.base_time ? std::optional(unix_seconds(*batch.base_time)) : std::nullopt);
-        use.time(5, batch.fresh_as_of);
+        use.number(2, static_cast<std::int64_t>(batch.number));
+        use.number(3, batch.base_time ? std::optional(unix_seconds(*batch.base_time)) : std::nullopt);
+        use.time(4, batch.fresh_as_of);
+        use.run();
+    }
+    if (!batch.gaps.empty()) {
+        std::uint64_t last_gap = 0;
+        for (const auto& change : batch.gaps)
+            last_gap = std::max(last_gap, change.gap.number);
+        Use use(count_gaps_);
+        use.number(1, batch.server);
+        use.number(2, static_cast<std::int64_t>(last_gap));
         use.run();
     }
     if (batch.status) store_status(batch.server, *batch.status);
 }
 
-void SqliteServers::count_in_force(ServerId server, std::int64_t delta) {
-    Use use(count_);
+void SqliteServers::committed(const Batch& batch) {
+    auto& known = owned_.at(batch.server).committed_batch;
+    known = std::max(known, static_cast<std::int64_t>(batch.number));
+}
+
+void SqliteServers::count(ServerId server, const StateCounts& more) {
+    for (std::size_t state = 0; state < more.size(); ++state) {
+        if (more[state] == 0) continue;
+        Use use(count_);
+        use.number(1, server);
+        use.word(2, to_string(static_cast<BindingState>(state)).data());
+        use.number(3, more[state]);
+        use.run();
+    }
+    const auto in_force = more[static_cast<std::size_t>(BindingState::active)];
+    if (in_force == 0) return;
+    Use use(count_in_force_);
     use.number(1, server);
-    use.number(2, delta);
+    use.number(2, in_force);
     use.run();
 }
 

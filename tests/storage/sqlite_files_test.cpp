@@ -63,6 +63,10 @@ StoreSettings at_path(const std::string& path) {
     return out;
 }
 
+std::vector<ServerOverview> overview_of(const std::string& path) {
+    return open_reader(at_path(path))->servers();
+}
+
 constexpr SqliteTuning impatient{.busy_timeout = std::chrono::milliseconds{1}};
 
 std::vector<ResumePoint> open_one(Store& store) {
@@ -80,7 +84,7 @@ TEST_CASE("a file that is not a database is refused and left as it is") {
     const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); });
     CHECK(fault.fault == StoreFault::unusable);
     CHECK(says(fault, path.string()));
-    CHECK(fault_of([&] { static_cast<void>(read_sqlite_overview(path)); }).fault == StoreFault::unusable);
+    CHECK(fault_of([&] { overview_of(path); }).fault == StoreFault::unusable);
     CHECK(contents(path) == before);
 }
 
@@ -89,10 +93,10 @@ TEST_CASE("a database of somebody else is refused and never touched") {
     const auto path = (dir.path() / "x.db").string();
     { SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec("CREATE TABLE mine (a)"); }
     const auto before = contents(path);
-    for (const auto& fault : {fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); }),
-                              fault_of([&] { static_cast<void>(read_sqlite_overview(path)); }),
-                              fault_of([&] { static_cast<void>(sqlite_schema_version(path)); }),
-                              fault_of([&] { migrate_sqlite_schema(path); })}) {
+    for (const auto& fault :
+         {fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); }), fault_of([&] { overview_of(path); }),
+          fault_of([&] { static_cast<void>(sqlite_schema_version(path)); }),
+          fault_of([&] { migrate_sqlite_schema(path); })}) {
         CHECK(fault.fault == StoreFault::unusable);
         CHECK(says(fault, "not a leasemirror database"));
     }
@@ -106,7 +110,7 @@ TEST_CASE("a database of a newer leasemirror is refused, and says of which versi
     open_sqlite_store(at_path(path)).reset();
     { SQLite::Database(path, SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99"); }
     for (const auto& fault : {fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); }),
-                              fault_of([&] { static_cast<void>(read_sqlite_overview(path)); })}) {
+                              fault_of([&] { overview_of(path); })}) {
         CHECK(fault.fault == StoreFault::unusable);
         CHECK(says(fault, "99"));
     }
@@ -116,7 +120,7 @@ TEST_CASE("migrating creates the schema once, and the version tells") {
     const TempDir dir;
     const auto settings = at_path((dir.path() / "x.db").string());
     CHECK(schema_version(settings).found == 0);
-    CHECK(fault_of([&] { open_reader(settings)->servers(); }).fault == StoreFault::unavailable);
+    CHECK(fault_of([&] { overview_of((dir.path() / "x.db").string()); }).fault == StoreFault::unavailable);
     const int known = schema_version(settings).known;
     CHECK(known >= 1);
     CHECK(migrate_schema(settings) == known);
@@ -194,12 +198,12 @@ TEST_CASE("a full database is unavailable, keeps what it had, and takes nothing 
     const auto fault = fault_of([&] { store->apply(batch); });
     CHECK(fault.fault == StoreFault::unavailable);
     CHECK(says(fault, "full"));
-    const auto overview = read_sqlite_overview(path);
+    const auto overview = overview_of(path);
     CHECK(overview[0].bindings == 1);
     CHECK_FALSE(overview[0].base_time);
     batch.changes.clear();
     CHECK(store->apply(batch).stored == 0);
-    CHECK(read_sqlite_overview(path)[0].base_time == at(30));
+    CHECK(overview_of(path)[0].base_time == at(30));
 }
 
 TEST_CASE("a database that this user may not write to is unavailable, but can be read") {
@@ -214,13 +218,14 @@ TEST_CASE("a database that this user may not write to is unavailable, but can be
         const auto fault = fault_of([&] { static_cast<void>(open_sqlite_store(at_path(path))); });
         CHECK(fault.fault == StoreFault::unavailable);
         CHECK(says(fault, "ermi"));
-        CHECK(read_sqlite_overview(path).size() == 1);
+        CHECK(overview_of(path).size() == 1);
     }
     std::filesystem::permissions(dir.path(), std::filesystem::perms{0755});
 }
 
 TEST_CASE("a file that was removed or replaced under the agent is noticed") {
     Fixture f(sqlite());
+    f.check.skip = true;
     const auto path = f.engine->settings().url.substr(9);
     std::filesystem::rename(path, path + ".old");
     CHECK(fault_of([&] { f.apply({told("10.0.0.1", 20)}); }).fault == StoreFault::unusable);

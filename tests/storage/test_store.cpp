@@ -1,10 +1,13 @@
 #include "test_store.hpp"
 
+#include "history_check.hpp"
+
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 #include <cstdlib>
 #include <ctime>
+#include <exception>
 #include <iomanip>
 #include <sstream>
 #include <stdexcept>
@@ -66,19 +69,17 @@ public:
         return out;
     }
 
-    std::vector<std::string> rows(const std::string& sql) const override {
+    std::vector<std::vector<Cell>> table(const std::string& sql) const override {
         SQLite::Database db(path(), SQLite::OPEN_READONLY);
         add_functions(db);
         SQLite::Statement statement(db, sql);
-        std::vector<std::string> out;
+        std::vector<std::vector<Cell>> out;
         while (statement.executeStep()) {
-            std::string row;
+            auto& row = out.emplace_back();
             for (int i = 0; i < statement.getColumnCount(); ++i) {
                 const auto column = statement.getColumn(i);
-                if (i > 0) row += '|';
-                row += column.isNull() ? "-" : column.getString();
+                row.push_back(column.isNull() ? Cell{} : Cell{column.getString()});
             }
-            out.push_back(row);
         }
         return out;
     }
@@ -106,6 +107,16 @@ TempDir::~TempDir() {
     std::filesystem::remove_all(path_, ignored);
 }
 
+std::vector<std::string> Engine::rows(const std::string& sql) const {
+    std::vector<std::string> out;
+    for (const auto& cells : table(sql)) {
+        auto& row = out.emplace_back();
+        for (std::size_t i = 0; i < cells.size(); ++i)
+            row += (i > 0 ? "|" : "") + cells[i].value_or("-");
+    }
+    return out;
+}
+
 std::string Engine::value(const std::string& sql) const {
     const auto found = rows(sql);
     REQUIRE(found.size() == 1);
@@ -122,6 +133,20 @@ Fixture::Fixture(const EngineFactory& factory, std::vector<std::string> servers)
     for (auto& name : servers)
         specs.push_back({std::move(name), Family::v4, "192.0.2.1 port 67"});
     reopen();
+}
+
+Fixture::~Fixture() {
+    if (check.skip || std::uncaught_exceptions() > 0) return;
+    try {
+        check_history();
+    } catch (const std::exception& e) {
+        FAIL_CHECK(std::string(e.what()));
+    }
+}
+
+void Fixture::check_history() const {
+    for (const auto& fault : faults_of_history(*engine, check))
+        FAIL_CHECK(fault);
 }
 
 void Fixture::reopen() {

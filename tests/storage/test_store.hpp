@@ -25,8 +25,11 @@ private:
     std::filesystem::path path_;
 };
 
+/// A value as text; none for NULL.
+using Cell = std::optional<std::string>;
+
 /// A database of its own, with one store on it, and a second connection that looks at the tables as a foreign
-/// program would. `rows` gives each row as its columns joined by '|', NULL as "-".
+/// program would.
 ///
 /// So that one text of SQL does for every engine, that connection has these functions besides: epoch(time) gives Unix
 /// seconds, of a column of a table or of a view; hex(bytes) and unhex('6F74'), in upper case; host(address) gives the
@@ -35,9 +38,11 @@ class Engine {
 public:
     virtual ~Engine() = default;
     [[nodiscard]] virtual StoreSettings settings() const = 0;
-    [[nodiscard]] virtual std::vector<std::string> rows(const std::string& sql) const = 0;
+    [[nodiscard]] virtual std::vector<std::vector<Cell>> table(const std::string& sql) const = 0;
     /// Writes behind the store's back.
     virtual void execute(const std::string& sql) const = 0;
+    /// Each row as its columns joined by '|', NULL as "-".
+    [[nodiscard]] std::vector<std::string> rows(const std::string& sql) const;
     [[nodiscard]] std::string value(const std::string& sql) const;
 };
 
@@ -48,11 +53,22 @@ struct EngineFactory {
 /// All engines there are: PostgreSQL joins here.
 [[nodiscard]] const std::vector<EngineFactory>& engines();
 
+/// How much of the history can be held against the table (history_check.hpp).
+struct HistoryCheck {
+    bool times = false;           ///< renewals are in the feed, from its beginning
+    bool whole_feed = true;       ///< nothing was removed from it
+    bool all_assignments = true;  ///< nor from those
+    bool skip = false;
+};
+
 /// An engine with a store and one open v4 server, for the tests of what a batch does. `reopen` drops the store
-/// without a word, as a crash does, and opens it again.
+/// without a word, as a crash does, and opens it again. In the end it checks the history.
 class Fixture {
 public:
     explicit Fixture(const EngineFactory& factory, std::vector<std::string> servers = {"east"});
+    ~Fixture();
+    Fixture(const Fixture&) = delete;
+    Fixture& operator=(const Fixture&) = delete;
     void reopen();
     /// A batch of server `index` at `now`, of those changes.
     [[nodiscard]] Batch batch(std::vector<Change> changes = {}, std::size_t index = 0) const;
@@ -61,6 +77,8 @@ public:
     [[nodiscard]] std::vector<std::string> states() const;
     /// Checks that the counter in `server` is what the table says; gives it.
     [[nodiscard]] std::int64_t counted() const;
+    /// That feed, assignments and counts agree with `binding`.
+    void check_history() const;
     [[nodiscard]] StoreFault fault_of(const std::function<void()>& work, std::string* what = nullptr) const;
 
     std::unique_ptr<Engine> engine;
@@ -69,6 +87,7 @@ public:
     std::vector<ServerSpec> specs;
     std::vector<ResumePoint> resume;
     UtcSeconds now{};
+    HistoryCheck check;
 };
 
 /// Our time and the server's, in seconds after a fixed moment that is long past.
