@@ -1,0 +1,23 @@
+// PostgreSQL's failures in the terms of the Store contract. Only for the postgres_* files of this folder.
+#pragma once
+
+#include "storage/store.hpp"
+
+#include <exception>
+#include <string>
+#include <string_view>
+
+namespace leasemirror {
+
+/// What happened, in which database, and what to do about it. `e` is an exception of libpqxx; `doing` completes
+/// "cannot ...". `connected`: whether the session survived it.
+[[nodiscard]] StoreError store_error(const std::exception& e, bool connected, const std::string& where,
+                                     std::string_view doing);
+
+/// That no session could be opened. libpq gives no code then, only the words of the server.
+[[nodiscard]] StoreError connect_error(const std::exception& e, const std::string& where);
+
+/// Whether the server took offence at the values of a statement alone.
+[[nodiscard]] bool refuses_values(const std::exception& e);
+
+}  // namespace leasemirror
