@@ -3,7 +3,7 @@
 import time
 
 import wire
-from harness import EndToEnd, wait_until, yaml_server
+from harness import EndToEnd, Moment, wait_until, yaml_server
 
 DUID = "00:03:00:01:02:00:de:ad:be:ef"
 
@@ -60,7 +60,7 @@ class Played:
         wait_until(lambda: self.holder(n) == expected, lambda: f"{client} to hold {n}, not {self.holder(n)}")
 
     def wait_base_time(self, at):
-        self.wait_sql("SELECT base_time = ? FROM server", at)
+        self.wait_sql("SELECT base_time = ? FROM server", Moment(at))
 
     def tearDown(self):
         # Never asked for, whatever the scenario: DHCPTLS and STARTTLS are for servers configured so.

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import stat
 
-from harness import EndToEnd, changes_of, command, main, program, sim_server, wait_until, yaml_server
+from harness import EndToEnd, changes_of, command, main, program, sim_server, sqlite_only, wait_until, yaml_server
 
 NOBODY = 65534
 
@@ -26,11 +26,19 @@ class Lifecycle(EndToEnd):
         self.assertEqual(agent.terminate(), 0)
 
     def lock(self):
-        """Another program that keeps the database locked for writing."""
-        other = sqlite3.connect(self.database, timeout=30, isolation_level=None)
-        self.addCleanup(other.close)
-        other.execute("BEGIN EXCLUSIVE")
-        return other
+        """Another program that keeps the database locked for writing; a function that lets it go."""
+        release, end = self.db.lock()
+        self.addCleanup(end)
+        return release
+
+    def assert_refused(self, pattern):
+        """Exit code 3 with the reason, by `run` and by the commands that look at the database."""
+        agent = self.agent()
+        self.assertEqual(agent.wait(), 3)
+        agent.log.wait(pattern)
+        status = command("status", "-c", self.config)
+        self.assertNotEqual(status.returncode, 0)
+        self.assertRegex(status.stderr, pattern)
 
 
 class Signals(Lifecycle):
@@ -59,25 +67,17 @@ class Signals(Lifecycle):
         self.assert_sound()
         self.assertIsNone(self.server()["base_time"])
 
-    def test_sigterm_before_the_database_can_be_had(self):
-        self.start_and_stop()
-        other = self.lock()
-        agent = self.agent()
-        agent.log.wait("database .*waiting")
-        self.assertEqual(agent.terminate(), 0)
-        other.execute("ROLLBACK")
-
     def test_second_sigterm_leaves_at_once(self):
         agent = self.start("--bindings", 500, "--churn", 200)
         self.wait_live()
-        other = self.lock()  # the orderly stop has to wait for it ...
+        release = self.lock()  # the orderly stop has to wait for it ...
         mark = len(agent.log)
         agent.send_signal(signal.SIGTERM)
         agent.log.wait("stopping", mark)
         self.assertIsNone(agent.child.poll())
         agent.send_signal(signal.SIGTERM)  # ... and this one does not
         self.assertEqual(agent.wait(), 128 + signal.SIGTERM)
-        other.execute("ROLLBACK")
+        release()
         self.assert_sound()
         self.sim.ask("stop-churn")
         self.agent()
@@ -125,16 +125,25 @@ class Signals(Lifecycle):
         self.assert_sound()
 
 
-class Database(Lifecycle):
+@sqlite_only("the file, and who may write to it")
+class File(Lifecycle):
+    def test_sigterm_before_the_database_can_be_had(self):
+        self.start_and_stop()
+        release = self.lock()
+        agent = self.agent()
+        agent.log.wait("database .*waiting")
+        self.assertEqual(agent.terminate(), 0)
+        release()
+
     def test_locked_while_running(self):
         agent = self.start("--bindings", 500, "--churn", 300)
         self.wait_live()
-        other = self.lock()
+        release = self.lock()
         agent.log.wait("database .*locked")
         before = self.one("SELECT base_time FROM server")
         self.sim.ask("stop-churn")
         self.assertIsNone(agent.child.poll())
-        other.execute("ROLLBACK")
+        release()
         agent.log.wait("database-back")
         self.wait_sql("SELECT base_time > ? FROM server", before)
         self.assert_equal_to(self.sim)
@@ -142,10 +151,10 @@ class Database(Lifecycle):
 
     def test_locked_at_the_start(self):
         self.start_and_stop()
-        other = self.lock()
+        release = self.lock()
         agent = self.agent()
         agent.log.wait("database .*locked.*waiting")
-        other.execute("ROLLBACK")
+        release()
         agent.log.wait("started")
         self.wait_live()
         self.assert_equal_to(self.sim)
@@ -167,7 +176,7 @@ class Database(Lifecycle):
         self.start_and_stop()
         for path in self.dir.glob("leases.db*"):
             path.chmod(0o444)
-        self.database.with_name("leases.db.lock").chmod(0o644)
+        self.db.path.with_name("leases.db.lock").chmod(0o644)
         agent = self.agent(**self.unprivileged())
         agent.log.wait("database .*read-only.*waiting")
         self.assertIsNone(agent.child.poll())
@@ -179,47 +188,30 @@ class Database(Lifecycle):
 
     def test_directory_that_does_not_exist(self):
         self.sim = self.leasesim("--bindings", 10)
-        self.configure(sim_server("s", "v4", self.sim.port), storage={"url": f"sqlite://{self.dir}/none/leases.db"})
+        self.db.path = self.dir / "none" / "leases.db"
+        self.configure(sim_server("s", "v4", self.sim.port))
         agent = self.agent()
         agent.log.wait("database .*directory must exist.*waiting")
         (self.dir / "none").mkdir()
-        self.database = self.dir / "none" / "leases.db"
         agent.log.wait("started")
         self.wait_live()
 
-    def assert_refused(self, pattern):
-        """Exit code 3 with the reason, by `run` and by the commands that look at the database."""
-        agent = self.agent()
-        self.assertEqual(agent.wait(), 3)
-        agent.log.wait(pattern)
-        status = command("status", "-c", self.config)
-        self.assertNotEqual(status.returncode, 0)
-        self.assertRegex(status.stderr, pattern)
-
     def test_not_a_database(self):
-        self.database.write_text("This is the diary of somebody else. " * 100)
-        before = self.database.read_bytes()
+        self.db.path.write_text("This is the diary of somebody else. " * 100)
+        before = self.db.path.read_bytes()
         self.configure(yaml_server("s", "v4", 9))
         self.assert_refused("not a (SQLite )?database")
-        self.assertEqual(self.database.read_bytes(), before)
+        self.assertEqual(self.db.path.read_bytes(), before)
 
     def test_database_of_another_program(self):
-        other = sqlite3.connect(self.database)
+        other = sqlite3.connect(self.db.path)
         other.execute("CREATE TABLE photo (name TEXT)")
         other.commit()
         other.close()
         self.configure(yaml_server("s", "v4", 9))
-        self.assert_refused(re.escape(str(self.database)))
+        self.assert_refused(re.escape(str(self.db.path)))
         tables = [row[0] for row in self.rows("SELECT name FROM sqlite_schema")]
         self.assertEqual(tables, ["photo"])
-
-    def test_newer_schema(self):
-        self.start_and_stop()
-        other = sqlite3.connect(self.database)
-        other.execute("PRAGMA user_version = 9999")
-        other.commit()
-        other.close()
-        self.assert_refused("schema version 9999.*upgrade")
 
     def test_second_agent(self):
         """It is refused, says who has the database, and takes over when that one has gone."""
@@ -245,6 +237,29 @@ class Database(Lifecycle):
             path.rename(path.with_name("moved-" + path.name))
         self.assertEqual(agent.wait(), 1)
         agent.log.wait("removed or replaced")
+
+
+class Schema(Lifecycle):
+    def test_newer_schema(self):
+        self.start_and_stop()
+        before = [tuple(row) for row in self.rows("SELECT * FROM server")]
+        self.db.set_schema_version(9999)
+        self.assert_refused("schema version 9999.*upgrade")
+        self.assertEqual([tuple(row) for row in self.rows("SELECT * FROM server")], before)
+
+    def test_print_migrate_version(self):
+        self.configure(yaml_server("s", "v4", 9))
+        printed = command("schema", "-c", self.config, "print")
+        self.assertEqual(printed.returncode, 0)
+        self.assertIn("CREATE TABLE binding", printed.stdout)
+        self.assertFalse(self.db.has_tables())
+        migrated = command("schema", "-c", self.config, "migrate")
+        self.assertEqual(migrated.returncode, 0, migrated.stderr)
+        self.assertEqual(command("schema", "-c", self.config, "version").returncode, 0)
+        # The printed text is what was made.
+        made = self.db.catalog()
+        self.assertGreater(len(made), 15)
+        self.assertEqual(self.db.catalog_of(printed.stdout), made)
 
 
 class Commands(Lifecycle):
@@ -287,7 +302,7 @@ class Commands(Lifecycle):
         self.assertEqual(good.returncode, 0, good.stdout + good.stderr)
         self.assertRegex(good.stdout, r"four +reachable +bulk: yes +active: yes")
         self.assertRegex(good.stdout, r"six +reachable +bulk: yes +active: yes")
-        self.assertFalse(self.database.exists(), "a check writes nothing")
+        self.assertFalse(self.db.has_tables(), "a check writes nothing")
         self.configure(sim_server("kea", "v6", kea.port, mode="active"))
         wrong = command("check", "-c", self.config, "--connect")
         self.assertEqual(wrong.returncode, 1, wrong.stdout)
@@ -297,21 +312,6 @@ class Commands(Lifecycle):
         gone = command("check", "-c", self.config, "--connect")
         self.assertEqual(gone.returncode, 3, gone.stdout)
         self.assertRegex(gone.stdout, "gone +not reachable: .*refused")
-
-    def test_schema(self):
-        self.configure(yaml_server("s", "v4", 9))
-        printed = command("schema", "-c", self.config, "print")
-        self.assertEqual(printed.returncode, 0)
-        self.assertIn("CREATE TABLE binding", printed.stdout)
-        self.assertFalse(self.database.exists())
-        migrated = command("schema", "-c", self.config, "migrate")
-        self.assertEqual(migrated.returncode, 0, migrated.stderr)
-        self.assertEqual(command("schema", "-c", self.config, "version").returncode, 0)
-        # The printed text is what was made.
-        other = sqlite3.connect(":memory:")
-        other.executescript(printed.stdout)
-        names = "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY 1, 2"
-        self.assertEqual(other.execute(names).fetchall(), [tuple(row) for row in self.rows(names)])
 
     def test_usage(self):
         for arguments, code in ((["--help"], 0), (["--version"], 0), ([], 2), (["sing"], 2), (["run"], 2),

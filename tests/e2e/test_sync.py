@@ -2,7 +2,7 @@
 
 import random
 
-from harness import EndToEnd, changes_of, main, sim_server, wait_until
+from harness import EndToEnd, Moment, changes_of, main, sim_server, wait_until
 
 
 class Sync:
@@ -29,7 +29,7 @@ class Sync:
         self.assertTrue(self.one("SELECT count(*) FROM binding WHERE state <> 'active'"))
         self.assertEqual(self.one("SELECT count(*) FROM quarantine"), 0)
         in_force = self.one("SELECT count(*) FROM binding WHERE state = 'active' AND "
-                            "(expires_at IS NULL OR expires_at > unixepoch())")
+                            f"(expires_at IS NULL OR expires_at > {self.db.now})")
         self.assertAlmostEqual(self.one("SELECT count(*) FROM lease"), in_force, delta=5)
 
     def test_killed_during_bulk(self):
@@ -55,7 +55,7 @@ class Sync:
         self.sim.ask("fault no-catch-up-complete@now")
         agent = self.agent()
         agent.log.wait(f"active-query .*start={kept}")
-        self.wait_sql("SELECT count(*) > 50 FROM binding WHERE via = 'active' AND base_time > ?", kept)
+        self.wait_sql("SELECT count(*) > 50 FROM binding WHERE via = 'active' AND base_time > ?", Moment(kept))
         self.wait_sql("SELECT count(*) FROM server WHERE phase = 'catch_up'")
         agent.kill()
         self.assertEqual(self.one("SELECT base_time FROM server"), kept, "catch-up must not move the base-time")
