@@ -242,7 +242,7 @@ private:
     std::optional<SteadyTime> poll_due_;
     std::optional<SteadyTime> full_again_;  // the last full bulk left something open
     std::optional<SteadyTime> ask_active_again_;
-    std::optional<SteadyTime> catch_up_alarm_;
+    std::optional<SteadyTime> catch_up_alarm_;  // set while the active query is catching up
     std::optional<SteadyTime> last_blocked_;
     LogLimit quarantine_log_;
     LogLimit gap_log_;

@@ -84,6 +84,7 @@ void ServerSync::on_binding(Link& link, const Binding& binding) {
     auto& change = outbox_.add_change(now_.steady);
     change.binding = binding;
     change.skew = skew_.estimate();
+    change.late = link.active() && catch_up_alarm_.has_value();
     if (link.item && job_) {
         job_->on_binding(*link.item);
         change.run = job_->items()[*link.item].run;
@@ -101,6 +102,7 @@ void ServerSync::on_client_listed(Link& link, const action::ClientListed& listed
     auto& change = outbox_.add_change(now_.steady);
     change.kind = Change::Kind::client_list_end;
     change.listed = listed.listed;
+    change.late = catch_up_alarm_.has_value();
     change.binding = *listed.client;
     outbox_.account(change);
 }

@@ -27,7 +27,7 @@ TEST_CASE("nothing that arrives during catch-up moves the base-time, keep-alives
         active.keeps_alive();
         d.passes(1min);
         active.tells(some_lease(config));
-        CHECK(d.writes() == some_lease(config) + " active @1000 | " + some_lease(config) + " active @1060");
+        CHECK(d.writes() == some_lease(config) + " active @1000 late | " + some_lease(config) + " active @1060 late");
         CHECK(d.phase() == Phase::catch_up);
     }
 }
@@ -39,7 +39,7 @@ TEST_CASE("the base-time of CatchUpComplete itself counts") {
         active.tells(some_lease(config), 1000);
         d.passes(5s);
         active.marks(StatusCode::catch_up_complete, 1004);
-        CHECK(d.writes() == some_lease(config) + " active @1000 | base @1004");
+        CHECK(d.writes() == some_lease(config) + " active @1000 late | base @1004");
         CHECK(d.phase() == Phase::live);
     }
 }
@@ -57,6 +57,46 @@ TEST_CASE("live, every message that carries a base-time moves it, and keep-alive
             CHECK(d.writes() == "base @" + std::to_string(d.server_now()));
         }
     }
+}
+
+TEST_CASE("what is told in the catch-up phase is late, with the message that ends it; what is told live is not") {
+    // RFC 7653 §8.4.1, RFC 7724 §7.4.1: replay and live updates cannot be told apart until then.
+    for (const auto& config : both()) {
+        const auto lease = some_lease(config);
+        SyncDriver d(config, resume_at(900));
+        const auto active = d.accepts();
+        active.tells(lease);
+        CHECK(d.writes() == lease + " active @1000 late");
+        active.catches_up();
+        active.tells(lease);
+        CHECK(d.writes() == lease + " active @1000; base @1000");
+        active.closes();
+        const auto again = d.accepts_within(5min);
+        again.tells(lease);
+        CHECK(d.writes().find(" late") != std::string::npos);
+        again.marks(StatusCode::data_missing);
+        (void)d.writes();
+        again.tells(lease);
+        CHECK(d.writes().find(" late") == std::string::npos);
+    }
+    auto snapshot = server_v6();
+    snapshot.client_data = ClientData::snapshot;
+    SyncDriver d(snapshot, resume_at(900));
+    const auto active = d.accepts();
+    active.says(V6{.clients = {Client{{ia("2001:db8:1::a")}}}, .base = 1000});
+    active.says(V6{.clients = {Client{{ia("2001:db8:1::b")}}}, .base = 1000, .status = StatusCode::catch_up_complete});
+    active.says(V6{.clients = {Client{{ia("2001:db8:1::c")}}}, .base = 1000});
+    CHECK(d.writes() ==
+          "2001:db8:1::a active @1000 late; list of 1 late; 2001:db8:1::b active @1000 late; list of 1 late; "
+          "2001:db8:1::c active @1000; list of 1; base @1000");
+}
+
+TEST_CASE("without a start time there is no catch-up phase, and nothing is late") {
+    SyncDriver d(server_v6({}));
+    const auto active = d.accepts();
+    CHECK(active.query() == "active");
+    active.tells("2001:db8:1::a");
+    CHECK(d.writes() == "2001:db8:1::a active @1000; base @1000");
 }
 
 TEST_CASE("base-times that trail each other a little never move it back") {

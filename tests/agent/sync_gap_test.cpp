@@ -47,7 +47,7 @@ TEST_CASE("DataMissing in the middle of catch-up: the gap begins at the start ti
     d.passes(10s);
     active.marks(StatusCode::data_missing);
     CHECK(d.accepts().query() == "bulk everything in every VPN [@900, @1010]");
-    CHECK(d.writes() == "192.0.2.1 active @1000 | gap 1 opens [@900, @1010]: DataMissing; base @1010");
+    CHECK(d.writes() == "192.0.2.1 active @1000 late | gap 1 opens [@900, @1010]: DataMissing; base @1010");
 }
 
 TEST_CASE("DataMissing while live: the gap begins at the last base-time") {

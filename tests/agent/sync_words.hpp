@@ -2,6 +2,7 @@
 //
 //     active | active from @1000              bulk everything in every VPN | bulk everything [@5, @9]
 //     begin 1                                 192.0.2.1 active @1000 run 1 | ... windowed | (by the active query)
+//     192.0.2.1 active @1000 late             (in the catch-up phase)
 //     list of 2                               reconcile 1 everything from @1000
 //     gap 1 opens [@5, @9]: DataMissing       gap 1 closes recovered, 3
 //     base @1000                              fresh start
@@ -110,9 +111,9 @@ inline std::string words_of(const Change& change) {
     switch (change.kind) {
         case Change::Kind::binding:
             return b.key.address.to_string() + " " + std::string(to_string(b.state)) + " " + words_of(b.base_time) +
-                   (change.scope && !change.run ? " windowed" : "") + run;
+                   (change.scope && !change.run ? " windowed" : "") + (change.late ? " late" : "") + run;
         case Change::Kind::client_list_end:
-            return "list of " + std::to_string(change.listed);
+            return "list of " + std::to_string(change.listed) + (change.late ? " late" : "");
         case Change::Kind::sighting:
             return b.key.address.to_string() + " sighted" + run;
     }
