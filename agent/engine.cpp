@@ -1,6 +1,7 @@
 #include "agent/engine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace leasemirror {
 
@@ -52,11 +53,26 @@ void Engine::on_committed(std::size_t server, Batch done, const Applied& applied
     servers_[server]->on_committed(std::move(done), applied, now);
 }
 
-void Engine::on_swept(const Store::Expired& expired, Now now) {
+void Engine::on_swept(const Store::Swept& swept, Now now) {
     now_ = now;
     sweeping_ = false;
-    sweep_cursor_ = expired.cursor;
     sweep_due_ = now.steady + sweep_interval;
+    removed_.removed_bindings += swept.removed_bindings;
+    removed_.removed_changes += swept.removed_changes;
+    removed_.removed_assignments += swept.removed_assignments;
+    if (swept.around) report_retention();
+}
+
+void Engine::report_retention() {
+    if (removed_.removed_bindings + removed_.removed_changes + removed_.removed_assignments == 0) return;
+    if (removed_said_ && now_.steady < *removed_said_ + retention_report) return;
+    removed_said_ = now_.steady;
+    report_ = LogEvent{LogLevel::info,
+                       "retention",
+                       {{"bindings_removed", std::to_string(removed_.removed_bindings)},
+                        {"changes_removed", std::to_string(removed_.removed_changes)},
+                        {"assignments_removed", std::to_string(removed_.removed_assignments)}}};
+    removed_ = {};
 }
 
 void Engine::on_deadline(Now now) {
@@ -81,6 +97,7 @@ bool Engine::done() const {
 
 std::optional<EngineAction> Engine::poll_action() {
     offer_slots();
+    if (report_) return std::exchange(report_, std::nullopt);
     for (std::size_t tried = 0; tried < servers_.size(); ++tried) {
         const auto i = turn_;
         turn_ = (turn_ + 1) % servers_.size();
@@ -89,7 +106,7 @@ std::optional<EngineAction> Engine::poll_action() {
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();
-        return engine_action::Sweep{std::chrono::floor<std::chrono::seconds>(now_.utc), sweep_cursor_, sweep_rows};
+        return engine_action::Sweep{std::chrono::floor<std::chrono::seconds>(now_.utc), sweep_rows};
     }
     return std::nullopt;
 }

@@ -1,6 +1,6 @@
 // All servers of the configuration in one plain object: what the daemon drives with sockets, threads and clocks, and the
 // simulation on virtual time. It adds to ServerSync (server_sync.hpp) what servers share: bulk connections, memory
-// for what waits to be committed, and the sweep for bindings that expired.
+// for what waits to be committed, and the sweep for bindings that expired and for what retention removes.
 #pragma once
 
 #include "agent/config.hpp"
@@ -37,10 +37,9 @@ struct Commit {
     std::size_t server;
     Batch batch;
 };
-/// Store::expire_due(), then Engine::on_swept().
+/// Store::sweep() of every store, then Engine::on_swept() with the sums.
 struct Sweep {
     UtcSeconds now;
-    std::int64_t cursor;
     std::size_t rows;
 };
 }  // namespace engine_action
@@ -55,6 +54,8 @@ public:
     /// once in any case.
     static constexpr std::size_t sweep_rows = 20000;
     static constexpr std::chrono::seconds sweep_interval{1};
+    /// What retention removed is said once per round of the sweep, and not more often than this.
+    static constexpr std::chrono::minutes retention_report{10};
 
     /// `resume[i]` is of `config.servers[i]`. `seed` feeds jitter and transaction-ids.
     Engine(const Config& config, const std::vector<ResumePoint>& resume, const Bytes& requestor_duid,
@@ -67,7 +68,7 @@ public:
     void on_bytes(std::size_t server, ConnectionId connection, ByteView in, Now now);
     void on_disconnected(std::size_t server, ConnectionId connection, const std::string& how, Now now);
     void on_committed(std::size_t server, Batch done, const Applied& applied, Now now);
-    void on_swept(const Store::Expired& expired, Now now);
+    void on_swept(const Store::Swept& swept, Now now);
     void on_deadline(Now now);
     /// Close all connections, commit what is whole; done() tells when.
     void stop(Now now);
@@ -85,6 +86,7 @@ public:
 private:
     [[nodiscard]] std::optional<EngineAction> poll_server(std::size_t i);
     void offer_slots();
+    void report_retention();
 
     BulkSlots slots_;
     std::vector<std::unique_ptr<ServerSync>> servers_;
@@ -93,7 +95,9 @@ private:
     Now now_{};
     std::optional<SteadyTime> sweep_due_;
     bool sweeping_ = false;
-    std::int64_t sweep_cursor_ = 0;
+    Store::Swept removed_;  // since it was last said
+    std::optional<SteadyTime> removed_said_;
+    std::optional<LogEvent> report_;
     bool stopping_ = false;
 };
 

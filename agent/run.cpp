@@ -1,9 +1,11 @@
 #include "agent/run.hpp"
 
+#include "agent/commands.hpp"
 #include "agent/connection.hpp"
 #include "agent/engine.hpp"
 #include "agent/shutdown.hpp"
-#include "agent/writer.hpp"
+#include "agent/writer_group.hpp"
+#include "storage/store_url.hpp"
 
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <map>
+#include <optional>
 #include <random>
 
 namespace leasemirror {
@@ -18,7 +21,8 @@ namespace {
 
 /// How long an orderly stop may wait for the database before it leaves what is not whole to the next start.
 constexpr std::chrono::seconds drain_patience{10};
-constexpr std::chrono::seconds open_retry{2};
+/// A database that has lost commits is given this long to settle before all begins anew.
+constexpr std::chrono::seconds anew_after{2};
 
 Now now() {
     return {std::chrono::steady_clock::now(),
@@ -48,7 +52,7 @@ std::string agent_name() {
     return std::string(host[0] == '\0' ? "unknown" : host) + " pid " + std::to_string(getpid());
 }
 
-/// The event loop around an Engine: sockets, the writer's thread, one timer and the signals. It decides nothing.
+/// The event loop around an Engine: sockets, the writers' threads, one timer and the signals. It decides nothing.
 class Daemon {
 public:
     Daemon(const Config& config, Log& log, std::function<bool()> may_reload)
@@ -62,47 +66,48 @@ public:
     DaemonEnd run() {
         open_database();
         loop_.run();
-        writer_.reset();
+        end_writers();
         return end_;
     }
 
 private:
     // ---- start ----
 
+    /// Each writer opens its own connection; when the last one has, all begins.
     void open_database() {
-        if (stopping_) return;
-        try {
-            auto store = open_store({config_.storage.url, config_.storage.password});
-            return begin(std::move(store));
-        } catch (const StoreError& error) {
-            if (error.fault() == StoreFault::unusable) {
-                log_.error("database", {{"error", error.what()}});
-                return finish({exit_cannot_connect, false});
-            }
-            if (said_ != error.what())
-                log_.error("database", {{"error", error.what()}, {"then", "waiting, and trying again"}});
-            said_ = error.what();
+        const auto sqlite = engine_named_by(config_.storage.url) == StoreEngine::sqlite;  // one writer at a time
+        group_.emplace(sqlite ? 1 : config_.storage.writers, config_.servers.size());
+        ++generation_;
+        for (std::size_t i = 0; i < group_->size(); ++i) {
+            // The event loop may begin anew meanwhile: then nobody asks what these writers have to say any more.
+            auto post = [this, i, generation = generation_](Writer::Event event) {
+                asio::post(loop_, [this, i, generation, e = std::make_shared<Writer::Event>(std::move(event))] {
+                    if (generation == generation_) std::visit([&](auto& told) { on_writer(i, told); }, *e);
+                });
+            };
+            writers_.push_back(std::make_unique<Writer>(opening_of(i), std::move(post), std::random_device{}()));
         }
-        timer_.expires_after(open_retry);
-        timer_.async_wait([this](const asio::error_code& error) {
-            if (!error) open_database();
-        });
     }
 
-    void begin(std::unique_ptr<Store> store) {
+    Writer::Opening opening_of(std::size_t writer) const {
         const auto specs = specs_of(config_);
-        const auto resume = store->open_servers(specs, agent_name());
-        const auto proposal = config_.requestor.duid.empty() ? new_duid() : config_.requestor.duid;
-        const auto duid = config_.requestor.duid.empty() ? store->requestor_duid(proposal) : proposal;
+        Writer::Opening opening;
+        opening.open = [settings = store_settings(config_)] { return open_store(settings); };
+        opening.servers = group_->part_of(writer, specs);
+        opening.owner = agent_name();
+        if (writer == 0) {  // what is to be done once
+            for (const auto& spec : specs)
+                opening.not_others.push_back(spec.name);
+            if (config_.requestor.duid.empty()) opening.duid_proposal = new_duid();
+        }
+        return opening;
+    }
+
+    void begin(const Writer::Opened& opened) {
+        const auto& duid = config_.requestor.duid.empty() ? opened.requestor_duid : config_.requestor.duid;
         std::random_device random;
-        engine_ = std::make_unique<Engine>(config_, resume, duid, (std::uint64_t{random()} << 32) | random());
-        writer_ = std::make_unique<Writer>(
-            std::move(store),
-            [this](Writer::Event event) {
-                asio::post(loop_, [this, e = std::make_shared<Writer::Event>(std::move(event))] { on_writer(*e); });
-            },
-            random());
-        log_.info("started", {{"servers", config_.servers.size()}, {"database", config_.storage.url}});
+        engine_ = std::make_unique<Engine>(config_, opened.resume, duid, (std::uint64_t{random()} << 32) | random());
+        log_.info("started", {{"servers", config_.servers.size()}, {"database", redacted_url(config_.storage.url)}});
         engine_->start(now());
         drain();
     }
@@ -115,22 +120,50 @@ private:
         drain();
     }
 
-    void on_writer(Writer::Event& event) {
-        std::visit(Overload{
-                       [&](Writer::Committed& e) {
-                           feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, now()); });
-                       },
-                       [&](Writer::Swept& e) { feed([&] { engine_->on_swept(e.expired, now()); }); },
-                       [&](Writer::Trouble& e) {
-                           if (e.text.empty()) return log_.info("database-back");
-                           log_.error("database", {{"error", e.text}, {"then", "reading from the servers waits"}});
-                       },
-                       [&](Writer::Lost& e) {
-                           log_.error("database", {{"error", e.text}, {"then", "stopping"}});
-                           finish({exit_found_wrong, false});
-                       },
-                   },
-                   event);
+    void on_writer(std::size_t writer, Writer::Opened& e) {
+        if (const auto all = group_->on_opened(writer, std::move(e))) begin(*all);
+    }
+
+    void on_writer(std::size_t, Writer::Committed& e) {
+        feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, now()); });
+    }
+
+    void on_writer(std::size_t writer, Writer::Swept& e) {
+        const auto all = group_->on_swept(writer, e.swept);
+        if (all) feed([&] { engine_->on_swept(*all, now()); });
+    }
+
+    void on_writer(std::size_t writer, Writer::Trouble& e) {
+        if (!group_->on_trouble(writer, e.text)) return;
+        if (e.text.empty()) return engine_ ? say(LogLevel::info, "database-back", writer, {}) : void();
+        const auto* then = engine_ ? "reading from the servers waits" : "waiting, and trying again";
+        say(LogLevel::error, "database", writer, {{"error", e.text}, {"then", then}});
+    }
+
+    void on_writer(std::size_t writer, Writer::Lost& e) {
+        const auto anew = e.behind && !stopping_;
+        const auto* then = anew ? "beginning anew from what it has" : "stopping";
+        say(LogLevel::error, "database", writer, {{"error", e.text}, {"then", then}});
+        if (anew) return begin_anew();
+        finish({engine_ ? exit_found_wrong : exit_cannot_connect, false});
+    }
+
+    /// Adds which of the writers it is about, where there are several.
+    void say(LogLevel level, const char* event, std::size_t writer, std::vector<LogField> fields) {
+        const auto which = std::to_string(writer + 1) + " of " + std::to_string(group_->size());
+        if (group_->size() > 1) fields.emplace_back("writer", which);
+        log_.write(level, event, fields);
+    }
+
+    /// The database is the truth of where to go on, and it is not where we are.
+    void begin_anew() {
+        close_connections();
+        engine_.reset();
+        end_writers();
+        timer_.expires_after(anew_after);
+        timer_.async_wait([this](const asio::error_code& error) {
+            if (!error) open_database();
+        });
     }
 
     void on_signal(int signal) {
@@ -162,11 +195,22 @@ private:
 
     void finish(DaemonEnd end) {
         end_ = end;
+        close_connections();
+        signals_.cancel();
+        loop_.stop();
+    }
+
+    void close_connections() {
         for (auto& [key, connection] : connections_)
             connection->close();
         connections_.clear();
-        signals_.cancel();
-        loop_.stop();
+    }
+
+    void end_writers() {
+        ++generation_;
+        for (auto& writer : writers_)
+            writer->stop();
+        writers_.clear();
     }
 
     // ---- actions ----
@@ -211,8 +255,11 @@ private:
         connections_.erase(found);
     }
 
-    void perform(engine_action::Commit& a) { writer_->commit(std::move(a)); }
-    void perform(engine_action::Sweep& a) { writer_->sweep(a); }
+    void perform(engine_action::Commit& a) { writers_[group_->writer_of(a.server)]->commit(std::move(a)); }
+    void perform(engine_action::Sweep& a) {
+        for (auto& writer : writers_)
+            writer->sweep(a);
+    }
     void perform(LogEvent& event) {
         std::vector<LogField> fields;
         for (const auto& [key, value] : event.fields)
@@ -225,7 +272,7 @@ private:
         if (!due) return;
         timer_.expires_at(*due);
         timer_.async_wait([this](const asio::error_code& error) {
-            if (!error) feed([this] { engine_->on_deadline(now()); });
+            if (!error && engine_) feed([this] { engine_->on_deadline(now()); });
         });
     }
 
@@ -237,9 +284,10 @@ private:
     asio::steady_timer patience_;
     SignalHandler signals_;
     std::unique_ptr<Engine> engine_;
-    std::unique_ptr<Writer> writer_;
+    std::optional<WriterGroup> group_;
+    std::vector<std::unique_ptr<Writer>> writers_;
+    std::uint64_t generation_ = 0;  // of the writers
     std::map<std::pair<std::size_t, ConnectionId>, std::shared_ptr<Connection>> connections_;
-    std::string said_;
     bool stopping_ = false;
     DaemonEnd end_{0, false};
 };

@@ -1,68 +1,78 @@
-// The thread that owns a Store: batches go in, and come back committed. The one place that waits for the database.
+// The thread that owns a Store: it opens it, then batches go in, and come back committed. The one place that waits for
+// the database.
 #pragma once
 
 #include "agent/engine.hpp"
 #include "storage/store.hpp"
 
-#include <condition_variable>
-#include <deque>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <string>
 #include <thread>
 #include <variant>
+#include <vector>
 
 namespace leasemirror {
 
 class Writer {
 public:
+    /// What a writer begins with.
+    struct Opening {
+        std::function<std::unique_ptr<Store>()> open;
+        std::vector<ServerSpec> servers;      ///< its own
+        std::vector<std::string> not_others;  ///< if not empty: servers of other names are disabled
+        std::string owner;
+        Bytes duid_proposal;  ///< if not empty: Store::requestor_duid() is asked for
+    };
+    /// The database is there, and says where to go on: for the writer's own servers, in their order.
+    struct Opened {
+        std::vector<ResumePoint> resume;
+        Bytes requestor_duid;
+    };
     struct Committed {
         std::size_t server;
         Batch batch;
         Applied applied;
     };
     struct Swept {
-        Store::Expired expired;
+        Store::Swept swept;
     };
-    /// The database could not be written; it is tried again until it works. Said once per kind of trouble, and again when
-    /// it is over (empty text).
+    /// The database could not be opened or written; it is tried again until it works. Said once per kind of trouble, and
+    /// again when it is over (empty text).
     struct Trouble {
         std::string text;
     };
-    /// Another agent has taken over, or the database is not ours: no retry heals this, and nothing more is written.
+    /// No retry heals this, and nothing more is written: another agent has taken over, or the database is not ours; or
+    /// (`behind`) it has lost commits, and only Opened tells where to go on.
     struct Lost {
         std::string text;
+        bool behind = false;
     };
-    using Event = std::variant<Committed, Swept, Trouble, Lost>;
+    using Event = std::variant<Opened, Committed, Swept, Trouble, Lost>;
+
+    /// How long the end waits for the step at hand.
+    static constexpr std::chrono::milliseconds end_patience{2000};
 
     /// `post` is called on the writer's thread with each event; it hands it to the event loop.
-    Writer(std::unique_ptr<Store> store, std::function<void(Event)> post, std::uint64_t seed = 1);
-    /// Stops after the step at hand; what still waits is not written (its servers' base-times have not moved either).
+    Writer(Opening opening, std::function<void(Event)> post, std::uint64_t seed = 1);
+    /// Stops after the step at hand; what still waits is not written (its servers' base-times have not moved either). A
+    /// database that hangs is left behind with its thread: `post` is not called any more, and what it may still commit
+    /// is a batch like any other, until the next open_servers() fences it.
     ~Writer();
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
+    /// Asks the thread to end, without waiting for it.
+    void stop();
     void commit(engine_action::Commit work);
     void sweep(engine_action::Sweep work);
 
 private:
-    using Work = std::variant<engine_action::Commit, engine_action::Sweep>;
-    static constexpr std::chrono::milliseconds retry_first{100};
-    static constexpr std::chrono::milliseconds retry_most{5000};
+    class Work;
 
-    void run();
-    /// False when the thread is to end.
-    [[nodiscard]] bool perform(Work& work);
-    [[nodiscard]] Event apply(Work& work);
-    [[nodiscard]] bool pause_before_retry(std::chrono::milliseconds pause);
-
-    std::unique_ptr<Store> store_;
-    Jitter jitter_;  // used on the writer's thread alone
-    std::function<void(Event)> post_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<Work> queue_;  // bounded by Outbox::batches_in_flight_max per server, and one sweep
-    bool stopping_ = false;
+    std::shared_ptr<Work> work_;  // shared with the thread, which may outlive this object
     std::thread thread_;
 };
 

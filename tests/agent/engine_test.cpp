@@ -210,22 +210,42 @@ TEST_CASE("calls to on_deadline before the time change nothing") {
 
 // ---- the sweep for expired bindings -------------------------------------------------------------------------------
 
-TEST_CASE("the sweep takes a step each second, and goes on where the last one stopped") {
+TEST_CASE("the sweep takes a step each second") {
     SyncDriver d(several(1), {resume_at(900)});
     CHECK(d.sweeps.empty());
-    d.sweep_cursor = 17;
     d.passes(1s);
     REQUIRE(d.sweeps.size() == 1);
-    CHECK(d.sweeps[0].cursor == 0);
     CHECK(d.sweeps[0].rows == Engine::sweep_rows);
     CHECK(d.sweeps[0].now == UtcSeconds{std::chrono::seconds{t0 + 1001}});
-    d.sweep_cursor = 0;
-    d.passes(1s);
-    REQUIRE(d.sweeps.size() == 2);
-    CHECK(d.sweeps[1].cursor == 17);
     d.passes(10s);
-    CHECK(d.sweeps.size() == 12);
-    CHECK(d.sweeps.back().cursor == 0);
+    CHECK(d.sweeps.size() == 11);
+    CHECK(d.sweeps.back().now == UtcSeconds{std::chrono::seconds{t0 + 1011}});
+}
+
+TEST_CASE("what retention removed is said when the sweep has been around, summed up, and not too often") {
+    SyncDriver d(several(1), {resume_at(900)});
+    d.passes(5s);
+    d.swept.around = true;
+    d.passes(5s);
+    CHECK_FALSE(d.logged("retention"));  // nothing was removed
+    d.swept = {7, 1, 2, 3, false};
+    d.passes(2s);
+    CHECK_FALSE(d.logged("retention"));
+    d.swept = {7, 0, 0, 1, true};
+    d.passes(1s);
+    REQUIRE(d.times_logged("retention") == 1);
+    const auto said = *std::find_if(d.logs.begin(), d.logs.end(), [](const auto& e) { return e.name == "retention"; });
+    CHECK(said.fields == std::vector<std::pair<std::string, std::string>>{
+                             {"bindings_removed", "2"}, {"changes_removed", "4"}, {"assignments_removed", "7"}});
+    d.passes(9min);
+    CHECK(d.times_logged("retention") == 1);
+    d.passes(2min);
+    REQUIRE(d.times_logged("retention") == 2);
+    for (auto event = d.logs.rbegin(); event != d.logs.rend(); ++event) {
+        if (event->name != "retention") continue;
+        CHECK(event->fields.back() == std::pair<std::string, std::string>{"assignments_removed", "600"});
+        break;
+    }
 }
 
 TEST_CASE("a sweep that the database has not finished is not followed by another") {
@@ -234,7 +254,7 @@ TEST_CASE("a sweep that the database has not finished is not followed by another
     d.passes(1h);
     CHECK(d.sweeps.size() == 1);
     d.sweep_answered = true;
-    d.engine.on_swept({0, 0}, d.now());
+    d.engine.on_swept({}, d.now());
     d.passes(1s);
     CHECK(d.sweeps.size() == 2);
 }
@@ -246,7 +266,7 @@ TEST_CASE("the end waits for a sweep under way, and begins no other") {
     REQUIRE(d.sweeps.size() == 1);
     d.stops();
     CHECK_FALSE(d.engine.done());
-    d.engine.on_swept({5, 0}, d.now());
+    d.engine.on_swept({}, d.now());
     CHECK(d.engine.done());
     d.passes(1min);
     CHECK(d.sweeps.size() == 1);

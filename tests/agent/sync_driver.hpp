@@ -110,7 +110,7 @@ public:
     std::vector<Batch> written;                        ///< what the database has committed
     std::vector<LogEvent> logs;
     std::vector<engine_action::Sweep> sweeps;
-    std::int64_t sweep_cursor = 0;  ///< what the database answers to the next
+    Store::Swept swept;  ///< what the database answers to the next
     bool sweep_answered = true;
     std::chrono::seconds server_clock{0};    ///< ahead of ours by this much
     std::chrono::milliseconds our_clock{0};  ///< set by this much since the beginning
@@ -312,7 +312,7 @@ private:
     void perform(engine_action::Commit& a) { waiting_.push_back(std::move(a)); }
     void perform(engine_action::Sweep& a) {
         sweeps.push_back(a);
-        if (sweep_answered) engine.on_swept({sweep_cursor, 0}, now());
+        if (sweep_answered) engine.on_swept(swept, now());
     }
     void perform(LogEvent& event) { logs.push_back(std::move(event)); }
 

@@ -83,7 +83,9 @@ void World::start_agent() {
     std::vector<ServerSpec> specs;
     for (const auto& server : config_.servers)
         specs.push_back({server.name, server.family, server.address});
-    store_ = open_store({"sqlite://" + options_.database, {}});
+    StoreSettings settings;
+    settings.url = "sqlite://" + options_.database;
+    store_ = open_store(settings);
     const auto resume = store_->open_servers(specs, "agent " + std::to_string(life));
     const Bytes duid = store_->requestor_duid(Bytes{0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
     engine_ = std::make_unique<Engine>(config_, resume, duid, chance_.next());
@@ -186,7 +188,7 @@ void World::write_front() {
     auto& front = writes_.front();
     const auto life = life_;
     if (auto* sweep = std::get_if<engine_action::Sweep>(&front)) {
-        const auto swept = store_->expire_due(sweep->now, sweep->cursor, sweep->rows);
+        const auto swept = store_->sweep(sweep->now, sweep->rows);
         writes_.pop_front();
         writing_ = false;
         engine_->on_swept(swept, now());
