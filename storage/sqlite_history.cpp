@@ -6,7 +6,7 @@ namespace {
 constexpr const char* any_end_sql = "SELECT 1 FROM assignment WHERE ended_at IS NOT NULL LIMIT 1";
 
 constexpr const char* last_end_sql = R"sql(
-    SELECT max(ended_at) FROM assignment INDEXED BY assignment_address
+    SELECT count(*), max(ended_at) FROM assignment INDEXED BY assignment_address
     WHERE address = ?4 AND kind = ?3 AND prefix_len = ?5 AND vpn_id = ?2 AND server_id = ?1)sql";
 
 constexpr const char* insert_sql = R"sql(
@@ -56,7 +56,7 @@ void SqliteHistory::load_last_ends(ServerId server, Ledger& ledger) {
         Use use(last_end_);
         key_.bind(use, server, key);
         use.step();
-        if (const auto ended_at = use.time(0)) ledger.add_last_end(key, *ended_at);
+        if (const auto ended_at = use.time(1)) ledger.add_last_end(key, *ended_at);
     }
 }
 

@@ -18,14 +18,15 @@ constexpr const char* bindings_sql = R"sql(
 // Only ever from the beginning of the feed, so that a reader can tell by its first `seq` whether it has missed
 // anything. A row from a time that is further ahead than rows are kept was written while the clock was wrong: it must
 // not hold up all that follow.
-constexpr const char* oldest_change_sql = "SELECT at FROM binding_change ORDER BY seq LIMIT 1";
+constexpr const char* oldest_change_sql = "SELECT seq, at FROM binding_change ORDER BY seq LIMIT 1";
 constexpr const char* changes_sql = R"sql(
     DELETE FROM binding_change WHERE seq <
         (WITH oldest AS MATERIALIZED (SELECT seq, at FROM binding_change ORDER BY seq LIMIT ?3)
          SELECT coalesce((SELECT min(seq) FROM oldest WHERE at BETWEEN ?1 AND ?2),
                          (SELECT max(seq) + 1 FROM oldest))))sql";
 
-constexpr const char* oldest_assignment_sql = "SELECT min(ended_at) FROM assignment WHERE ended_at IS NOT NULL";
+constexpr const char* oldest_assignment_sql =
+    "SELECT assignment_id, ended_at FROM assignment WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 1";
 constexpr const char* assignments_sql = R"sql(
     DELETE FROM assignment WHERE assignment_id IN
         (SELECT assignment_id FROM assignment WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2))sql";
@@ -69,7 +70,7 @@ bool SqliteRetention::changes_due(UtcSeconds now) {
     if (for_ever(keep_.changes)) return false;
     Use use(oldest_change_);
     if (!use.step()) return false;
-    const auto at = use.time(0);
+    const auto at = use.time(1);
     return *at < now - keep_.changes || *at > now + keep_.changes;
 }
 
@@ -84,9 +85,7 @@ std::uint64_t SqliteRetention::remove_changes(UtcSeconds now, std::size_t rows) 
 bool SqliteRetention::assignments_due(UtcSeconds now) {
     if (for_ever(keep_.assignments)) return false;
     Use use(oldest_assignment_);
-    use.step();
-    const auto ended_at = use.time(0);
-    return ended_at && *ended_at < now - keep_.assignments;
+    return use.step() && *use.time(1) < now - keep_.assignments;
 }
 
 std::uint64_t SqliteRetention::remove_assignments(UtcSeconds now, std::size_t rows) {
