@@ -1,12 +1,20 @@
 // Whether feed, assignments and counts agree with `binding`: what anybody could find out from the tables alone.
 #pragma once
 
-#include "test_store.hpp"
+#include "test_engine.hpp"
 
 #include <string>
 #include <vector>
 
 namespace leasemirror::testing {
+
+/// How much of the history can be held against the table (history_check.hpp).
+struct HistoryCheck {
+    bool times = false;           ///< renewals are in the feed, from its beginning
+    bool whole_feed = true;       ///< nothing was removed from it
+    bool all_assignments = true;  ///< nor from those
+    bool skip = false;
+};
 
 /// What is wrong, one line each; nothing if all is as it should be:
 ///
