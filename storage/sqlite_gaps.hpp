@@ -1,6 +1,7 @@
 // The tables `gap` and `quarantine` in SQLite. Only for the sqlite_* files.
 #pragma once
 
+#include "storage/quarantine_limits.hpp"
 #include "storage/sqlite_statement.hpp"
 #include "storage/store.hpp"
 
@@ -9,9 +10,6 @@
 #include <vector>
 
 namespace leasemirror {
-
-constexpr std::int64_t quarantine_rows_max = 1000;           // per server; the newest stay
-constexpr std::size_t quarantine_message_bytes_max = 65536;  // of one message; the rest is cut off
 
 /// The recoveries of a server that are open, oldest first.
 [[nodiscard]] std::vector<Gap> read_open_gaps(SQLite::Database& db, ServerId server);
