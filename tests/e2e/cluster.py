@@ -128,11 +128,20 @@ class Cluster:
         return f"postgresql://{user}{secret}@{hosts}/{database}{query}"
 
     def execute(self, sql, database="postgres"):
-        db = libpq.Connection(self.url(database=database))
-        try:
-            return db.execute(sql)
-        finally:
-            db.close()
+        """Rows of one or several statements, which are begun anew if the server goes away meanwhile."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            db = None
+            try:
+                db = libpq.Connection(self.url(database=database))
+                return db.execute(sql)
+            except libpq.Error as error:
+                if not error.disconnected or time.monotonic() > deadline:
+                    raise
+            finally:
+                if db:
+                    db.close()
+            time.sleep(0.02)
 
 
 def children_of(parent):

@@ -18,6 +18,14 @@ import libpq
 PATIENCE = float(os.environ.get("PATIENCE", "60"))
 
 
+def is_away(error):
+    """Whether this says that there is no database, or no table in it: yet, or for the moment."""
+    if isinstance(error, libpq.Error):
+        return error.missing or error.disconnected
+    return isinstance(error, sqlite3.OperationalError) and any(
+        words in str(error) for words in ("no such table", "unable to open"))
+
+
 class Moment(int):
     """Unix seconds, to be compared with a column of times."""
 
@@ -61,18 +69,17 @@ class Sqlite:
 
     def rows(self, sql, *values):
         """The rows of a query; none as long as there is no database, or no table in it."""
+        db = None
         try:
             db = self.connect()
-        except sqlite3.OperationalError:
-            return []
-        try:
             return db.query(sql, *values)
         except sqlite3.OperationalError as e:
-            if "no such table" in str(e) or "unable to open" in str(e):
+            if is_away(e):
                 return []
             raise
         finally:
-            db.close()
+            if db:
+                db.close()
 
     def damage(self):
         """What is wrong with the files; None if nothing is."""
@@ -153,7 +160,7 @@ class Postgres:
             if self._db and e.disconnected:
                 self._db.close()
                 self._db = None
-            if e.missing or e.disconnected:
+            if is_away(e):
                 return []
             raise
 
