@@ -185,4 +185,15 @@ pqxx::result PostgresConnection::run(pqxx::transaction_base& transaction, const 
     return run_prepared(transaction, sql.name, parameters);
 }
 
+void PostgresTransaction::commit() {
+    try {
+        work_.commit();
+    } catch (const std::exception& e) {
+        // An error of the server that the session survived is an answer: it was rolled back.
+        const bool answered = connection_.is_open() && dynamic_cast<const pqxx::in_doubt_error*>(&e) == nullptr;
+        const auto error = store_error(e, connection_.is_open(), connection_.where(), "commit");
+        throw answered ? error : StoreError(StoreFault::in_doubt, error.what());
+    }
+}
+
 }  // namespace leasemirror

@@ -70,4 +70,23 @@ private:
     std::string schema_, role_, where_;
 };
 
+/// A transaction that is rolled back unless it is committed.
+class PostgresTransaction {
+public:
+    explicit PostgresTransaction(PostgresConnection& connection)
+        : connection_(connection), work_(connection.session()) {}
+
+    pqxx::result run(const PostgresSql& sql, const Parameters& parameters = {}) {
+        return connection_.run(work_, sql, parameters);
+    }
+    void execute(std::string_view sql) { work_.exec(std::string(sql)); }
+    [[nodiscard]] std::int32_t schema_key() const { return connection_.schema_key(); }
+    /// Throws StoreError `in_doubt` if the connection broke before the answer came.
+    void commit();
+
+private:
+    PostgresConnection& connection_;
+    pqxx::work work_;
+};
+
 }  // namespace leasemirror

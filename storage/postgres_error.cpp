@@ -130,4 +130,11 @@ bool refuses_values(const std::exception& e) {
     return meaning != nullptr && !sqlstate_of(e).empty() && meaning->fault == StoreFault::refused;
 }
 
+std::string first_line(std::string_view what) {
+    constexpr std::string_view label = "ERROR:  ";
+    auto line = what.substr(0, what.find('\n'));
+    if (line.starts_with(label)) line.remove_prefix(label.size());
+    return std::string(line);
+}
+
 }  // namespace leasemirror

@@ -20,4 +20,7 @@ namespace leasemirror {
 /// Whether the server took offence at the values of a statement alone.
 [[nodiscard]] bool refuses_values(const std::exception& e);
 
+/// What the server said, without what follows in further lines (details with values, the statement).
+[[nodiscard]] std::string first_line(std::string_view what);
+
 }  // namespace leasemirror

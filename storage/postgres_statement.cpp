@@ -287,6 +287,12 @@ Parameters& Parameters::array(ArrayParameter& value) {
     return *this;
 }
 
+Parameters& Parameters::arrays(ArrayParameters& values) {
+    for (auto& column : values.columns_)
+        array(column);
+    return *this;
+}
+
 bool Fields::is_null() const {
     return row_[at_].is_null();
 }

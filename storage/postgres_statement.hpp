@@ -11,6 +11,7 @@
 #include <pqxx/pqxx>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace leasemirror {
 
@@ -48,6 +49,24 @@ private:
     std::size_t size_ = 0;
 };
 
+/// Rows as arrays, a column each: begin_row(), and then next() once for each column.
+class ArrayParameters {
+public:
+    explicit ArrayParameters(std::size_t columns) : columns_(columns) {}
+    void begin_row() {
+        at_ = 0;
+        ++rows_;
+    }
+    [[nodiscard]] ArrayParameter& next() { return columns_.at(at_++); }
+    [[nodiscard]] std::size_t rows() const { return rows_; }
+
+private:
+    friend class Parameters;
+    std::vector<ArrayParameter> columns_;
+    std::size_t at_ = 0;
+    std::size_t rows_ = 0;
+};
+
 /// $1, $2, ... in this order.
 class Parameters {
 public:
@@ -65,6 +84,7 @@ public:
     Parameters& time(const std::optional<ServerTime>& value);
     Parameters& address(const IpAddress& value);
     Parameters& array(ArrayParameter& value);
+    Parameters& arrays(ArrayParameters& values);
 
     [[nodiscard]] const std::deque<std::optional<std::string>>& values() const { return values_; }
 

@@ -1,24 +1,18 @@
 #include "storage/store.hpp"
 
+#include "storage/postgres_schema.hpp"
+#include "storage/postgres_store.hpp"
 #include "storage/sqlite_schema.hpp"
 #include "storage/sqlite_store.hpp"
+#include "storage/store_url.hpp"
 
 namespace leasemirror {
 namespace {
 
-enum class Engine { sqlite, postgresql };
-
-Engine engine_of(const std::string& url) {
-    if (url.starts_with("sqlite:")) return Engine::sqlite;
-    if (url.starts_with("postgresql:") || url.starts_with("postgres:")) return Engine::postgresql;
+StoreEngine engine_of(const std::string& url) {
+    if (const auto engine = engine_named_by(url)) return *engine;
     throw StoreError(StoreFault::unusable,
                      "storage.url begins with neither sqlite:// nor postgresql://");  // not shown: may hold a password
-}
-
-[[noreturn]] void refuse_postgresql() {
-    throw StoreError(StoreFault::unusable,
-                     "this version of leasemirror cannot use PostgreSQL yet; set storage.url to "
-                     "sqlite:///absolute/path");
 }
 
 }  // namespace
@@ -59,42 +53,42 @@ std::string_view to_string(Coverage c) {
 
 std::unique_ptr<Store> open_store(const StoreSettings& settings) {
     switch (engine_of(settings.url)) {
-        case Engine::sqlite:
+        case StoreEngine::sqlite:
             return open_sqlite_store(settings);
-        case Engine::postgresql:
-            break;
+        case StoreEngine::postgresql:
+            return open_postgres_store(settings);
     }
-    refuse_postgresql();
+    return {};
 }
 
 std::string schema_sql(const StoreSettings& settings) {
     switch (engine_of(settings.url)) {
-        case Engine::sqlite:
+        case StoreEngine::sqlite:
             return sqlite_schema_sql();
-        case Engine::postgresql:
-            break;
+        case StoreEngine::postgresql:
+            return postgres_schema_sql(settings.schema);
     }
-    refuse_postgresql();
+    return {};
 }
 
 SchemaVersion schema_version(const StoreSettings& settings) {
     switch (engine_of(settings.url)) {
-        case Engine::sqlite:
+        case StoreEngine::sqlite:
             return sqlite_schema_version(sqlite_path(settings.url));
-        case Engine::postgresql:
-            break;
+        case StoreEngine::postgresql:
+            return postgres_schema_version(settings);
     }
-    refuse_postgresql();
+    return {};
 }
 
 int migrate_schema(const StoreSettings& settings) {
     switch (engine_of(settings.url)) {
-        case Engine::sqlite:
+        case StoreEngine::sqlite:
             return migrate_sqlite_schema(sqlite_path(settings.url));
-        case Engine::postgresql:
-            break;
+        case StoreEngine::postgresql:
+            return migrate_postgres_schema(settings);
     }
-    refuse_postgresql();
+    return {};
 }
 
 }  // namespace leasemirror

@@ -1,0 +1,35 @@
+// The tables `assignment` and `binding_change` in PostgreSQL: what the ledger writes there. Only for postgres_* files.
+#pragma once
+
+#include "storage/ledger.hpp"
+#include "storage/postgres_bindings.hpp"
+#include "storage/postgres_connection.hpp"
+
+namespace leasemirror {
+
+/// Gives the ledger the ends of assignments whose bindings are gone.
+void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& ledger);
+
+/// Writes what belongs to these entries. Sets assignment_id of the entries whose assignment is open: so before the rows
+/// of `binding`.
+void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, LedgerRange entries);
+
+/// The end of the change feed, in one transaction. Who writes there holds a lock from before the first row to after the
+/// commit, so that numbers become visible in their order: so as the last thing of the transaction.
+class PostgresFeed {
+public:
+    explicit PostgresFeed(PostgresTransaction& transaction) : transaction_(transaction) {}
+
+    void write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries);
+    /// For those who write there with statements of their own. Not inside of a savepoint: going back to it would end
+    /// the lock.
+    void lock();
+    /// To be called once, right before the commit: wakes who listens, if anything was written.
+    void notify();
+
+private:
+    PostgresTransaction& transaction_;
+    bool locked_ = false;
+};
+
+}  // namespace leasemirror
