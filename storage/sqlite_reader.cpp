@@ -35,7 +35,7 @@ std::string select_list(std::span<const ReaderColumn> columns) {
 std::string with_lengths_in(const std::string& table) {
     return "WITH RECURSIVE len (n) AS (SELECT max(prefix_len) FROM " + table +
            " WHERE last_key IS NOT NULL UNION ALL SELECT (SELECT max(prefix_len) FROM " + table +
-           " WHERE last_key IS NOT NULL AND prefix_len < n) FROM len WHERE n > 0) ";
+           " WHERE last_key IS NOT NULL AND prefix_len < n) FROM len WHERE n > 0 LIMIT 129) ";
 }
 
 std::string last_prefix_in(const std::string& table) {

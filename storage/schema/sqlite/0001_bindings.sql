@@ -88,12 +88,14 @@ CREATE INDEX        binding_relay_id  ON binding (relay_id)  WHERE relay_id IS N
 CREATE INDEX        binding_remote_id ON binding (remote_id) WHERE remote_id IS NOT NULL;
 -- The prefixes that contain an address, the longest first; :key is the address in the form of address_key. Prefixes
 -- of one length do not overlap, so for each length in use (`len` finds them by skipping through the index) only the
--- last one that starts at or before the address can contain it:
+-- last one that starts at or before the address can contain it. LIMIT tells the planner that the lengths are few, so that
+-- it does not first make a filter out of all prefixes:
 --
 --   WITH RECURSIVE len (l) AS (
 --       SELECT max(prefix_len) FROM binding WHERE last_key IS NOT NULL
 --       UNION ALL
---       SELECT (SELECT max(prefix_len) FROM binding WHERE last_key IS NOT NULL AND prefix_len < l) FROM len WHERE l > 0)
+--       SELECT (SELECT max(prefix_len) FROM binding WHERE last_key IS NOT NULL AND prefix_len < l) FROM len WHERE l > 0
+--       LIMIT 129)
 --   SELECT lease.* FROM len CROSS JOIN lease
 --   WHERE lease.prefix_len = l AND lease.last_key >= :key AND lease.address_key =
 --       (SELECT max(address_key) FROM binding WHERE last_key IS NOT NULL AND prefix_len = l AND address_key <= :key)

@@ -20,6 +20,27 @@ CREATE TABLE binding_change (
 ) STRICT;
 
 -- Intervals of one address on one server never overlap; ended_at is the first second that is not in it any more.
+--
+-- Who had an address then, in all VPNs; :address is its canonical text, :at Unix seconds:
+--
+--   SELECT s.name AS server, a.*
+--   FROM assignment AS a JOIN server AS s ON s.server_id = a.server_id
+--   WHERE a.address = :address AND a.kind = 'address' AND a.began_at <= :at AND (a.ended_at IS NULL OR a.ended_at > :at);
+--
+-- And who had the prefixes that contained it, the longest first; :key is the address in the form of address_key. It goes
+-- through the lengths in use as the query for the lease of now does (0001_bindings.sql):
+--
+--   WITH RECURSIVE len (l) AS (
+--       SELECT max(prefix_len) FROM assignment WHERE last_key IS NOT NULL
+--       UNION ALL
+--       SELECT (SELECT max(prefix_len) FROM assignment WHERE last_key IS NOT NULL AND prefix_len < l) FROM len WHERE l > 0
+--       LIMIT 129)
+--   SELECT s.name AS server, a.*
+--   FROM len CROSS JOIN assignment AS a JOIN server AS s ON s.server_id = a.server_id
+--   WHERE a.prefix_len = l AND a.last_key >= :key AND a.address_key =
+--             (SELECT max(address_key) FROM assignment WHERE last_key IS NOT NULL AND prefix_len = l AND address_key <= :key)
+--         AND a.began_at <= :at AND (a.ended_at IS NULL OR a.ended_at > :at)
+--   ORDER BY l DESC;
 CREATE TABLE assignment (
     assignment_id  INTEGER PRIMARY KEY AUTOINCREMENT,
     server_id      INTEGER NOT NULL REFERENCES server (server_id),
@@ -63,7 +84,11 @@ ALTER TABLE binding ADD COLUMN assignment_id INTEGER;  -- the open one, while in
 ALTER TABLE binding ADD COLUMN boundary_at   INTEGER;
 ALTER TABLE server ADD COLUMN committed_batch INTEGER NOT NULL DEFAULT 0;  -- the last one, of the present owner_epoch
 
--- What lies within a network: address_key BETWEEN its first and its last address.
+-- What lies within a network: address_key BETWEEN its first and its last address. Of a delegated prefix:
+--
+--   SELECT lease.* FROM binding AS net JOIN lease ON lease.address_key BETWEEN net.address_key AND net.last_key
+--   WHERE net.kind = 'prefix' AND net.address = :address AND net.prefix_len = :length
+--   ORDER BY lease.address_key, lease.prefix_len;
 CREATE INDEX binding_address_key ON binding (address_key);
 
 -- What was there before the feed begins it: whoever reads it from its beginning has the whole table. Who held what
