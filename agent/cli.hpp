@@ -3,6 +3,7 @@
 
 #include "agent/exit_codes.hpp"
 #include "proto/ip_address.hpp"
+#include "storage/reader.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -39,6 +40,33 @@ struct DecodeCommand {
     friend bool operator==(const DecodeCommand&, const DecodeCommand&) = default;
 };
 
+struct WhoCommand {
+    std::string config;
+    Sought sought;
+    std::string at;  ///< a time as parse_time() reads it; empty: now, as the view `lease` has it
+    bool json = false;
+
+    friend bool operator==(const WhoCommand&, const WhoCommand&) = default;
+};
+
+struct WatchCommand {
+    std::string config;
+    std::optional<std::string> server;  ///< none: all
+    std::optional<std::int64_t> since;  ///< none: what comes from now on
+    std::optional<std::int64_t> limit;  ///< leave after so many rows
+    bool json = false;
+
+    friend bool operator==(const WatchCommand&, const WatchCommand&) = default;
+};
+
+struct ForgetCommand {
+    std::string config;
+    ClientIdentity client;
+    bool yes = false;  ///< without asking
+
+    friend bool operator==(const ForgetCommand&, const ForgetCommand&) = default;
+};
+
 enum class SchemaAction : std::uint8_t { print, migrate, version };
 
 struct SchemaCommand {
@@ -56,7 +84,8 @@ struct Exit {
     friend bool operator==(const Exit&, const Exit&) = default;
 };
 
-using Command = std::variant<RunCommand, CheckCommand, StatusCommand, DecodeCommand, SchemaCommand, Exit>;
+using Command = std::variant<RunCommand, CheckCommand, StatusCommand, WhoCommand, WatchCommand, ForgetCommand,
+                             DecodeCommand, SchemaCommand, Exit>;
 
 /// `arguments` without the program's name.
 [[nodiscard]] Command parse_command_line(std::span<const char* const> arguments);

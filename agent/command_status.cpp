@@ -1,11 +1,11 @@
 #include "agent/commands.hpp"
+#include "agent/table_text.hpp"
 #include "agent/time_text.hpp"
 #include "proto/status.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <ostream>
 #include <vector>
@@ -13,53 +13,44 @@
 namespace leasemirror {
 namespace {
 
-constexpr std::size_t columns = 9;
-using Row = std::array<std::string, columns>;
+using Column = TextTable::Column;
+using enum Column::Align;
 
-const Row header{"SERVER", "FAMILY", "PHASE", "BINDINGS", "LAG", "SKEW", "GAPS", "COVERAGE", "BASE TIME"};
-constexpr std::array<bool, columns> right_aligned{false, false, false, true, true, true, true, false, false};
-
-/// Columns a terminal needs for it: names may be UTF-8, so octets that continue a character do not count.
-std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(std::count_if(
-        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
+std::vector<Column> status_columns() {
+    return {{"SERVER"},      {"FAMILY"},      {"PHASE"},    {"BINDINGS", right}, {"LAG", right},
+            {"SKEW", right}, {"GAPS", right}, {"COVERAGE"}, {"BASE TIME"},       {"FRESH AS OF"}};
 }
 
-Row row_of(const ServerOverview& server, UtcSeconds now) {
-    const std::string none = "-";
+std::vector<std::string> cells_of(const ServerOverview& server, UtcSeconds now) {
     return {printable(server.name),
             std::string(to_string(server.family)),
             server.phase,
             std::to_string(server.bindings),
-            server.fresh_as_of ? rough_duration(std::max(now - *server.fresh_as_of, std::chrono::seconds{0})) : none,
-            server.clock_skew_ms ? skew_text(*server.clock_skew_ms) : none,
+            server.fresh_as_of ? rough_duration(std::max(now - *server.fresh_as_of, std::chrono::seconds{0})) : "",
+            server.clock_skew_ms ? skew_text(*server.clock_skew_ms) : "",
             std::to_string(server.gaps_open),
             server.coverage,
-            server.base_time ? iso_utc(*server.base_time) : none};
+            server.base_time ? iso_utc(*server.base_time) : "",
+            server.fresh_as_of ? iso_utc(*server.fresh_as_of) : ""};
 }
 
-void print_row(const Row& row, const std::array<std::size_t, columns>& widths, std::ostream& out) {
-    std::string line;
-    for (std::size_t i = 0; i < columns; ++i) {
-        const std::string padding(widths[i] - width_of(row[i]), ' ');
-        line += i > 0 ? "  " : "";
-        line += right_aligned[i] ? padding + row[i] : row[i] + padding;
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out << line << '\n';
-}
-
-/// What the table has no room for: where it is, what is being recovered and why, and what went wrong last.
-void print_details(const ServerOverview& server, UtcSeconds now, std::ostream& out) {
+/// What the table has no room for: bindings that are not in force, what is being recovered and why, and what went wrong
+/// last.
+void add_details(const ServerOverview& server, UtcSeconds now, TextTable& table) {
+    std::string others;
+    for (const auto& [state, count] : server.states)
+        if (state != to_string(BindingState::active))
+            others += (others.empty() ? "" : ", ") + std::to_string(count) + " " + state;
+    if (!others.empty()) table.add_note("not in force: " + others);
     for (const auto& gap : server.open_gaps)
-        out << "  recovering " << iso_utc(gap.from) << " to " << iso_utc(gap.to)
-            << " (server's clock): " << printable(gap.cause) << '\n';
+        table.add_note("recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) +
+                       " (server's clock): " + printable(gap.cause));
     if (server.last_error.empty()) return;
-    out << "  last error";
+    std::string when;
     if (server.last_error_at)
-        out << ' ' << rough_duration(std::max(now - *server.last_error_at, std::chrono::seconds{0})) << " ago, "
-            << iso_utc(*server.last_error_at);
-    out << ": " << printable(server.last_error) << '\n';
+        when = " " + rough_duration(std::max(now - *server.last_error_at, std::chrono::seconds{0})) + " ago, " +
+               iso_utc(*server.last_error_at);
+    table.add_note("last error" + when + ": " + printable(server.last_error));
 }
 
 using Json = nlohmann::ordered_json;
@@ -93,6 +84,7 @@ Json json_of(const ServerOverview& server) {
             {"coverage", server.coverage},
             {"clock_skew_ms", server.clock_skew_ms ? Json(*server.clock_skew_ms) : Json(nullptr)},
             {"bindings", server.bindings},
+            {"states", server.states},
             {"connected_since", time_or_null(server.connected_since)},
             {"last_message_at", time_or_null(server.last_message_at)},
             {"last_full_sync_at", time_or_null(server.last_full_sync_at)},
@@ -107,18 +99,12 @@ Json json_of(const ServerOverview& server) {
 }  // namespace
 
 void print_status_table(std::span<const ServerOverview> servers, UtcSeconds now, std::ostream& out) {
-    std::vector<Row> rows{header};
-    for (const auto& server : servers)
-        rows.push_back(row_of(server, now));
-    std::array<std::size_t, columns> widths{};
-    for (const auto& row : rows)
-        for (std::size_t i = 0; i < columns; ++i)
-            widths[i] = std::max(widths[i], width_of(row[i]));
-    print_row(rows[0], widths, out);
-    for (std::size_t i = 0; i < servers.size(); ++i) {
-        print_row(rows[i + 1], widths, out);
-        print_details(servers[i], now, out);
+    TextTable table(status_columns());
+    for (const auto& server : servers) {
+        table.add(cells_of(server, now));
+        add_details(server, now, table);
     }
+    table.print(out);
 }
 
 void print_status_json(std::span<const ServerOverview> servers, std::ostream& out) {
@@ -130,7 +116,7 @@ int execute(const StatusCommand& command, std::ostream& out, std::ostream& err) 
     const auto config = load_or_complain(command.config, err);
     if (!config) return exit_usage;
     try {
-        const auto servers = read_overview(store_settings(*config));
+        const auto servers = open_reader(store_settings(*config))->servers();
         if (command.json) {
             print_status_json(servers, out);
         } else if (servers.empty()) {

@@ -4,12 +4,15 @@
 #include "agent/cli.hpp"
 #include "agent/config.hpp"
 #include "proto/time.hpp"
+#include "storage/reader.hpp"
 #include "storage/store.hpp"
 
+#include <array>
 #include <iosfwd>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace leasemirror {
 
@@ -22,15 +25,36 @@ namespace leasemirror {
 int execute(const RunCommand& command, std::ostream& out, std::ostream& err);
 int execute(const CheckCommand& command, std::ostream& out, std::ostream& err);
 int execute(const StatusCommand& command, std::ostream& out, std::ostream& err);
+int execute(const WhoCommand& command, std::ostream& out, std::ostream& err);
+int execute(const WatchCommand& command, std::ostream& out, std::ostream& err);
+int execute(const ForgetCommand& command, std::ostream& out, std::ostream& err);
 int execute(const DecodeCommand& command, std::ostream& out, std::ostream& err);
 int execute(const SchemaCommand& command, std::ostream& out, std::ostream& err);
 int execute(const Exit& exit, std::ostream& out, std::ostream& err);
 
 /// The table of promise P5, for people. `now` is what lags are counted from.
 void print_status_table(std::span<const ServerOverview> servers, UtcSeconds now, std::ostream& out);
-/// One JSON object per line; keys are the columns of table `server` (DESIGN section 6), `server` for its name, and
-/// `gaps` with the columns of the open rows of table `gap`.
+/// One JSON object per line; keys are the columns of table `server` (DESIGN section 6), `server` for its name, `states`
+/// with the number of bindings in each state, and `gaps` with the columns of the open rows of table `gap`.
 void print_status_json(std::span<const ServerOverview> servers, std::ostream& out);
+
+/// What `who` found, and what it takes to say how far an empty answer is to be trusted.
+struct WhoAnswer {
+    Sought sought;
+    UtcSeconds now{};
+    std::optional<UtcSeconds> at;  ///< none: who holds it now
+    std::chrono::seconds kept{0};  ///< assignments, after they ended; 0: for ever
+    std::vector<Record> rows;
+    std::vector<ServerOverview> servers;
+};
+/// For people. An inferred boundary is shown as "by TIME": then, or before.
+void print_who(const WhoAnswer& answer, std::ostream& out);
+
+/// A line of `watch` for people: seq, at, change, address, server, state, client, until.
+[[nodiscard]] std::string watch_line(const std::array<std::string, 8>& cells);
+
+/// What `forget` removed and what it left, in words.
+[[nodiscard]] std::string forgotten_text(const Forgotten& forgotten);
 
 /// Prints every message of the stream. 1 if it breaks off inside a message or the framing is lost.
 [[nodiscard]] int decode_stream(std::istream& in, std::optional<Family> family, std::ostream& out);

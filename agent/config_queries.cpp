@@ -67,13 +67,6 @@ Parsed<Bytes> parse_remote_id_v6(std::string_view text) {
     return Unexpected{std::string("expected hex: four octets of enterprise number, then the identifier")};
 }
 
-/// A hardware address fits the chaddr field (RFC 2131 §2).
-Parsed<Bytes> parse_mac(std::string_view text) {
-    auto mac = parse_identifier(text, 1, chaddr_bytes_v4);
-    if (mac && !text.starts_with("text:")) return mac;
-    return Unexpected{std::string("expected a hardware address such as 02:42:ac:11:00:02")};
-}
-
 void read_id(MapReader& entry, std::string_view key, std::size_t bytes_min, std::size_t bytes_max, BulkQuery& out) {
     entry.read(key, out.id, [&](std::string_view t) { return parse_identifier(t, bytes_min, bytes_max); });
 }

@@ -1,5 +1,7 @@
 #include "agent/config_values.hpp"
 
+#include "proto/numbers_v4.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -162,6 +164,12 @@ Parsed<Bytes> parse_identifier(std::string_view text, std::size_t bytes_min, std
     if (!value) return Unexpected{std::string("expected hex with or without colons (00:03:00:01), or text:...")};
     if (value->size() >= bytes_min && value->size() <= bytes_max) return *std::move(value);
     return Unexpected{"expected " + std::to_string(bytes_min) + " to " + std::to_string(bytes_max) + " octets"};
+}
+
+Parsed<Bytes> parse_mac(std::string_view text) {
+    auto mac = parse_identifier(text, 1, chaddr_bytes_v4);
+    if (mac && !text.starts_with("text:")) return mac;
+    return Unexpected{std::string("expected a hardware address such as 02:42:ac:11:00:02")};
 }
 
 Parsed<IpAddress> parse_address(std::string_view text, Family family) {

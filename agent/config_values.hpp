@@ -43,6 +43,9 @@ template <class T>
 /// Hex with or without colons between octets, or `text:...` for the octets of a text.
 [[nodiscard]] Parsed<Bytes> parse_identifier(std::string_view text, std::size_t bytes_min, std::size_t bytes_max);
 
+/// A hardware address in hex, of a length that fits chaddr (RFC 2131 §2).
+[[nodiscard]] Parsed<Bytes> parse_mac(std::string_view text);
+
 [[nodiscard]] Parsed<IpAddress> parse_address(std::string_view text, Family family);
 
 /// A host name or a literal address without a port. It is not resolved.

@@ -1,11 +1,13 @@
 // Times as people and programs read them.
 #pragma once
 
+#include "agent/config_values.hpp"
 #include "proto/time.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace leasemirror {
 
@@ -19,5 +21,9 @@ namespace leasemirror {
 
 /// Signed, in the unit that suits it: "+12 ms", "-3.5 s".
 [[nodiscard]] std::string skew_text(std::int64_t milliseconds);
+
+/// A moment on the command line: 2026-11-20T12:00:00Z, 2026-11-20T13:00+01:00 (seconds may be left out, a space may
+/// stand for the T), 2026-11-20 for its midnight in UTC, 2h for two hours before `now`, now.
+[[nodiscard]] Parsed<UtcSeconds> parse_time(std::string_view text, UtcSeconds now);
 
 }  // namespace leasemirror

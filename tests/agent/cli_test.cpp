@@ -37,6 +37,20 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"check", "--connect", "-c", "a.yaml"}) == Command{CheckCommand{"a.yaml", true}});
     CHECK(parse({"status", "-c", "a.yaml"}) == Command{StatusCommand{"a.yaml", false}});
     CHECK(parse({"status", "-c", "a.yaml", "--json"}) == Command{StatusCommand{"a.yaml", true}});
+    const Sought address{*IpAddress::parse("192.0.2.7"), std::nullopt};
+    const Sought prefix{*IpAddress::parse("2001:db8::"), 56};
+    CHECK(parse({"who", "-c", "a.yaml", "192.0.2.7"}) == Command{WhoCommand{"a.yaml", address, "", false}});
+    CHECK(parse({"who", "2001:db8::/56", "-c", "a.yaml", "--at", "2h", "--json"}) ==
+          Command{WhoCommand{"a.yaml", prefix, "2h", true}});
+    CHECK(parse({"watch", "-c", "a.yaml"}) == Command{WatchCommand{"a.yaml", {}, {}, {}, false}});
+    CHECK(parse({"watch", "-c", "a.yaml", "--server", "east", "--since", "0", "--limit", "7", "--json"}) ==
+          Command{WatchCommand{"a.yaml", "east", 0, 7, true}});
+    CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "00:03:00:01", "--yes"}) ==
+          Command{ForgetCommand{"a.yaml", {{0, 3, 0, 1}, {}}, true}});
+    CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "text:ab"}) ==
+          Command{ForgetCommand{"a.yaml", {{'a', 'b'}, {}}, false}});
+    CHECK(parse({"forget", "-c", "a.yaml", "--mac", "0242AC110002"}) ==
+          Command{ForgetCommand{"a.yaml", {{}, {2, 0x42, 0xac, 0x11, 0, 2}}, false}});
     CHECK(parse({"decode", "x.bin"}) == Command{DecodeCommand{"x.bin", std::nullopt}});
     CHECK(parse({"decode", "-"}) == Command{DecodeCommand{"-", std::nullopt}});
     CHECK(parse({"decode", "--family", "v4", "x.bin"}) == Command{DecodeCommand{"x.bin", Family::v4}});
@@ -47,7 +61,7 @@ TEST_CASE("each command parses into its own values") {
 }
 
 TEST_CASE("--help and --version work everywhere and exit with 0") {
-    for (const char* const command : {"run", "check", "status", "decode", "schema"}) {
+    for (const char* const command : {"run", "check", "status", "who", "watch", "forget", "decode", "schema"}) {
         CAPTURE(command);
         const auto help = exit_of({command, "--help"});
         CHECK(help.code == 0);
@@ -62,9 +76,10 @@ TEST_CASE("--help and --version work everywhere and exit with 0") {
 }
 
 TEST_CASE("a usage error exits with 2 and names the nearest command or option") {
-    CHECK(complaint({}) == "no command; expected run, check, status, decode or schema");
+    CHECK(complaint({}) == "no command; expected run, check, status, who, watch, forget, decode or schema");
     CHECK(complaint({"statsu"}) == "unknown command 'statsu'; did you mean 'status'?");
-    CHECK(complaint({"xyzzy"}) == "unknown command 'xyzzy'; expected run, check, status, decode or schema");
+    CHECK(complaint({"xyzzy"}) ==
+          "unknown command 'xyzzy'; expected run, check, status, who, watch, forget, decode or schema");
     CHECK(complaint({"status", "-c", "a", "--jsn"}) == "unknown option '--jsn'; did you mean '--json'?");
     CHECK(complaint({"check", "-c", "a", "--conect=1"}) == "unknown option '--conect'; did you mean '--connect'?");
     CHECK(complaint({"-c", "a", "status"}) == "option '-c' goes after the command");
@@ -79,5 +94,32 @@ TEST_CASE("missing and superfluous arguments are usage errors") {
     CHECK(complaint({"schema", "-c", "a"}) == "ACTION is required");
     CHECK(complaint({"schema", "-c", "a", "prnt"}) == "ACTION: prnt not in {print,migrate,version}");
     CHECK(complaint({"decode", "--family", "v5", "x"}) == "--family: v5 not in {v4,v6}");
+    CHECK(complaint({"who", "-c", "a"}) == "ADDRESS is required");
+    CHECK(complaint({"watch"}) == "--config is required");
+    CHECK(complaint({"forget", "-c", "a"}) == "expected either --client-id or --mac");
+    CHECK(complaint({"forget", "-c", "a", "--client-id", "0102", "--mac", "02:42:ac:11:00:02"}) ==
+          "expected either --client-id or --mac");
     CHECK(complaint({"run", "-c", "a", "b"}) == "The following argument was not expected: b");
+}
+
+TEST_CASE("a value that cannot be read is a usage error that says what was expected") {
+    const std::string address =
+        "ADDRESS: expected an address such as 192.0.2.7, or a prefix such as 2001:db8::/56, not ";
+    CHECK(complaint({"who", "-c", "a", "192.0.2.300"}) == address + "'192.0.2.300'");
+    CHECK(complaint({"who", "-c", "a", "/56"}) == address + "'/56'");
+    CHECK(complaint({"who", "-c", "a", "192.0.2.0/33"}) ==
+          "ADDRESS: after the /, expected a whole number from 0 to 32, not '192.0.2.0/33'");
+    CHECK(complaint({"who", "-c", "a", "2001:db8::5/56"}) ==
+          "ADDRESS: expected no bits set behind the prefix; did you mean 2001:db8::/56?");
+    CHECK(
+        complaint({"who", "-c", "a", "192.0.2.7", "--at", "yesterday"}) ==
+        "--at: expected a time such as 2026-11-20T12:00:00Z, 2026-11-20T13:00+01:00, 2026-11-20 (its midnight in UTC), "
+        "2h (before now) or now, not 'yesterday'");
+    CHECK(complaint({"watch", "-c", "a", "--since", "x"}) ==
+          "--since: expected a whole number from 0 to 9223372036854775807, not 'x'");
+    CHECK(complaint({"watch", "-c", "a", "--limit", "0"}) ==
+          "--limit: expected a whole number from 1 to 9223372036854775807, not '0'");
+    CHECK(complaint({"forget", "-c", "a", "--client-id", "01"}) == "--client-id: expected 2 to 1024 octets, not '01'");
+    CHECK(complaint({"forget", "-c", "a", "--mac", "text:x"}) ==
+          "--mac: expected a hardware address such as 02:42:ac:11:00:02, not 'text:x'");
 }

@@ -1,0 +1,43 @@
+// Tables for people: columns as wide as what is in them.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leasemirror {
+
+/// Columns a terminal needs for it: names may be UTF-8, so octets that continue a character do not count.
+[[nodiscard]] std::size_t width_of(std::string_view text);
+
+class TextTable {
+public:
+    struct Column {
+        std::string heading;
+        enum class Align { left, right } align = Align::left;
+        /// Left out where no row has anything in it but `nothing`.
+        bool optional = false;
+    };
+    static constexpr std::string_view nothing = "-";
+
+    explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+    /// One cell for each column. An empty one is shown as `nothing`.
+    void add(std::vector<std::string> cells);
+    /// A line below the row that was added last, across all columns.
+    void add_note(std::string text);
+    void print(std::ostream& out) const;
+
+private:
+    struct Row {
+        std::vector<std::string> cells;
+        std::vector<std::string> notes;
+    };
+    [[nodiscard]] bool is_shown(std::size_t column) const;
+
+    std::vector<Column> columns_;
+    std::vector<Row> rows_;
+};
+
+}  // namespace leasemirror
