@@ -21,6 +21,7 @@ constexpr PostgresSql remove_bindings_sql{"remove_bindings", R"sql(
     RETURNING b.state)sql"};
 
 constexpr PostgresSql try_lock_sql{"lock_retention", "SELECT pg_try_advisory_xact_lock($1, $2)"};
+constexpr PostgresSql wait_lock_sql{"wait_retention", "SELECT pg_advisory_xact_lock($1, $2)"};
 constexpr std::int64_t retention_lock = 0x4c4d4952;  // "LMIR"
 
 // Only ever from the beginning of the feed, so that a reader can tell by its first `seq` whether it has missed
@@ -93,6 +94,10 @@ std::array<std::int64_t, 9> remove_bindings(PostgresTransaction& transaction, Se
     for (const auto& row : transaction.run(remove_bindings_sql, Parameters().number(server).array(list)))
         --counts[static_cast<std::size_t>(state_from_word(Fields(row).text()))];
     return counts;
+}
+
+void wait_to_remove_alone(PostgresTransaction& transaction) {
+    transaction.run(wait_lock_sql, Parameters().number(retention_lock).number(transaction.schema_key()));
 }
 
 std::uint64_t remove_changes(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,

@@ -31,6 +31,9 @@ struct SweepPart {
 [[nodiscard]] std::array<std::int64_t, 9> remove_bindings(PostgresTransaction& transaction, ServerId server,
                                                           const BindingIds& ids);
 
+/// Waits until nobody else removes rows of the feed or assignments: then none will before the transaction ends.
+void wait_to_remove_alone(PostgresTransaction& transaction);
+
 /// At most `rows`; each wants a transaction of its own. Where another store is at it, they do nothing.
 [[nodiscard]] std::uint64_t remove_changes(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
                                            const Retention& keep);

@@ -1,5 +1,6 @@
 #include "storage/reader.hpp"
 
+#include "storage/postgres_reader.hpp"
 #include "storage/sqlite_connection.hpp"
 #include "storage/sqlite_reader.hpp"
 #include "storage/store_url.hpp"
@@ -12,10 +13,6 @@ StoreEngine engine_of(const StoreSettings& settings) {
     throw StoreError(StoreFault::unusable, "storage.url begins with neither sqlite:// nor postgresql://");
 }
 
-[[noreturn]] void refuse_postgresql() {
-    throw StoreError(StoreFault::unusable, "this version of leasemirror cannot use PostgreSQL yet");
-}
-
 }  // namespace
 
 std::unique_ptr<Reader> open_reader(const StoreSettings& settings) {
@@ -23,9 +20,9 @@ std::unique_ptr<Reader> open_reader(const StoreSettings& settings) {
         case StoreEngine::sqlite:
             return open_sqlite_reader(sqlite_path(settings.url));
         case StoreEngine::postgresql:
-            break;
+            return open_postgres_reader(settings);
     }
-    refuse_postgresql();
+    return {};
 }
 
 Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {
@@ -33,9 +30,9 @@ Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& cli
         case StoreEngine::sqlite:
             return forget_sqlite_client(sqlite_path(settings.url), client);
         case StoreEngine::postgresql:
-            break;
+            return forget_postgres_client(settings, client);
     }
-    refuse_postgresql();
+    return {};
 }
 
 }  // namespace leasemirror

@@ -84,8 +84,8 @@ constexpr std::array change{
 
 }  // namespace
 
-const std::span<const ReaderColumn> lease_columns{lease};
-const std::span<const ReaderColumn> assignment_columns{assignment};
-const std::span<const ReaderColumn> change_columns{change};
+constinit const std::span<const ReaderColumn> lease_columns{lease};
+constinit const std::span<const ReaderColumn> assignment_columns{assignment};
+constinit const std::span<const ReaderColumn> change_columns{change};
 
 }  // namespace leasemirror

@@ -1,0 +1,19 @@
+// The PostgreSQL side of reader.hpp. Callers use open_reader() and forget_client(); tests come in here to see the queries.
+#pragma once
+
+#include "storage/reader.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace leasemirror {
+
+[[nodiscard]] std::unique_ptr<Reader> open_postgres_reader(const StoreSettings& settings);
+
+/// The queries that look for one address in tables of millions: each step of their plans has to be an index lookup.
+[[nodiscard]] std::vector<std::string> postgres_lookup_queries();
+
+[[nodiscard]] Forgotten forget_postgres_client(const StoreSettings& settings, const ClientIdentity& client);
+
+}  // namespace leasemirror
