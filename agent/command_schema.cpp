@@ -18,9 +18,11 @@ int run_action(SchemaAction action, const StoreSettings& settings, std::ostream&
         case SchemaAction::print:
             out << schema_sql(settings);
             return exit_fine;
-        case SchemaAction::migrate:
-            out << "schema of the database is now version " << migrate_schema(settings) << '\n';
+        case SchemaAction::migrate: {
+            const auto version = migrate_schema(settings);
+            out << "schema of the database is now version " << version << '\n';
             return exit_fine;
+        }
         case SchemaAction::version:
             return print_version(schema_version(settings), out);
     }

@@ -70,8 +70,25 @@ constexpr std::array refusals{
 constexpr std::string_view no_connection =
     "is the server running, and are host and port in storage.url right? It is tried again";
 
+template <class Error>
+bool is(const std::exception& e) {
+    return dynamic_cast<const Error*>(&e) != nullptr;
+}
+
+/// libpqxx 6 leaves the code out of most errors that it has a class for.
 std::string sqlstate_of(const std::exception& e) {
-    if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&e)) return sql->sqlstate();
+    const auto* sql = dynamic_cast<const pqxx::sql_error*>(&e);
+    if (sql == nullptr) return {};
+    if (!sql->sqlstate().empty()) return sql->sqlstate();
+    if (is<pqxx::insufficient_privilege>(e)) return "42501";
+    if (is<pqxx::data_exception>(e)) return "22000";
+    if (is<pqxx::integrity_constraint_violation>(e)) return "23000";
+    if (is<pqxx::disk_full>(e)) return "53100";
+    if (is<pqxx::out_of_memory>(e)) return "53200";
+    if (is<pqxx::insufficient_resources>(e)) return "53000";
+    if (is<pqxx::feature_not_supported>(e)) return "0A000";
+    if (is<pqxx::invalid_sql_statement_name>(e)) return "26000";
+    if (is<pqxx::syntax_error>(e)) return "42000";  // undefined tables and columns among them
     return {};
 }
 

@@ -22,6 +22,7 @@ constexpr PostgresSql keep_version_sql{"keep_version", R"sql(
     INSERT INTO meta (name, number) VALUES ('leasemirror_schema_version', $1)
     ON CONFLICT (name) DO UPDATE SET number = excluded.number)sql"};
 
+constexpr PostgresSql find_schema_sql{"find_schema", "SELECT 1 FROM pg_namespace WHERE nspname = $1"};
 constexpr PostgresSql lock_sql{"lock_migration", "SELECT pg_advisory_lock($1, $2)"};
 constexpr PostgresSql unlock_sql{"unlock_migration", "SELECT pg_advisory_unlock($1, $2)"};
 constexpr std::int64_t migration_lock = 0x4c4d494d;  // "LMIM"
@@ -80,9 +81,11 @@ void require_rights(PostgresConnection& connection, int found) {
                                                    ", which cannot hold all names; create one with ENCODING 'UTF8'");
 }
 
+/// IF NOT EXISTS alone would ask for the right to create schemas although it is there.
 void create_schema(PostgresConnection& connection) {
     pqxx::nontransaction transaction(connection.session());
-    transaction.exec("CREATE SCHEMA IF NOT EXISTS " + connection.quoted_schema());
+    const auto found = connection.run(transaction, find_schema_sql, Parameters().text(connection.schema()));
+    if (found.empty()) transaction.exec("CREATE SCHEMA IF NOT EXISTS " + connection.quoted_schema());
 }
 
 void apply_migration(PostgresConnection& connection, int version) {
