@@ -26,10 +26,14 @@ constexpr PostgresSql bindings_sql{"forget_bindings", R"sql(
 constexpr PostgresSql quarantine_sql{"forget_quarantine",
                                      "SELECT quarantine_id FROM quarantine WHERE position($1::bytea IN message) > 0"};
 
+// The last who began before the feed does. When it ended does not matter: its end may have been written later.
 constexpr PostgresSql held_sql{"forget_held", R"sql(
-    SELECT concat_ws('|', server_id, vpn_id, kind, host(address), prefix_len) FROM assignment
-    WHERE hw_addr = $1 AND began_at <= (SELECT at FROM binding_change ORDER BY seq LIMIT 1)
-      AND (ended_at IS NULL OR ended_at > (SELECT at FROM binding_change ORDER BY seq LIMIT 1)))sql"};
+    WITH feed AS MATERIALIZED (SELECT at AS begins FROM binding_change ORDER BY seq LIMIT 1)
+    SELECT concat_ws('|', server_id, vpn_id, kind, host(address), prefix_len) FROM assignment AS a, feed
+    WHERE hw_addr = $1 AND began_at <= feed.begins AND NOT EXISTS
+        (SELECT 1 FROM assignment AS n
+         WHERE n.address = a.address AND n.kind = a.kind AND n.prefix_len = a.prefix_len AND n.vpn_id = a.vpn_id
+           AND n.server_id = a.server_id AND n.began_at > a.began_at AND n.began_at <= feed.begins))sql"};
 constexpr PostgresSql feed_sql{"forget_feed", R"sql(
     SELECT seq, concat_ws('|', server_id, vpn_id, kind, host(address), prefix_len), change = 'assigned', client_id,
            detail ->> 'client_id', detail ? 'hw_addr', detail ->> 'hw_addr'

@@ -25,9 +25,13 @@ constexpr int busy_timeout_ms = 10000;
 constexpr const char* feed_begin_sql =
     "SELECT coalesce(min(at), 0) FROM (SELECT at FROM binding_change ORDER BY seq LIMIT 1)";
 
+// The last who began before the feed does. When it ended does not matter: its end may have been written later.
 constexpr const char* held_then_sql = R"sql(
-    SELECT server_id || '|' || vpn_id || '|' || kind || '|' || address || '|' || prefix_len FROM assignment
-    WHERE hw_addr = ?1 AND began_at <= ?2 AND (ended_at IS NULL OR ended_at > ?2))sql";
+    SELECT server_id || '|' || vpn_id || '|' || kind || '|' || address || '|' || prefix_len FROM assignment AS a
+    WHERE hw_addr = ?1 AND began_at <= ?2 AND NOT EXISTS
+        (SELECT 1 FROM assignment AS n
+         WHERE n.address = a.address AND n.kind = a.kind AND n.prefix_len = a.prefix_len AND n.vpn_id = a.vpn_id
+           AND n.server_id = a.server_id AND n.began_at > a.began_at AND n.began_at <= ?2))sql";
 
 constexpr const char* feed_sql = R"sql(
     SELECT seq, server_id || '|' || vpn_id || '|' || kind || '|' || address || '|' || prefix_len,
