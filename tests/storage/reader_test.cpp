@@ -1,7 +1,9 @@
 // What `status`, `who` and `watch` are told. Over every engine.
 #include "test_store.hpp"
 
+#include "storage/postgres_reader.hpp"
 #include "storage/reader.hpp"
+#include "storage/sqlite_reader.hpp"
 
 #include <doctest/doctest.h>
 #include <algorithm>
@@ -58,6 +60,27 @@ Sought prefix(const std::string& address, std::uint8_t len) {
 Change told_of(const std::string& address, std::int64_t base, std::string_view client) {
     auto out = told(address, base);
     out.binding.client_id = id(client);
+    return out;
+}
+
+/// The plan of each query of a reader. PostgreSQL takes a whole table as long as it is small, unless told not to.
+std::vector<std::string> plans(const Fixture& f, const std::string& engine) {
+    std::vector<std::string> out;
+    const bool sqlite = engine == "sqlite";
+    for (const auto& sql : sqlite ? sqlite_lookup_queries() : postgres_lookup_queries()) {
+        std::string explain = "EXPLAIN QUERY PLAN " + sql;
+        if (!sqlite)
+            explain =
+                "SET enable_seqscan TO off; SET plan_cache_mode TO force_generic_plan; DEALLOCATE ALL; PREPARE q AS " +
+                sql + "; EXPLAIN (COSTS OFF) EXECUTE q (" +
+                (sql.find("$3") != std::string::npos   ? "NULL, NULL, NULL"
+                 : sql.find("$2") != std::string::npos ? "NULL, NULL"
+                                                       : "NULL") +
+                ")";
+        auto& plan = out.emplace_back(sql + "\n");
+        for (const auto& row : f.engine->rows(explain))
+            plan += row + "\n";
+    }
     return out;
 }
 
@@ -417,5 +440,23 @@ TEST_CASE("a reader writes nothing, and says what to do where there is no schema
             }
         }
         CHECK(schema_version(engine->settings()).found == 0);
+    }
+}
+
+TEST_CASE("the queries of readers look up what they are asked for in an index, in tables of any size") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        f.apply({told("10.0.0.1", 100), told("2001:db8:1::/56", 100)});
+        for (const auto& plan : plans(f, factory.name)) {
+            CAPTURE(plan);
+            for (const char* whole_table :
+                 {"SCAN b\n", "SCAN l\n", "SCAN a\n", "SCAN c\n", "SCAN o\n", "SCAN n\n", "Seq Scan on binding",
+                  "Seq Scan on assignment", "Seq Scan on binding_change"})
+                CHECK(plan.find(whole_table) == std::string::npos);
+            const bool uses_index =
+                plan.find("USING ") != std::string::npos || plan.find("Index Cond") != std::string::npos;
+            CHECK(uses_index);
+        }
     }
 }
