@@ -49,7 +49,8 @@ def free_port():
 class Cluster:
     """Every role may connect without a password, but those in the role `secretive` only with theirs."""
 
-    def __init__(self, **settings):
+    def __init__(self, of=None, **settings):
+        """`of`: the cluster that this one is to be a standby of."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-postgres-"))
         self.data = self.directory / "data"
         self.log = self.directory / "log"
@@ -60,16 +61,25 @@ class Cluster:
             self._as_owner += [f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"]
             user = pwd.getpwnam(OWNER)
             os.chown(self.directory, user.pw_uid, user.pw_gid)
-        done = subprocess.run([*self._as_owner, programs() / "initdb", "-D", self.data, "-U", OWNER, "-A", "trust",
-                               "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
-                              capture_output=True, text=True, cwd="/")
-        if done.returncode != 0:
-            raise SystemExit(f"initdb: {done.stdout}{done.stderr}")
-        (self.data / "pg_hba.conf").write_text("host all +secretive 127.0.0.1/32 scram-sha-256\n"
-                                               "host all all 127.0.0.1/32 trust\n")
         self.port = free_port()
+        if of:
+            self._run("pg_basebackup", "-d", of.url(), "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+            return self.start()
+        self._run("initdb", "-D", self.data, "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
+                  "--no-instructions")
+        (self.data / "pg_hba.conf").write_text("host all +secretive 127.0.0.1/32 scram-sha-256\n"
+                                               "host all,replication all 127.0.0.1/32 trust\n")
         self.start()
         self.execute("CREATE ROLE secretive")
+
+    def _run(self, name, *arguments):
+        done = subprocess.run([*self._as_owner, programs() / name, *arguments], capture_output=True, text=True, cwd="/")
+        if done.returncode != 0:
+            raise AssertionError(f"{name}: {done.stdout}{done.stderr}")
+
+    def standby(self):
+        """Another server, which follows this one and may be read."""
+        return Cluster(of=self, **self.settings)
 
     def start(self, patience=PATIENCE):
         """Until it accepts connections."""

@@ -157,9 +157,8 @@ class Postgres:
                 self._db = self.connect()
             return self._db.query(sql, *values)
         except libpq.Error as e:
-            if self._db and e.disconnected:
-                self._db.close()
-                self._db = None
+            if e.disconnected:
+                self.disconnect()
             if is_away(e):
                 return []
             raise
@@ -194,7 +193,7 @@ class Postgres:
         other = Postgres(self.url, f"{self.schema}_printed")
         try:
             other.create()
-            other.connect_and(text)
+            other.connect_and(text.replace(f'"{self.schema}"', f'"{other.schema}"'))
             return other.catalog()
         finally:
             other.drop()
@@ -205,10 +204,13 @@ class Postgres:
     def create(self):
         self.connect_and(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"')
 
-    def drop(self):
+    def disconnect(self):
         if self._db:
             self._db.close()
-            self._db = None
+        self._db = None
+
+    def drop(self):
+        self.disconnect()
         self.connect_and(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE')
 
     def connect_and(self, *statements):

@@ -220,12 +220,15 @@ class EndToEnd(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-e2e-"))
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        self.db = databases.for_test(self.engine, self.dir)
+        self.db = self.make_database()
         self.addCleanup(lambda: self.db.drop())
         self.config = self.dir / "leasemirror.yaml"
         self.agents = []
         # In one half of the scenarios, always the same ones.
         self.record_renewals = zlib.crc32(self.id().encode()) % 2 == 1
+
+    def make_database(self):
+        return databases.for_test(self.engine, self.dir)
 
     def run(self, result=None):
         failed = len(result.failures) + len(result.errors)
