@@ -219,6 +219,8 @@ void Ledger::end_unlisted(const Change& list_end, std::span<const Change> listed
         for (const auto at : found->second)
             if (entries_[at].row.in_force() && entries_[at].row.client_id == list.client_id) rows.push_back(at);
     if (rows.empty()) return;
+    // Not in the order in which they were loaded: that is the engine's.
+    std::sort(rows.begin(), rows.end(), [this](auto a, auto b) { return entries_[a].row.key < entries_[b].row.key; });
 
     // A list from an unknown link speaks for the one link that all of the client's bindings have, if there is one.
     auto link = list.link_address;

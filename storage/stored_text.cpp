@@ -81,8 +81,9 @@ void options_json(ByteView options, std::string& out) {
         const auto code = in.u16();
         const auto data = in.bytes(in.u16());
         if (!in.ok()) break;  // cannot be: the decoder writes whole options
-        auto at = std::find_if(by_code.begin(), by_code.end(), [&](const auto& entry) { return entry.first == code; });
-        if (at == by_code.end()) at = by_code.insert(at, {code, {}});
+        auto at = std::lower_bound(by_code.begin(), by_code.end(), code,
+                                   [](const auto& entry, std::uint16_t wanted) { return entry.first < wanted; });
+        if (at == by_code.end() || at->first != code) at = by_code.insert(at, {code, {}});
         at->second.push_back(data);
     }
     for (const auto& [code, values] : by_code) {

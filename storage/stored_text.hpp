@@ -17,8 +17,9 @@ namespace leasemirror {
 /// "00:1a:2b...": lower-case hex with colons, written over `out`.
 void colon_hex(ByteView in, std::string& out);
 
-/// Binding::options as JSON, {"39":"0001"}: code -> lower-case hex; the codes in the order they first occur. A code
-/// that came more than once (v6 allows that) gives an array of hex strings. Written over `out`; empty for no options.
+/// Binding::options as JSON, {"39":"0001"}: code -> lower-case hex; the codes in ascending order, which is also
+/// the order in which jsonb gives them back. A code that came more than once (v6 allows that) gives an array of hex
+/// strings. Written over `out`; empty for no options.
 void options_json(ByteView options, std::string& out);
 
 }  // namespace leasemirror

@@ -107,13 +107,14 @@ TEST_CASE("a renewal keeps its row and a change of client shows in the identifie
         change.binding.base_time = at(30);
         change.binding.expires_at = at(6000);
         f.apply({change});
-        CHECK(f.engine->value("SELECT count(*), min(expires_at), min(hw_addr) FROM binding") ==
+        CHECK(f.engine->value("SELECT count(*), epoch(min(expires_at)), min(hw_addr) FROM binding") ==
               "1|" + std::to_string(test_epoch + 6000) + "|00:1a:02");
         change.binding.base_time = at(40);
         change.binding.client_id = id("other");
         change.binding.hw_addr.clear();
         f.apply({change});
-        CHECK(f.engine->value("SELECT client_id, hw_addr FROM binding WHERE client_id = x'6f74686572'") == "other|-");
+        CHECK(f.engine->value("SELECT client_id, hw_addr FROM binding WHERE client_id = unhex('6F74686572')") ==
+              "other|-");
         CHECK(f.engine->rows("SELECT 1 FROM binding WHERE hw_addr = '00:1a:02'").empty());
     }
 }
@@ -128,7 +129,7 @@ TEST_CASE("times are stored in our clock and the base-time in the server's") {
         batch.skew = Skew{3600 * 1000};
         f.store->apply(batch);
         const auto s = [](std::int64_t n) { return std::to_string(test_epoch + n); };
-        CHECK(f.engine->value("SELECT expires_at, client_last_seen, base_time FROM binding") ==
+        CHECK(f.engine->value("SELECT epoch(expires_at), epoch(client_last_seen), epoch(base_time) FROM binding") ==
               s(3600) + "|" + s(-10) + "|" + s(3600));
     }
 }
@@ -172,9 +173,11 @@ TEST_CASE("a lifetime of zero in v6 is an end that the server reported") {
         f.apply({told("2001:db8::1", 20), told("2001:db8:1::/48", 20)});
         f.apply({told("2001:db8::1", 21, BindingState::ended)});
         CHECK(f.states() == Rows{"2001:db8::1 ended reported", "2001:db8:1:: active"});
-        CHECK(f.engine->value("SELECT kind, family, prefix_len, hex(address_key), hex(last_key) FROM binding "
-                              "WHERE kind = 'prefix'") ==
-              "prefix|v6|48|20010DB8000100000000000000000000|20010DB80001FFFFFFFFFFFFFFFFFFFF");
+        CHECK(f.engine->value("SELECT family, prefix_len FROM binding WHERE kind = 'prefix'") == "v6|48");
+        const bool sqlite = std::string_view(factory.name) == "sqlite";
+        CHECK(f.engine->value(sqlite ? "SELECT hex(address_key), hex(last_key) FROM binding WHERE kind = 'prefix'"
+                                     : "SELECT network FROM binding WHERE network IS NOT NULL") ==
+              (sqlite ? "20010DB8000100000000000000000000|20010DB80001FFFFFFFFFFFFFFFFFFFF" : "2001:db8:1::/48"));
     }
 }
 
@@ -217,7 +220,7 @@ TEST_CASE("text from servers is stored as valid UTF-8 and options as JSON") {
         change.binding.hostname = std::string("a\0b\xff\\", 5);
         change.binding.options = {0, 39, 0, 2, 0, 0xab, 0, 16, 0, 0};
         f.apply({change});
-        CHECK(f.engine->value("SELECT hostname, options FROM binding") == R"(a\x00b\xff\\|{"39":"00ab","16":""})");
+        CHECK(f.engine->value("SELECT hostname, options FROM binding") == R"(a\x00b\xff\\|{"16":"","39":"00ab"})");
     }
 }
 
@@ -232,6 +235,6 @@ TEST_CASE("a change whose values the database refuses goes to quarantine alone")
         CHECK(applied.refused[0].find("10.0.0.2") != std::string::npos);
         CHECK(f.states() == Rows{"10.0.0.1 active", "10.0.0.3 active"});
         CHECK(f.counted() == 2);
-        CHECK(f.engine->value("SELECT count(*) FROM quarantine WHERE CAST(message AS TEXT) LIKE '%10.0.0.2%'") == "1");
+        CHECK(f.engine->value("SELECT count(*) FROM quarantine WHERE hex(message) LIKE '%31302E302E302E32%'") == "1");
     }
 }

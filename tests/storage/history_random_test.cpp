@@ -70,7 +70,7 @@ private:
 void step(Fixture& f, Life& life, std::int64_t now) {
     f.now = utc(now);
     if (life.one_in(10)) {
-        f.store->sweep(f.now, 1 + life.up_to(5));
+        f.store->sweep(f.now, 1000);  // all at once: in which order steps come by is the engine's own
         return;
     }
     if (life.one_in(20)) return f.reopen();
@@ -96,7 +96,7 @@ Rows dump(const Fixture& f) {
     const std::string key = "server_id, vpn_id, kind, host(address), prefix_len";
     auto out = f.engine->rows("SELECT " + key +
                               ", change, state, hex(client_id), epoch(expires_at), epoch(at), "
-                              "CAST(inferred AS INTEGER) FROM binding_change ORDER BY seq");
+                              "CAST(inferred AS INTEGER) FROM binding_change ORDER BY server_id, seq");
     for (auto& row : f.engine->rows("SELECT " + key +
                                     ", hex(client_id), hw_addr, hex(remote_id), epoch(began_at), "
                                     "epoch(ended_at), end_reason, CAST(began_inferred AS INTEGER), "
@@ -134,7 +134,10 @@ TEST_CASE("random histories hold together, and every engine tells the same one")
         CHECK(first.size() > 50);
         for (std::size_t i = 1; i < engines().size(); ++i) {
             CAPTURE(engines()[i].name);
-            CHECK(live(engines()[i], seed, false) == first);
+            const auto other = live(engines()[i], seed, false);
+            REQUIRE(other.size() == first.size());
+            for (std::size_t row = 0; row < first.size(); ++row)
+                REQUIRE(other[row] == first[row]);
         }
     }
 }

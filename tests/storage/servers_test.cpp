@@ -77,8 +77,9 @@ TEST_CASE("gaps open, widen and close, and a closed one stays closed") {
         change_gap(close_gap(1, 99));
         change_gap(widen(open_gap(1, 0, 99), ""));
         CHECK(f.engine->value("SELECT gaps_open FROM server") == "1");
-        CHECK(f.engine->value("SELECT bindings_recovered, outcome, closed_at > 0, gap_to FROM gap "
-                              "WHERE gap_number = 1") == "12|recovered|1|" + std::to_string(test_epoch + 30));
+        CHECK(f.engine->value("SELECT bindings_recovered, outcome, epoch(closed_at), epoch(gap_to) FROM gap "
+                              "WHERE gap_number = 1") ==
+              "12|recovered|" + std::to_string(test_epoch + 1000) + "|" + std::to_string(test_epoch + 30));
     }
 }
 
@@ -109,8 +110,9 @@ TEST_CASE("the quarantine keeps the newest rows of each server, and a bounded pa
             }
             f.store->apply(batch);
         }
-        CHECK(f.engine->rows("SELECT s.name, count(*), min(quarantine_id) > 500 FROM quarantine q JOIN server s "
-                             "USING (server_id) GROUP BY 1 ORDER BY 1") == Rows{"east|1000|1", "west|1|0"});
+        CHECK(f.engine->rows(
+                  "SELECT s.name, count(*), CAST(min(quarantine_id) > 500 AS INTEGER) FROM quarantine q JOIN server s "
+                  "USING (server_id) GROUP BY 1 ORDER BY 1") == Rows{"east|1000|1", "west|1|0"});
         auto batch = f.batch();
         batch.quarantine = {{utc(9), "long", Bytes(100'000, 7)}};
         f.store->apply(batch);
@@ -194,7 +196,7 @@ TEST_CASE("the last error stays with its time until there is another") {
         batch.status = ServerStatus{};
         batch.status->phase = Phase::live;
         f.store->apply(batch);
-        CHECK(f.engine->value("SELECT phase, last_error, last_error_at, connected_since FROM server") ==
+        CHECK(f.engine->value("SELECT phase, last_error, epoch(last_error_at), epoch(connected_since) FROM server") ==
               "live|no route|" + std::to_string(test_epoch + 5) + "|-");
     }
 }
@@ -225,7 +227,7 @@ TEST_CASE("the overview shows every server with its open gaps while the agent ha
         CHECK(east.open_gaps == std::vector<Gap>{{1, at(5), at(9), "data missing"}});
         CHECK(east.owner == "test");
         CHECK(overview[1].name == "west");
-        CHECK(f.engine->value("SELECT fresh_as_of, base_time FROM server_overview WHERE name = 'east'") ==
-              "2023-11-14T22:13:39Z|2023-11-14T22:13:40Z");
+        CHECK(f.engine->value("SELECT epoch(fresh_as_of), epoch(base_time) FROM server_overview WHERE name = 'east'") ==
+              std::to_string(test_epoch + 19) + "|" + std::to_string(test_epoch + 20));
     }
 }

@@ -1,5 +1,7 @@
 #include "test_engine.hpp"
 
+#include "postgres_engine.hpp"
+
 #include "proto/ip_address.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -122,7 +124,11 @@ std::string Engine::value(const std::string& sql) const {
 }
 
 const std::vector<EngineFactory>& engines() {
-    static const std::vector<EngineFactory> all{{"sqlite", [] { return std::make_unique<SqliteEngine>(); }}};
+    static const auto all = [] {
+        std::vector<EngineFactory> out{{"sqlite", [] { return std::make_unique<SqliteEngine>(); }}};
+        if (test_postgres_url()) out.push_back({"postgresql", make_postgres_engine});
+        return out;
+    }();
     return all;
 }
 

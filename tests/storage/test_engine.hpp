@@ -50,7 +50,7 @@ struct EngineFactory {
     const char* name;
     std::function<std::unique_ptr<Engine>()> make;
 };
-/// All engines there are: PostgreSQL joins here.
+/// All engines there are, SQLite first; PostgreSQL where the tests were given a server (postgres_engine.hpp).
 [[nodiscard]] const std::vector<EngineFactory>& engines();
 
 }  // namespace leasemirror::testing

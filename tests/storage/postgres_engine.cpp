@@ -1,0 +1,110 @@
+#include "postgres_engine.hpp"
+
+#include <nlohmann/json.hpp>
+#include <pqxx/pqxx>
+
+#include <unistd.h>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <stdexcept>
+
+namespace leasemirror::testing {
+namespace {
+
+// The functions that Engine promises, in a schema that all tests share. host() PostgreSQL has.
+constexpr const char* functions_sql = R"sql(
+    SELECT pg_advisory_xact_lock(7);
+    CREATE SCHEMA IF NOT EXISTS look;
+    CREATE OR REPLACE FUNCTION look.epoch(timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE
+        RETURN extract(epoch FROM $1)::bigint;
+    CREATE OR REPLACE FUNCTION look.hex(bytea) RETURNS text LANGUAGE sql IMMUTABLE RETURN coalesce(upper(encode($1, 'hex')), '');
+    CREATE OR REPLACE FUNCTION look.unhex(text) RETURNS bytea LANGUAGE sql IMMUTABLE RETURN decode($1, 'hex');
+    CREATE OR REPLACE FUNCTION look.sortable(inet) RETURNS inet LANGUAGE sql IMMUTABLE RETURN $1)sql";
+
+/// Bytes as they are, and JSON without spaces.
+std::string as_sqlite_shows_it(const pqxx::field& field) {
+    constexpr pqxx::oid bytea = 17, jsonb = 3802;
+    std::string text(field.c_str(), field.size());
+    if (field.type() == jsonb) return nlohmann::ordered_json::parse(text).dump();
+    if (field.type() != bytea) return text;
+    std::string out;
+    for (std::size_t at = 2; at + 1 < text.size(); at += 2)
+        out += static_cast<char>(std::stoi(text.substr(at, 2), nullptr, 16));
+    return out;
+}
+
+std::string next_schema() {
+    static int last = 0;
+    return "test_" + std::to_string(::getpid()) + "_" + std::to_string(++last);
+}
+
+class PostgresEngine final : public Engine {
+public:
+    explicit PostgresEngine(const std::string& url) : url_(url), schema_(next_schema()), look_(url) {
+        static const bool with_functions = (run(functions_sql), true);
+        static_cast<void>(with_functions);
+        run("CREATE SCHEMA " + schema_);
+        run("SET search_path TO " + schema_ + ", look; SET client_min_messages TO warning; SET TimeZone TO 'UTC'");
+    }
+    ~PostgresEngine() override {
+        try {
+            run("SET lock_timeout TO '10s'; DROP SCHEMA " + schema_ + " CASCADE");
+        } catch (const std::exception& e) {
+            std::cerr << "a schema of the tests stays behind: " << e.what() << '\n';
+        }
+    }
+
+    StoreSettings settings() const override {
+        StoreSettings out;
+        out.url = url_;
+        out.schema = schema_;
+        return out;
+    }
+
+    std::vector<std::vector<Cell>> table(const std::string& sql) const override {
+        std::vector<std::vector<Cell>> out;
+        for (const auto& row : run(sql)) {
+            auto& cells = out.emplace_back();
+            for (const auto& field : row)
+                cells.push_back(field.is_null() ? Cell{} : Cell{as_sqlite_shows_it(field)});
+        }
+        return out;
+    }
+
+    void execute(const std::string& sql) const override { run(sql); }
+
+private:
+    pqxx::result run(const std::string& sql) const {
+        pqxx::work transaction(look_);
+        auto out = transaction.exec(sql);
+        transaction.commit();
+        return out;
+    }
+
+    const std::string url_, schema_;
+    mutable pqxx::connection look_;
+};
+
+}  // namespace
+
+std::optional<std::string> test_postgres_url() {
+    static const auto url = []() -> std::optional<std::string> {
+        const char* path = std::getenv("LEASEMIRROR_TEST_POSTGRES");
+        if (path == nullptr) {
+            std::cerr << "LEASEMIRROR_TEST_POSTGRES is not set: nothing is tested over PostgreSQL. Run ctest, or\n"
+                         "    tests/postgres/server.sh start /tmp/pg; export LEASEMIRROR_TEST_POSTGRES=/tmp/pg/url\n";
+            return std::nullopt;
+        }
+        std::string text;
+        if (!std::getline(std::ifstream(path), text)) throw std::runtime_error(std::string("no URL in ") + path);
+        return text;
+    }();
+    return url;
+}
+
+std::unique_ptr<Engine> make_postgres_engine() {
+    return std::make_unique<PostgresEngine>(test_postgres_url().value());
+}
+
+}  // namespace leasemirror::testing
