@@ -38,14 +38,13 @@ bool nobody_reads() {
 }
 
 void print_heading(std::ostream& out) {
-    out << watch_line({"SEQ", "AT", "CHANGE", "ADDRESS", "SERVER", "STATE", "CLIENT", "UNTIL"});
+    out << watch_line({"SEQ", "AT", "CHANGE", "ADDRESS", "SERVER", "STATE", "UNTIL", "CLIENT"});
 }
 
 void print_row(const Record& row, std::ostream& out) {
-    const auto at = cell_of(row, "at");
-    out << watch_line({cell_of(row, "seq"), flag_of(row, "inferred") ? "by " + at : at, cell_of(row, "change"),
-                       address_cell(row), cell_of(row, "server"), cell_of(row, "state"), cell_of(row, "client_id"),
-                       cell_of(row, "expires_at")});
+    out << watch_line({cell_of(row, "seq"), cell_of(row, "at"), cell_of(row, "change"), address_cell(row),
+                       cell_of(row, "server"), cell_of(row, "state"), cell_of(row, "expires_at"),
+                       cell_of(row, "client_id") + (flag_of(row, "inferred") ? "  (inferred)" : "")});
 }
 
 /// What is wrong with the name, or nothing.
@@ -65,7 +64,7 @@ std::string fault_of_name(const std::string& name, const Config& config, Reader&
 }  // namespace
 
 std::string watch_line(const std::array<std::string, 8>& cells) {
-    constexpr std::array<std::size_t, 8> widths{8, 23, 8, 18, 12, 9, 24, 0};
+    constexpr std::array<std::size_t, 8> widths{8, 20, 8, 18, 12, 9, 20, 0};
     std::string line;
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const std::string shown = cells[i].empty() ? "-" : cells[i];
@@ -101,7 +100,9 @@ int execute(const WatchCommand& command, std::ostream& out, std::ostream& err) {
         }
         if (!command.json) print_heading(out);
         follow_feed(*reader, {command.server, command.since, command.limit}, hooks);
-        return exit_fine;
+        if (out || nobody_reads()) return exit_fine;
+        hooks.say("cannot write to the standard output");
+        return exit_found_wrong;
     } catch (const StoreError& e) {
         hooks.say(e.what());
         return exit_code_of(e);

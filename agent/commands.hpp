@@ -50,7 +50,7 @@ struct WhoAnswer {
 /// For people. An inferred boundary is shown as "by TIME": then, or before.
 void print_who(const WhoAnswer& answer, std::ostream& out);
 
-/// A line of `watch` for people: seq, at, change, address, server, state, client, until.
+/// A line of `watch` for people: seq, at, change, address, server, state, until, client.
 [[nodiscard]] std::string watch_line(const std::array<std::string, 8>& cells);
 
 /// What `forget` removed and what it left, in words.

@@ -143,7 +143,11 @@ TEST_CASE("forget says in words what is gone and what is left") {
 
 TEST_CASE("a line of watch has its columns in one place unless something is longer") {
     CHECK(
-        watch_line({"7", "2026-11-20T13:20:00Z", "assigned", "192.0.2.7", "east", "active", "01:02", ""}) ==
-        "7         2026-11-20T13:20:00Z     assigned  192.0.2.7           east          active     01:02               "
-        "      -\n");
+        watch_line({"7", "2026-11-20T13:20:00Z", "assigned", "192.0.2.7", "east", "active", "", "01:02"}) ==
+        "7         2026-11-20T13:20:00Z  assigned  192.0.2.7           east          active     -                     "
+        "01:02\n");
+    CHECK(
+        watch_line({"7", "2026-11-20T13:20:00Z", "ended", "2001:db8:1234:5678::/64", "e", "ended", "", ""}) ==
+        "7         2026-11-20T13:20:00Z  ended     2001:db8:1234:5678::/64  e             ended      -                 "
+        "    -\n");
 }
