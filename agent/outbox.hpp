@@ -26,6 +26,7 @@ public:
 
     /// The batch being filled. Whoever changes it says so with touch().
     [[nodiscard]] Batch& pending() { return pending_; }
+    [[nodiscard]] const Batch& pending() const { return pending_; }
     void touch(SteadyTime now);
     [[nodiscard]] Change& add_change(SteadyTime now);
     /// Counts what the caller put into the change it got last.

@@ -170,6 +170,7 @@ private:
     void handle(Link& link, const SessionAction& action);
     void on_heard(Link& link, const action::Heard& heard);
     void on_binding(Link& link, const Binding& binding);
+    [[nodiscard]] std::uint64_t run_to_survive() const;
     void on_client_listed(Link& link, const action::ClientListed& listed);
     void on_quarantine(Link& link, const action::Quarantine& quarantine);
     void on_advance(ServerTime base_time);

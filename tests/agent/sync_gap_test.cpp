@@ -103,6 +103,21 @@ TEST_CASE("v6: a paced full bulk with reconciliation closes the gap, since a win
     CHECK(w.d.phase() == Phase::live);
 }
 
+TEST_CASE("what is told after a full bulk ended, in the batch that reconciles it, need not have been listed by it") {
+    // All of it within one second of the server: no base-time says that the new lease is younger than the listing.
+    AfterWindow w;
+    const auto full = w.d.accepts_within(2min);
+    full.tells("2001:db8:1::a");
+    full.ends();
+    w.active.tells("2001:db8:1::b");
+    const auto base = "@" + std::to_string(w.d.server_now());
+    const auto words = w.d.writes();
+    CHECK(words == "begin 2 | 2001:db8:1::a active " + base + " run 2; 2001:db8:1::b active " + base +
+                       " run 2; reconcile 2 everything from " + base + "; gap 1 closes recovered, 1; base " + base);
+    w.active.tells("2001:db8:1::c");
+    CHECK(w.d.writes() == "2001:db8:1::c active " + base + "; base " + base);
+}
+
 TEST_CASE("v4 with a filter: the window does not close the gap either, the full bulk does") {
     auto config = server_v4();
     config.bulk.queries = {relay_query({1, 2, 3})};
