@@ -1,6 +1,7 @@
 #include "storage/sqlite_connection.hpp"
 
 #include "storage/sqlite_error.hpp"
+#include "storage/sqlite_first_load.hpp"
 #include "storage/sqlite_schema.hpp"
 
 #include <sqlite3.h>
@@ -22,6 +23,7 @@ bool has_content(const std::string& path) {
 void prepare_file(SQLite::Database& db, const std::string& path) {
     const int found = sqlite_version_found(db, path);
     if (found == 0) db.exec("PRAGMA auto_vacuum = NONE");  // freed pages are used again; Debian's default moves them
+    if (found >= 1) restore_left_out_indexes(db);
     // Before the switch to WAL: so the file's own header, and not only a log beside it, says that it is ours.
     migrate_sqlite(db, found);
     const std::string mode = db.execAndGet("PRAGMA journal_mode = WAL").getString();

@@ -4,6 +4,7 @@
 #include "storage/sqlite_changes.hpp"
 #include "storage/sqlite_endings.hpp"
 #include "storage/sqlite_error.hpp"
+#include "storage/sqlite_first_load.hpp"
 #include "storage/sqlite_gaps.hpp"
 #include "storage/sqlite_retention.hpp"
 #include "storage/sqlite_servers.hpp"
@@ -34,6 +35,7 @@ public:
           file_(file_at_path()),
           wal_(db_, tuning),
           servers_(db_),
+          first_load_(db_),
           changes_(db_, settings.record_renewals),
           endings_(db_),
           retention_(db_, settings.retention),
@@ -138,6 +140,7 @@ private:
     const FileIdentity file_;
     WalKeeper wal_;
     SqliteServers servers_;
+    SqliteFirstLoad first_load_;
     SqliteChanges changes_;
     SqliteEndings endings_;
     SqliteRetention retention_;
@@ -152,6 +155,7 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     const auto epoch = servers_.begin(batch);
     if (!epoch) return applied;
     const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    first_load_.begin(batch);
     auto tally = apply_changes(context, batch, care, applied);
     if (batch.reconcile) reconcile(context, *batch.reconcile, tally);
     for (const auto& change : batch.gaps)
@@ -159,6 +163,7 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     servers_.count(batch.server, tally.by_state);
     servers_.finish(batch);
     quarantine_.add(batch.server, batch.quarantine);
+    first_load_.finish(batch);
     applied.stored = tally.stored;
     applied.ended = tally.ended;
     applied.reconciled = tally.reconciled;
@@ -203,6 +208,7 @@ Store::Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows) {
 
 void SqliteStore::sweep_bindings(UtcSeconds now, std::size_t rows, Swept& out) {
     servers_.require_owned();
+    first_load_.on_time(now);
     BindingRange range{swept_to_, 0};
     {
         Use use(sweep_bound_);
