@@ -1,7 +1,7 @@
 #include "storage/sqlite_connection.hpp"
 
 #include "storage/sqlite_error.hpp"
-#include "storage/sqlite_first_load.hpp"
+#include "storage/sqlite_loading.hpp"
 #include "storage/sqlite_schema.hpp"
 
 #include <sqlite3.h>

@@ -4,8 +4,8 @@
 #include "storage/sqlite_changes.hpp"
 #include "storage/sqlite_endings.hpp"
 #include "storage/sqlite_error.hpp"
-#include "storage/sqlite_first_load.hpp"
 #include "storage/sqlite_gaps.hpp"
+#include "storage/sqlite_loading.hpp"
 #include "storage/sqlite_retention.hpp"
 #include "storage/sqlite_servers.hpp"
 

@@ -1,5 +1,5 @@
 // The first full bulk goes in without the indexes of identifiers, and they are back whatever happens meanwhile.
-#include "storage/sqlite_first_load.hpp"
+#include "storage/sqlite_loading.hpp"
 
 #include "test_store.hpp"
 

@@ -1,4 +1,4 @@
-#include "storage/sqlite_first_load.hpp"
+#include "storage/sqlite_loading.hpp"
 
 #include <SQLiteCpp/Transaction.h>
 
