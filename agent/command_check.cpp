@@ -27,15 +27,16 @@ Bytes passing_duid() {
 
 int check_database(const Config& config, std::ostream& out) {
     try {
-        const auto version = schema_version(store_settings(config));
-        if (version.found == 0) {
-            out << "database  nothing there yet; 'leasemirror run' or 'leasemirror schema migrate' creates it\n";
-            return exit_fine;
-        }
-        out << "database  reachable, schema version " << version.found << " (this program: " << version.known << ")\n";
-        if (version.found <= version.known) return exit_fine;
-        out << "  it was migrated by a newer leasemirror; install that one\n";
-        return exit_found_wrong;
+        const auto report = inspect_store(store_settings(config));
+        out << "database  reachable, " << printable(report.engine);
+        if (report.version.found == 0 && report.lacks.empty())
+            out << ": nothing there yet; 'leasemirror run' or 'leasemirror schema migrate' creates it";
+        else if (report.version.found > 0)
+            out << ": schema version " << report.version.found << " (this program: " << report.version.known << ")";
+        out << '\n';
+        for (const auto& lack : report.lacks)
+            out << "  " << lack << '\n';
+        return report.lacks.empty() ? exit_fine : exit_found_wrong;
     } catch (const StoreError& e) {
         out << "database  " << e.what() << '\n';
         return exit_code_of(e);

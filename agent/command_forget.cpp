@@ -56,7 +56,7 @@ int execute(const ForgetCommand& command, std::ostream& out, std::ostream& err) 
         out << forgotten_text(forget_client(store_settings(*config), command.client));
         return exit_fine;
     } catch (const StoreError& e) {
-        err << "leasemirror forget: " << e.what() << "; what was removed until then stays removed, run it again\n";
+        err << "leasemirror forget: " << e.what() << '\n';
         return exit_code_of(e);
     }
 }

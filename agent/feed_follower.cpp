@@ -82,7 +82,7 @@ private:
     }
 
     void wait_out(const StoreError& e) {
-        if (trouble_ != e.what()) hooks_.say(std::string(e.what()) + "; trying again");
+        if (trouble_ != e.what()) hooks_.say(std::string(e.what()) + "; watch goes on when it is back");
         trouble_ = e.what();
         hooks_.pause(pause_);
         pause_ = std::min(pause_ * 2, longest_pause);

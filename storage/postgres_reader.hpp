@@ -14,6 +14,7 @@ namespace leasemirror {
 /// The queries that look for one address in tables of millions: each step of their plans has to be an index lookup.
 [[nodiscard]] std::vector<std::string> postgres_lookup_queries();
 
+[[nodiscard]] StoreReport inspect_postgres(const StoreSettings& settings);
 [[nodiscard]] Forgotten forget_postgres_client(const StoreSettings& settings, const ClientIdentity& client);
 
 }  // namespace leasemirror

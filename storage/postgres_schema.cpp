@@ -10,7 +10,8 @@ namespace {
 // What of ours may be there, and whether `meta` has the columns of ours: other programs have a table of that name too.
 constexpr PostgresSql relations_sql{"relations", R"sql(
     SELECT c.relname, c.relname = 'meta' AND (SELECT count(*) FROM pg_attribute AS a WHERE a.attrelid = c.oid
-                                               AND a.attname IN ('name', 'number', 'value')) = 3
+                                               AND a.attname IN ('name', 'number', 'value')) = 3,
+           has_schema_privilege(n.oid, 'USAGE')
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname IN ('meta', 'server', 'binding', 'gap', 'quarantine', 'binding_change',
         'assignment', 'binding_count', 'lease', 'server_overview', 'binding_overview', 'gap_overview',
@@ -49,6 +50,15 @@ constexpr PostgresSql rights_sql{"rights", R"sql(
                                                   " and needs " + std::to_string(known_postgres_version()) +
                                                   ", and role '" + connection.role() +
                                                   "' has no right to bring it there: " + remedy);
+}
+
+/// Without it PostgreSQL says that the tables are not there.
+[[noreturn]] void refuse_without_usage(PostgresConnection& connection) {
+    const auto role = connection.session().quote_name(connection.role());
+    throw StoreError(StoreFault::unavailable,
+                     "in " + connection.where() + " role '" + connection.role() +
+                         "' has no right to the tables; as their owner: GRANT USAGE ON SCHEMA " +
+                         connection.quoted_schema() + " TO " + role + " (deploy/postgresql/roles.sql does it)");
 }
 
 std::string as_role(const std::string& role) {
@@ -149,6 +159,7 @@ int postgres_version_found(PostgresConnection& connection) {
         Fields first(relations[0]);
         const auto name = first.text();
         if (!first.flag()) refuse_foreign(connection, name);
+        if (!first.flag()) refuse_without_usage(connection);
         const auto versions = connection.run(transaction, version_sql);
         if (versions.empty()) refuse_foreign(connection, name);
         const auto found = static_cast<int>(Fields(versions[0]).number());

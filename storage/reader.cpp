@@ -25,6 +25,16 @@ std::unique_ptr<Reader> open_reader(const StoreSettings& settings) {
     return {};
 }
 
+StoreReport inspect_store(const StoreSettings& settings) {
+    switch (engine_of(settings)) {
+        case StoreEngine::sqlite:
+            return inspect_sqlite(sqlite_path(settings.url));
+        case StoreEngine::postgresql:
+            return inspect_postgres(settings);
+    }
+    return {};
+}
+
 Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {
     switch (engine_of(settings)) {
         case StoreEngine::sqlite:

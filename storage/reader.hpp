@@ -77,6 +77,15 @@ public:
 /// Opens for reading; writes nothing, and refuses a schema it does not know. Throws StoreError.
 [[nodiscard]] std::unique_ptr<Reader> open_reader(const StoreSettings& settings);
 
+/// What `check` tells of a database. Connects as an agent does, and changes nothing.
+struct StoreReport {
+    std::string engine;  ///< "PostgreSQL 15.8 on 127.0.0.1, database 'leases', schema 'public', role 'mirror'"
+    SchemaVersion version;
+    std::vector<std::string> lacks;  ///< what an agent could not do here, and what to do about it; empty: nothing
+};
+/// Throws StoreError if it cannot be reached or is not ours.
+[[nodiscard]] StoreReport inspect_store(const StoreSettings& settings);
+
 /// Whose history `forget` removes: by one of the two, the other is empty.
 struct ClientIdentity {
     Bytes client_id;

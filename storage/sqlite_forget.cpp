@@ -21,6 +21,7 @@ constexpr std::size_t rows_per_step = 200;        // removed at one time
 constexpr std::int64_t rows_per_look = 5000;      // of the feed, looked at in one time
 constexpr std::chrono::milliseconds breather{2};  // for a writer that waits: it asks again and again
 constexpr int busy_timeout_ms = 10000;
+constexpr std::chrono::milliseconds checkpoint_wait{500};
 
 constexpr const char* feed_begin_sql =
     "SELECT coalesce(min(at), 0) FROM (SELECT at FROM binding_change ORDER BY seq LIMIT 1)";
@@ -69,8 +70,10 @@ public:
         out.assignments = remove(found(assignments), assignments.remove);
         out.quarantined = remove(found_in_quarantine(), quarantine_remove_sql);
         out.in_force = count_in_force();
-        // What was overwritten in the file still stands in its log, until that is copied and started over. A reader may
-        // hold that up; then the agent's next checkpoint does it.
+        // What was overwritten in the file still stands in its log, until that is copied and starts over. The long
+        // part of that holds nobody up. A reader may hold up the rest; then the agent's next checkpoint does it.
+        db_.tryExec("PRAGMA wal_checkpoint(PASSIVE)");
+        db_.setBusyTimeout(static_cast<int>(checkpoint_wait.count()));
         db_.tryExec("PRAGMA wal_checkpoint(TRUNCATE)");
         return out;
     }

@@ -1,9 +1,12 @@
-// What `schema` asks of a SQLite database.
+// What `schema` and `check` ask of a SQLite database.
 #include "storage/file_lock.hpp"
 #include "storage/sqlite_error.hpp"
+#include "storage/sqlite_reader.hpp"
 #include "storage/sqlite_schema.hpp"
 #include "storage/sqlite_store.hpp"
 
+#include <SQLiteCpp/Database.h>
+#include <unistd.h>
 #include <filesystem>
 
 namespace leasemirror {
@@ -13,6 +16,21 @@ SchemaVersion sqlite_schema_version(const std::string& path) {
     auto db = open_for_reading(path);
     const int found = translated(path, "read the schema version", [&] { return sqlite_version_found(db, path); });
     return {found, known_sqlite_version()};
+}
+
+StoreReport inspect_sqlite(const std::string& path) {
+    StoreReport out;
+    out.engine = std::string("SQLite ") + SQLite::getLibVersion() + ", " + path;
+    out.version = sqlite_schema_version(path);
+    const auto directory = std::filesystem::absolute(path).parent_path();
+    const bool exists = std::filesystem::exists(path);
+    // SQLite makes the files of its log beside the database.
+    if (::access(directory.c_str(), W_OK | X_OK) != 0)
+        out.lacks.push_back("this user may not write to the directory " + directory.string() +
+                            "; create it, or change its permissions");
+    if (exists && ::access(path.c_str(), R_OK | W_OK) != 0)
+        out.lacks.push_back("this user may not write to " + path + "; change its permissions");
+    return out;
 }
 
 int migrate_sqlite_schema(const std::string& path) {

@@ -14,6 +14,7 @@ namespace leasemirror {
 /// The queries that look for one address in tables of millions: each step of their plans has to be an index lookup.
 [[nodiscard]] std::vector<std::string> sqlite_lookup_queries();
 
+[[nodiscard]] StoreReport inspect_sqlite(const std::string& path);
 [[nodiscard]] Forgotten forget_sqlite_client(const std::string& path, const ClientIdentity& client);
 
 }  // namespace leasemirror

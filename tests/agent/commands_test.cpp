@@ -85,7 +85,7 @@ TEST_CASE("check --connect creates nothing and exits with 3 when a server cannot
     const Directory dir;
     const auto outcome = outcome_of(CheckCommand{dir.config(), true});
     CHECK(outcome.code == 3);
-    CHECK(contains(outcome.out, "database  nothing there yet"));
+    CHECK(contains(outcome.out, ": nothing there yet; "));
     CHECK(contains(outcome.out, "\ns  not reachable: cannot connect to 127.0.0.1 port 1: Connection refused"));
     CHECK_FALSE(std::filesystem::exists(dir.file("leases.db")));
 }

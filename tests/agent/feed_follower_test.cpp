@@ -156,7 +156,7 @@ TEST_CASE("while the database is away it tries again, ever more slowly, and then
     Followed followed;
     followed.follow(reader, {std::nullopt, 0, std::nullopt});
     CHECK(followed.seqs == Seqs{1, 2, 3});
-    CHECK(followed.said == Lines{"cannot connect; trying again", "the database is back"});
+    CHECK(followed.said == Lines{"cannot connect; watch goes on when it is back", "the database is back"});
     CHECK(followed.pauses == std::vector<std::chrono::milliseconds>{1s, 2s, 4s, 8s, 10s, 10s});
 }
 
