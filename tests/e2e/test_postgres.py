@@ -3,38 +3,38 @@
 Whatever is wrong, the agent says what to do about it, waits, goes on by itself, and has lost nothing.
 """
 
-import os
 import pathlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import time
+import unittest
 
 import cluster
 import databases
 import libpq
-from harness import EndToEnd, PATIENCE, changes_of, command, main, sim_server, wait_until, yaml_server
+from harness import EndToEnd, PATIENCE, changes_of, command, main, program, sim_server, wait_until, yaml_server
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "postgresql" / "roles.sql"
 SECRET = "s3cret/with:odd@marks%"
 
 
+def setUpModule():
+    """A PostgreSQL server of our own: it is stopped and killed."""
+    Server.cluster = cluster.Cluster()
+    unittest.addModuleCleanup(Server.cluster.remove)
+
+
 class Server(EndToEnd):
-    """A PostgreSQL server for each class, and a database in it for each test; the schema is for the agent to make."""
+    """A database for each test; the schema is for the agent to make."""
 
     engine = "postgresql"
-    settings = {}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = cluster.Cluster(**cls.settings)
-        cls.addClassCleanup(cls.cluster.remove)
-        cls.count = 0
+    cluster = None
+    count = 0
 
     def make_database(self):
-        type(self).count += 1
+        Server.count += 1
         self.name = f"leases{self.count}"
         self.cluster.execute(f"CREATE DATABASE {self.name}")
         database = databases.Postgres(self.cluster.url(database=self.name), "leasemirror")
@@ -231,7 +231,7 @@ class Access(Server):
     def test_sslmode(self):
         """A server without TLS is not spoken to where the URL wants TLS."""
         agent = self.start(url=self.url(sslmode="require"))
-        self.assert_waits(agent, "SSL")
+        self.assert_waits(agent, "does not support SSL")
         self.assertEqual(self.rows("SELECT * FROM server"), [])
         self.assertEqual(agent.terminate(), 0)
 
@@ -267,9 +267,8 @@ class Neighbours(Server):
     def test_migrations_at_once(self):
         """Several agents that start on an empty database: one makes the tables, the others wait for it."""
         self.configure(yaml_server("s", "v4", 9))
-        from harness import program
         running = [subprocess.Popen([program("LEASEMIRROR"), "schema", "-c", self.config, "migrate"],
-                                    stderr=subprocess.PIPE, text=True) for _ in range(4)]
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
         for process in running:
             _, said = process.communicate(timeout=PATIENCE)
             self.assertEqual(process.returncode, 0, said)
@@ -324,8 +323,7 @@ class Neighbours(Server):
                                "application_name = 'leasemirror'")
         self.assertEqual(connections[0][0], 3)
         for sim, _ in sims.values():
-            changes = sim.stats()["changes"]
-            wait_until(lambda: sim.stats()["changes"] > changes + 200, "the clients to be busy")
+            wait_until(lambda: sim.stats()["changes"] > 500, "the clients to be busy")
         self.assert_sound()
         for sim, _ in sims.values():
             sim.ask("stop-churn")
@@ -434,8 +432,6 @@ class Outage(Server):
 
 
 class Failover(Server):
-    settings = {"wal_level": "replica", "max_wal_senders": 4, "hot_standby": "on"}
-
     def test_a_first_host_that_is_dead_and_one_that_is_read_only(self):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))  # and does not listen
