@@ -15,7 +15,7 @@ std::size_t width_of(std::string_view text) {
 void TextTable::add(std::vector<std::string> cells) {
     assert(cells.size() == columns_.size());
     for (auto& cell : cells)
-        if (cell.empty()) cell = nothing;
+        if (cell.empty()) cell = std::string(nothing);
     rows_.push_back({std::move(cells), {}});
 }
 
