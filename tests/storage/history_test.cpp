@@ -114,11 +114,13 @@ TEST_CASE("a client that moves begins another assignment, and what becomes known
     for (const auto& factory : engines()) {
         CAPTURE(factory.name);
         Fixture f(factory);
-        f.apply({of("A", "10.0.0.1", 100)});
-        auto change = of("A", "10.0.0.1", 200);
+        auto first = of("A", "10.0.0.1", 100);
+        first.binding.hw_addr = {2, 1};
+        f.apply({first});
+        auto change = of("A", "10.0.0.1", 200);  // says no more of what it said before
         change.binding.remote_id = id("port 1");
         f.apply({change});
-        CHECK(f.engine->rows("SELECT hex(remote_id) FROM assignment") == Rows{"706F72742031"});
+        CHECK(f.engine->rows("SELECT hw_addr, hex(remote_id) FROM assignment") == Rows{"02:01|706F72742031"});
         change.binding.remote_id = id("port 2");
         change.binding.base_time = at(300);
         f.apply({change});

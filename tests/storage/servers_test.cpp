@@ -150,6 +150,16 @@ TEST_CASE("servers that are no longer configured are marked disabled, and keep w
     }
 }
 
+TEST_CASE("an agent writes no more for servers that were disabled under it") {
+    for (const auto& factory : engines()) {
+        Fixture f(factory, {"east", "west"});
+        f.store->disable_servers_except(std::vector<std::string>{"east", "never seen"});
+        CHECK(f.fault_of([&] { f.store->apply(f.batch({told("10.0.0.1", 20)}, 1)); }) == StoreFault::fenced);
+        f.apply({told("10.0.0.1", 20)});
+        CHECK(f.engine->rows("SELECT name, owner FROM server ORDER BY name") == Rows{"east|test", "west|-"});
+    }
+}
+
 TEST_CASE("resume points come in the order of the configuration") {
     for (const auto& factory : engines()) {
         Fixture f(factory, {"b", "a"});
