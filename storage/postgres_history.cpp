@@ -5,13 +5,14 @@
 namespace leasemirror {
 namespace {
 
-// A first full bulk asks for a million keys: nothing has ended yet, and then nothing is looked for.
+// A first full bulk asks for a million keys: nothing has ended yet, and then nothing is looked for. The interval keeps
+// the planner from looking for the maximum in the index of all ends.
 constexpr PostgresSql last_ends_sql{"last_ends", R"sql(
     SELECT n.place, a.ended_at
     FROM unnest($2::text[], $3::text[], $4::inet[], $5::smallint[])
              WITH ORDINALITY AS n (vpn_id, kind, address, prefix_len, place)
          CROSS JOIN LATERAL
-             (SELECT max(ended_at) AS ended_at FROM assignment AS a
+             (SELECT max(a.ended_at + interval '0') AS ended_at FROM assignment AS a
               WHERE a.address = n.address AND a.kind = n.kind AND a.prefix_len = n.prefix_len AND a.vpn_id = n.vpn_id
                 AND a.server_id = $1) AS a
     WHERE (SELECT EXISTS (SELECT 1 FROM assignment WHERE ended_at IS NOT NULL)) AND a.ended_at IS NOT NULL)sql"};
