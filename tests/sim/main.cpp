@@ -1,11 +1,11 @@
 // Runs seeds of the simulated world (world.hpp) and stops at the first that ends in a difference:
-//   sim --seeds 500 [--first 1]   that many seeds, one after the other
-//   sim --seed 42 --trace         one seed again, with all that happens
+//   sim --seeds 500 [--first 1]              that many seeds, one after the other
+//   sim --seed 42 --trace                    one seed again, with all that happens
+//   sim --engine postgresql --seeds 20       over the server that LEASEMIRROR_TEST_POSTGRES names
 #include "tests/sim/world.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -42,11 +42,16 @@ void add(sim::WorldStats& sum, const sim::WorldStats& s) {
     sum.commits += s.commits;
     sum.bindings += s.bindings;
     sum.gaps += s.gaps;
+    sum.stops += s.stops;
+    sum.restores += s.restores;
+    sum.terminations += s.terminations;
+    sum.fenced += s.fenced;
+    sum.feed_rows += s.feed_rows;
 }
 
-std::filesystem::path memory_folder() {
-    const std::filesystem::path shared = "/dev/shm";
-    return std::filesystem::is_directory(shared) ? shared : std::filesystem::temp_directory_path();
+/// Files of the world go to memory.
+void use_memory_folder() {
+    if (std::filesystem::is_directory("/dev/shm")) setenv("TMPDIR", "/dev/shm", 0);
 }
 
 }  // namespace
@@ -62,13 +67,12 @@ int main(int argc, char** argv) {
     app.add_option("--seeds", count, "how many seeds to run");
     app.add_option("--first", first, "the first of them");
     app.add_option("--seed", one, "run this one alone");
+    app.add_option("--engine", options.engine, "of the database: sqlite or postgresql");
     app.add_flag("--fresh", fresh, "one more seed, drawn anew");
     app.add_flag("--trace", options.trace, "print what happens");
     CLI11_PARSE(app, argc, argv);
 
-    const auto folder = memory_folder() / ("leasemirror-sim-" + std::to_string(getpid()));
-    std::filesystem::create_directories(folder);
-    options.database = (folder / "mirror.db").string();
+    use_memory_folder();
     std::vector<std::uint64_t> seeds;
     for (std::uint64_t i = 0; !one && i < count; ++i)
         seeds.push_back(first + i);
@@ -85,14 +89,15 @@ int main(int argc, char** argv) {
         add(sum, run.stats);
         if (!run.wrong) continue;
         ++failed;
-        std::cout << "seed " << seed << ": " << *run.wrong << "\n  again with: " << argv[0] << " --seed " << seed
-                  << " --trace" << std::endl;
+        std::cout << "seed " << seed << ": " << *run.wrong << "\n  again with: " << argv[0] << " --engine "
+                  << options.engine << " --seed " << seed << " --trace" << std::endl;
     }
-    std::filesystem::remove_all(folder);
     std::cout << seeds.size() << " seeds, " << failed << " failed: " << sum.commits << " commits, " << sum.bindings
               << " bindings compared, " << sum.gaps << " gaps, " << sum.crashes << " crashes, " << sum.drops
               << " drops, " << sum.stalls << " stalls, " << sum.restarts << " server restarts, " << sum.clock_steps
               << " clock steps, " << sum.identities << " identity changes, " << sum.store_faults << " store faults, "
-              << sum.server_faults << " message faults" << std::endl;
+              << sum.server_faults << " message faults, " << sum.stops << " stops, " << sum.restores
+              << " databases put back, " << sum.terminations << " terminations, " << sum.fenced << " batches fenced, "
+              << sum.feed_rows << " changes followed" << std::endl;
     return failed == 0 ? 0 : 1;
 }

@@ -1,9 +1,9 @@
 #include "tests/sim/mirror.hpp"
 
-#include <SQLiteCpp/SQLiteCpp.h>
-
+#include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <tuple>
 
 namespace leasemirror::sim {
 namespace {
@@ -11,16 +11,24 @@ namespace {
 /// What expires this soon may already have been ended by one side and not by the other.
 constexpr auto about_to_expire = std::chrono::seconds{4};
 
-constexpr const char* rows_sql = R"sql(
-    SELECT vpn_id, kind, address, prefix_len, client_id, hw_type, hw_addr, client_last_seen, state_since, expires_at,
-           preferred_until, link_address, relay_address, relay_id, remote_id, circuit_id, subscriber_id, hostname,
-           data_source
-    FROM binding JOIN server USING (server_id)
-    WHERE name = ? AND state = 'active' AND (expires_at IS NULL OR expires_at > ?))sql";
+constexpr const char* identifiers[] = {"client_id", "relay_id", "remote_id", "circuit_id", "subscriber_id"};
+constexpr const char* words[] = {"hw_type", "hw_addr", "link_address", "relay_address", "hostname", "data_source"};
+constexpr const char* times[] = {"client_last_seen", "state_since", "expires_at", "preferred_until"};
 
-constexpr const char* promises_sql = R"sql(
-    SELECT bindings, (SELECT count(*) FROM binding b WHERE b.server_id = s.server_id AND b.state = 'active'), gaps_open
-    FROM server s WHERE name = ?)sql";
+std::string rows_sql(const std::string& server, std::int64_t now) {
+    return "SELECT vpn_id, kind, host(address), prefix_len, hex(client_id), hex(relay_id), hex(remote_id), "
+           "hex(circuit_id), hex(subscriber_id), hw_type, hw_addr, host(link_address), host(relay_address), hostname, "
+           "data_source, epoch(client_last_seen), epoch(state_since), epoch(expires_at), epoch(preferred_until) "
+           "FROM binding JOIN server USING (server_id) WHERE name = '" +
+           server + "' AND state = 'active' AND (expires_at IS NULL OR epoch(expires_at) > " + std::to_string(now) +
+           ")";
+}
+
+std::string promises_sql(const std::string& server) {
+    return "SELECT bindings, (SELECT count(*) FROM binding b WHERE b.server_id = s.server_id AND b.state = 'active'), "
+           "gaps_open FROM server s WHERE name = '" +
+           server + "'";
+}
 
 /// A row, or a truth, in one form: columns as text, times as numbers of our clock.
 struct Row {
@@ -28,26 +36,27 @@ struct Row {
     std::map<std::string, std::optional<std::int64_t>> times;
 };
 
-std::string hex(const SQLite::Column& column) {
-    const auto* data = static_cast<const std::uint8_t*>(column.getBlob());
-    return to_hex(ByteView(data, static_cast<std::size_t>(column.getBytes())));
+std::string lower(std::string hex) {
+    std::transform(hex.begin(), hex.end(), hex.begin(),
+                   [](char c) { return c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c; });
+    return hex;
 }
 
 std::string key_of(const std::string& vpn, std::string_view kind, const std::string& address, int prefix_len) {
     return vpn + " " + std::string(kind) + " " + address + "/" + std::to_string(prefix_len);
 }
 
-Row row_of(SQLite::Statement& q) {
+/// The columns after those of the key, in the order of rows_sql().
+Row row_of(const std::vector<testing::Cell>& cells) {
     Row row;
-    for (const auto* name : {"client_id", "relay_id", "remote_id", "circuit_id", "subscriber_id"}) {
-        row.words[name] = hex(q.getColumn(name));
-    }
-    for (const auto* name : {"hw_type", "hw_addr", "link_address", "relay_address", "hostname", "data_source"}) {
-        row.words[name] = q.getColumn(name).getString();
-    }
-    for (const auto* name : {"client_last_seen", "state_since", "expires_at", "preferred_until"}) {
-        const auto column = q.getColumn(name);
-        row.times[name] = column.isNull() ? std::nullopt : std::optional(column.getInt64());
+    auto cell = cells.begin() + 4;
+    for (const auto* name : identifiers)
+        row.words[name] = lower((cell++)->value_or(""));
+    for (const auto* name : words)
+        row.words[name] = (cell++)->value_or("");
+    for (const auto* name : times) {
+        row.times[name] = *cell ? std::optional<std::int64_t>(std::stoll(**cell)) : std::nullopt;
+        ++cell;
     }
     return row;
 }
@@ -106,19 +115,13 @@ bool expires_soon(const Row& row, std::int64_t now) {
 
 }  // namespace
 
-std::optional<std::string> compare_mirror(const std::string& database, const std::string& name,
+std::optional<std::string> compare_mirror(const testing::Engine& database, const std::string& name,
                                           const leasesim::LeaseModel& model, UtcMillis now,
                                           std::chrono::seconds tolerance) {
     const auto ours = unix_seconds(std::chrono::floor<std::chrono::seconds>(now));
-    SQLite::Database db(database, SQLite::OPEN_READONLY);
     std::map<std::string, Row> rows;
-    SQLite::Statement q(db, rows_sql);
-    q.bind(1, name);
-    q.bind(2, ours);
-    while (q.executeStep()) {
-        rows[key_of(q.getColumn(0).getString(), q.getColumn(1).getString(), q.getColumn(2).getString(),
-                    q.getColumn(3).getInt())] = row_of(q);
-    }
+    for (const auto& cells : database.table(rows_sql(name, ours)))
+        rows[key_of(*cells[0], *cells[1], *cells[2], std::stoi(*cells[3]))] = row_of(cells);
     std::optional<std::string> wrong;
     model.for_each_in_force(now, [&](const Binding& b) {
         const auto key = key_of(b.key.vpn_id, to_string(b.key.kind), b.key.address.to_string(), b.key.prefix_len);
@@ -131,15 +134,11 @@ std::optional<std::string> compare_mirror(const std::string& database, const std
     for (const auto& [key, row] : rows) {
         if (!expires_soon(row, ours)) return key + " is in force here, but not at the server";
     }
-    SQLite::Statement promises(db, promises_sql);
-    promises.bind(1, name);
-    if (!promises.executeStep()) return "there is no such server in the database";
-    const auto counted = promises.getColumn(1).getInt64();
-    if (promises.getColumn(0).getInt64() != counted) {
-        return "server.bindings is " + promises.getColumn(0).getString() +
-               ", rows in force: " + std::to_string(counted);
-    }
-    if (promises.getColumn(2).getInt64() != 0) return promises.getColumn(2).getString() + " gaps are open";
+    const auto promises = database.table(promises_sql(name));
+    if (promises.size() != 1) return "there is no such server in the database";
+    const auto& [bindings, counted, gaps] = std::tie(*promises[0][0], *promises[0][1], *promises[0][2]);
+    if (bindings != counted) return "server.bindings is " + bindings + ", rows in force: " + counted;
+    if (gaps != "0") return gaps + " gaps are open";
     return std::nullopt;
 }
 

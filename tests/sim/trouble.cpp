@@ -46,6 +46,19 @@ constexpr FaultKind message_faults[] = {
 
 }  // namespace
 
+void World::make_database() {
+    DatabaseOptions options;
+    options.engine = options_.engine;
+    options.record_renewals = one_in(2);
+    if (one_in(4)) {  // things past are removed while all the rest goes on
+        options.retention.ended = std::chrono::seconds{60 + below(1200)};
+        options.retention.changes = std::chrono::seconds{60 + below(1200)};
+        options.retention.assignments = std::chrono::seconds{60 + below(1200)};
+    }
+    database_.emplace(options);
+    if (!database_->is_sqlite()) writers_ = 1 + below(3);
+}
+
 void World::make_servers() {
     const auto count = 1 + below(3);
     config_.storage.batch.rows = static_cast<std::uint32_t>(1 + below(200));
@@ -108,6 +121,9 @@ std::optional<std::string> World::run() {
     }
     for (const auto& server : servers_)
         stats_.bindings += server->model().count_in_force(now_);
+    if (!verdict) verdict = database_->fault_of_history(true);
+    if (!verdict) verdict = database_->finish_feed();
+    stats_.feed_rows += database_->feed_rows_seen();
     return verdict;
 }
 
@@ -123,7 +139,13 @@ void World::strike() {
     const auto server = below(servers_.size());
     switch (below(8)) {
         case 0:
-            return crash_agent();
+            if (one_in(4)) return stop_agent();
+            if (one_in(4) && !database_->is_sqlite()) {
+                ++stats_.terminations;
+                trace("the sessions of the agent are terminated");
+                return database_->terminate_sessions();
+            }
+            return engine_ ? crash_agent() : void();
         case 1:
             ++stats_.store_faults;
             store_down_until_ = now_ + up_to(one_in(3) ? 5min : 20s);
@@ -210,6 +232,7 @@ void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     ++stats_.clock_steps;
     trace("clock of server " + std::to_string(server) + " steps by " + std::to_string(by.count()) + " ms");
     servers_[server]->step_clock(by, now_);
+    database_->forget_copy();  // a base-time of that age would be of another clock, and nothing could tell
     clock_stepped_.insert(server);
 }
 
@@ -236,7 +259,7 @@ std::optional<std::string> World::difference() {
         const auto name = config_.servers[i].name;
         // A small step of a clock cannot be told from disorder at once, and times told meanwhile are off by it.
         const auto tolerance = clock_stepped_.contains(i) ? 2s + ClockSkew::step_min : 2s;
-        if (auto found = compare_mirror(options_.database, name, servers_[i]->model(), now_, tolerance))
+        if (auto found = compare_mirror(database_->engine(), name, servers_[i]->model(), now_, tolerance))
             return name + ": " + *found;
         const auto& server = engine_->server(i);
         if (server.phase() != Phase::live) return name + ": phase " + std::string(to_string(server.phase()));

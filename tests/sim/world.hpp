@@ -1,13 +1,15 @@
-// A world on virtual time: one agent (Engine and a real SQLite store), some model servers, and a network and a database
-// that fail as one seed says. Two phases, as in TigerBeetle's VOPR: while faults strike, anything may drop, stall or
+// A world on virtual time: one agent (Engine and real stores), some model servers, and a network and a database that
+// fail as one seed says. Two phases, as in TigerBeetle's VOPR: while faults strike, anything may drop, stall or
 // crash, and only safety is checked; then the world heals, and within a bounded virtual time the mirror must equal the
-// servers, attribute by attribute.
+// servers, attribute by attribute, and the history in the database agree with them.
 #pragma once
 
 #include "agent/engine.hpp"
+#include "agent/writer_group.hpp"
 #include "storage/store.hpp"
 #include "tests/leasesim/model_connection.hpp"
 #include "tests/leasesim/model_server.hpp"
+#include "tests/sim/database.hpp"
 
 #include <deque>
 #include <functional>
@@ -29,13 +31,14 @@ struct WorldOptions {
     std::chrono::milliseconds troubled = std::chrono::minutes{30};  ///< faults strike this long
     std::chrono::milliseconds to_heal = std::chrono::hours{3};      ///< and the mirror must be right this long after
     bool trace = false;                                             ///< log lines and faults on stdout
-    std::string database;                                           ///< path of an SQLite file, made anew
+    std::string engine = "sqlite";                                  ///< of the database
 };
 
 /// What happened, to show that a seed tested something.
 struct WorldStats {
     std::uint64_t crashes = 0, drops = 0, stalls = 0, restarts = 0, clock_steps = 0, identities = 0, store_faults = 0,
-                  server_faults = 0, commits = 0, bindings = 0, gaps = 0;
+                  server_faults = 0, commits = 0, bindings = 0, gaps = 0, stops = 0, restores = 0, terminations = 0,
+                  fenced = 0, feed_rows = 0;
 };
 
 class World {
@@ -69,9 +72,12 @@ private:
     [[nodiscard]] bool one_in(std::uint64_t n) { return below(n) == 0; }
     [[nodiscard]] std::chrono::milliseconds up_to(std::chrono::milliseconds most) { return chance_.up_to(most); }
 
-    // The agent and its database.
+    void make_database();
     void make_servers();
+
+    // The agent.
     void start_agent();
+    [[nodiscard]] std::optional<Writer::Opened> open_desks();
     void crash_agent();
     void drain();
     void perform(engine_action::Connect& a);
@@ -80,9 +86,20 @@ private:
     void perform(engine_action::Commit& a);
     void perform(engine_action::Sweep& a);
     void perform(LogEvent& event);
-    void write_next();
-    void write_front();
+    void stop_agent();
+    void end_life(std::chrono::milliseconds pause);
     void arm_timer();
+
+    // What is written, and read by others meanwhile.
+    struct Desk;
+    void write_next(std::size_t desk);
+    void write_front(std::size_t desk);
+    void on_store_error(std::size_t desk, const StoreError& error);
+    void on_written(std::size_t desk, const Applied& applied, const Store::Swept& swept);
+    void try_again(std::size_t desk);
+    void leave_behind(Desk desk);
+    void look_at_feed();
+    void judge_history(bool whole);
 
     // The network.
     void pump(Wire& wire);
@@ -124,11 +141,19 @@ private:
     std::vector<std::unique_ptr<leasesim::ModelServer>> servers_;
     std::map<WireKey, std::unique_ptr<Wire>> wires_;
 
-    std::unique_ptr<Store> store_;
+    /// A writer: its part of the servers, and what waits to be written.
+    struct Desk {
+        std::unique_ptr<Store> store;
+        std::deque<std::variant<engine_action::Commit, engine_action::Sweep>> steps;
+        bool writing = false;
+    };
+    std::optional<Database> database_;
+    std::size_t writers_ = 1;
+    std::optional<WriterGroup> group_;
+    std::vector<Desk> desks_;
     std::unique_ptr<Engine> engine_;
-    std::uint64_t life_ = 0;  // counts starts of the agent: work of an earlier life is void
-    std::deque<std::variant<engine_action::Commit, engine_action::Sweep>> writes_;
-    bool writing_ = false;
+    std::uint64_t life_ = 0;    // counts starts and ends of the agent: work of an earlier life is void
+    std::uint64_t opened_ = 0;  // the life whose stores were opened last
     UtcMillis store_down_until_;
     std::optional<SteadyTime> timer_;
 };

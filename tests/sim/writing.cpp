@@ -1,0 +1,121 @@
+// What the agent writes to the database, how that fails, and who reads meanwhile.
+#include "tests/sim/wire.hpp"
+
+#include <utility>
+
+namespace leasemirror::sim {
+
+using namespace std::chrono_literals;
+
+void World::perform(engine_action::Commit& a) {
+    const auto desk = group_->writer_of(a.server);
+    desks_[desk].steps.emplace_back(std::move(a));
+    write_next(desk);
+}
+
+void World::perform(engine_action::Sweep& a) {
+    for (std::size_t desk = 0; desk < desks_.size(); ++desk) {
+        desks_[desk].steps.emplace_back(a);
+        write_next(desk);
+    }
+}
+
+void World::write_next(std::size_t desk) {
+    if (desks_[desk].writing || desks_[desk].steps.empty()) return;
+    desks_[desk].writing = true;
+    after(1ms + up_to(one_in(20) ? 500ms : 5ms), [this, life = life_, desk] {
+        if (life == life_) write_front(desk);
+    });
+}
+
+/// One step of a writer. It may fail before anything is written, or after everything is, without a word of which it
+/// was; or the agent dies on either side of the commit.
+void World::write_front(std::size_t desk) {
+    if (now_ < store_down_until_) return try_again(desk);
+    if (troubled_ && one_in(400)) return crash_agent();
+    auto& store = *desks_[desk].store;
+    auto& step = desks_[desk].steps.front();
+    Applied applied;
+    Store::Swept swept;
+    try {
+        if (const auto* sweep = std::get_if<engine_action::Sweep>(&step)) {
+            swept = store.sweep(sweep->now, sweep->rows);
+        } else {
+            applied = store.apply(std::get<engine_action::Commit>(step).batch);
+        }
+    } catch (const StoreError& error) {
+        return on_store_error(desk, error);
+    }
+    ++stats_.commits;
+    if (!applied.refused.empty()) wrong_ = "the store refused a row: " + applied.refused.front();
+    if (one_in(4)) look_at_feed();
+    if (troubled_ && one_in(400)) return crash_agent();
+    if (troubled_ && one_in(100)) return try_again(desk);
+    on_written(desk, applied, swept);
+}
+
+void World::on_written(std::size_t desk, const Applied& applied, const Store::Swept& swept) {
+    const auto life = life_;
+    auto step = std::move(desks_[desk].steps.front());
+    desks_[desk].steps.pop_front();
+    desks_[desk].writing = false;
+    if (auto* commit = std::get_if<engine_action::Commit>(&step)) {
+        engine_->on_committed(commit->server, std::move(commit->batch), applied, now());
+    } else if (const auto all = group_->on_swept(desk, swept)) {
+        engine_->on_swept(*all, now());
+    }
+    if (life != life_) return;
+    write_next(desk);
+    drain();
+}
+
+/// Real trouble with a real database, which terminate_sessions() makes.
+void World::on_store_error(std::size_t desk, const StoreError& error) {
+    trace(std::string("database: ") + error.what());
+    switch (error.fault()) {
+        case StoreFault::unavailable:
+        case StoreFault::in_doubt:
+            return try_again(desk);
+        case StoreFault::behind:
+        case StoreFault::fenced:
+        case StoreFault::unusable:
+        case StoreFault::refused:
+            wrong_ = std::string("database: ") + error.what();
+    }
+}
+
+void World::try_again(std::size_t desk) {
+    ++stats_.store_faults;
+    after(100ms + up_to(2s), [this, life = life_, desk] {
+        if (life == life_) write_front(desk);
+    });
+}
+
+/// A session of a dead agent commits what it was given. Before the next agent opens the servers that is as good as if
+/// the agent had died later; after that it must not.
+void World::leave_behind(Desk desk) {
+    after(1ms + up_to(one_in(2) ? 10s : 10min), [this, life = life_, left = std::make_shared<Desk>(std::move(desk))] {
+        const auto* commit = std::get_if<engine_action::Commit>(&left->steps.front());
+        if (!commit || now_ < store_down_until_) return;
+        try {
+            (void)left->store->apply(commit->batch);
+            if (opened_ > life) wrong_ = "a batch of an agent that has lost its servers was taken";
+        } catch (const StoreError& error) {
+            if (error.fault() == StoreFault::fenced && opened_ > life) ++stats_.fenced;
+            if (error.fault() == StoreFault::fenced && opened_ <= life) wrong_ = std::string("fenced: ") + error.what();
+            if (error.fault() == StoreFault::refused) wrong_ = std::string("refused: ") + error.what();
+        }
+    });
+}
+
+void World::look_at_feed() {
+    const auto wrong = database_->poll_feed(1 + below(one_in(10) ? 1000 : 20));
+    if (wrong) wrong_ = wrong;
+}
+
+void World::judge_history(bool whole) {
+    if (wrong_) return;
+    wrong_ = database_->fault_of_history(whole);
+}
+
+}  // namespace leasemirror::sim
