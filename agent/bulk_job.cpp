@@ -7,28 +7,28 @@
 
 namespace leasemirror {
 
-BulkJob BulkJob::full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
-                      std::string cause) {
+BulkJob::BulkJob(bool full, std::uint64_t run, const std::vector<BulkQuery>& queries) : full_(full), run_(run) {
     assert(run != 0);
-    BulkJob job;
-    job.run_ = run;
-    job.gaps_ = std::move(gaps);
-    job.cause_ = std::move(cause);
     for (const auto& query : queries) {
-        auto& item = job.items_.emplace_back();
+        auto& item = items_.emplace_back();
         item.query = query;
         item.run = run;
     }
+}
+
+BulkJob BulkJob::full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
+                      std::string cause) {
+    BulkJob job(true, run, queries);
+    job.gaps_ = std::move(gaps);
+    job.cause_ = std::move(cause);
     return job;
 }
 
-BulkJob BulkJob::window(const Gap& gap, const std::vector<BulkQuery>& queries) {
-    BulkJob job;
+BulkJob BulkJob::window(std::uint64_t run, const Gap& gap, const std::vector<BulkQuery>& queries) {
+    BulkJob job(false, run, queries);
     job.window_ = {gap.from, gap.to};
     job.gaps_ = {gap.number};
     job.cause_ = gap.cause;
-    for (const auto& query : queries)
-        job.items_.emplace_back().query = query;
     return job;
 }
 
@@ -45,13 +45,6 @@ std::optional<std::size_t> BulkJob::take() {
         return i;
     }
     return std::nullopt;
-}
-
-std::uint64_t BulkJob::latest_run() const {
-    auto latest = run_;
-    for (const auto& item : items_)
-        latest = std::max(latest, item.run);
-    return latest;
 }
 
 std::size_t BulkJob::waiting() const {

@@ -25,7 +25,7 @@ public:
         BulkQuery query;
         ItemState state = ItemState::waiting;
         int attempts = 0;
-        std::uint64_t run = 0;    ///< of this attempt, in a full bulk
+        std::uint64_t run = 0;    ///< of this attempt
         bool lease_lost = false;  ///< a reply could not be read, not even whose lease it was: absence proves nothing
         bool unread = false;      ///< what some reply said could not be read
         std::uint64_t bindings = 0;
@@ -34,16 +34,15 @@ public:
         std::string trouble;                   ///< why it was cut off or refused
     };
 
-    /// Everything in every scope; `run` numbers it in the database. Closes the gaps numbered here when it ends well.
+    // `run` numbers a job in the database: above all that were begun before it.
+    /// Everything in every scope. Closes the gaps numbered here when it ends well.
     static BulkJob full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
                         std::string cause);
     /// What changed in one gap.
-    static BulkJob window(const Gap& gap, const std::vector<BulkQuery>& queries);
+    static BulkJob window(std::uint64_t run, const Gap& gap, const std::vector<BulkQuery>& queries);
 
-    [[nodiscard]] bool is_full() const { return run_ != 0; }
+    [[nodiscard]] bool is_full() const { return full_; }
     [[nodiscard]] std::uint64_t run() const { return run_; }
-    /// The run of the latest attempt of any query: what is told otherwise meanwhile belongs to it.
-    [[nodiscard]] std::uint64_t latest_run() const;
     /// A query is asked again: what only its earlier attempt listed must not count as listed.
     void renumber(std::size_t item, std::uint64_t run) { items_[item].run = run; }
     [[nodiscard]] const QueryWindow& query_window() const { return window_; }
@@ -90,9 +89,10 @@ public:
     [[nodiscard]] std::uint64_t bindings() const;
 
 private:
-    BulkJob() = default;
+    BulkJob(bool full, std::uint64_t run, const std::vector<BulkQuery>& queries);
 
-    std::uint64_t run_ = 0;
+    bool full_;
+    std::uint64_t run_;
     QueryWindow window_;
     std::vector<std::uint64_t> gaps_;
     std::string cause_;

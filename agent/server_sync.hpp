@@ -154,7 +154,8 @@ private:
     void plan_active(Now now);
     void plan_job(Now now);
     void begin_full(const std::string& cause, Now now);
-    void begin_window(const Gap& gap);
+    void begin_window(const Gap& gap, Now now);
+    void begin_run(Now now);
     void open_bulk_links(Now now);
     void ask_next(Link& link, Now now);
     void finish_job(Now now);
@@ -170,7 +171,6 @@ private:
     void handle(Link& link, const SessionAction& action);
     void on_heard(Link& link, const action::Heard& heard);
     void on_binding(Link& link, const Binding& binding);
-    [[nodiscard]] std::uint64_t run_to_survive() const;
     void on_client_listed(Link& link, const action::ClientListed& listed);
     void on_quarantine(Link& link, const action::Quarantine& quarantine);
     void on_advance(ServerTime base_time);

@@ -38,10 +38,17 @@ void ServerSync::plan_job(Now now) {
         if (const auto cause = full_due_for(now)) {
             begin_full(*cause, now);
         } else if (const auto gap = gaps_.next_window(); gap && !full_cause_ && bulk_pacing_.is_due(now.steady)) {
-            begin_window(*gap);
+            begin_window(*gap, now);
         }
     }
     if (job_) open_bulk_links(now);
+}
+
+/// From here on all that is told belongs to the next run (store.hpp, Change::run).
+void ServerSync::begin_run(Now now) {
+    ++last_run_;
+    outbox_.touch(now.steady);
+    outbox_.pending().begin_run = last_run_;
 }
 
 /// Why a full bulk should begin now, if one should.
@@ -56,16 +63,15 @@ std::optional<std::string> ServerSync::full_due_for(Now now) const {
 }
 
 void ServerSync::begin_full(const std::string& cause, Now now) {
-    ++last_run_;
-    outbox_.touch(now.steady);
-    outbox_.pending().begin_run = last_run_;
+    begin_run(now);
     gaps_.all_need_full();  // from here on none of them may grow: what changes later is not in this listing for sure
     job_ = BulkJob::full(last_run_, queries_, gaps_.numbers(), cause);
     log(LogLevel::info, "full-bulk", {{"run", std::to_string(last_run_)}, {"cause", cause}});
 }
 
-void ServerSync::begin_window(const Gap& gap) {
-    job_ = BulkJob::window(gap, queries_);
+void ServerSync::begin_window(const Gap& gap, Now now) {
+    begin_run(now);
+    job_ = BulkJob::window(last_run_, gap, queries_);
     gaps_.on_window_begun(gap.number);
     log(LogLevel::info, "windowed-bulk",
         {{"from", std::to_string(unix_seconds(gap.from))}, {"to", std::to_string(unix_seconds(gap.to))}});
@@ -111,10 +117,9 @@ void ServerSync::ask_next(Link& link, Now now) {
     const auto item = usable ? job_->take() : std::nullopt;
     if (!item) return drop(link.id, true);
     link.item = item;
-    if (job_->is_full() && job_->items()[*item].attempts > 1) {
-        job_->renumber(*item, ++last_run_);
-        outbox_.pending().begin_run = last_run_;
-        outbox_.touch(now.steady);
+    if (job_->items()[*item].attempts > 1) {
+        begin_run(now);
+        job_->renumber(*item, last_run_);
     }
     // What the server sent before this query was asked is older than its answer.
     link.fresh_from = highest_heard_;

@@ -88,25 +88,12 @@ void ServerSync::on_binding(Link& link, const Binding& binding) {
     if (link.item && job_) {
         const auto& item = job_->items()[*link.item];
         job_->on_binding(*link.item);
-        change.run = job_->is_full() ? item.run : run_to_survive();
+        change.run = item.run;
         change.scope = item.query.scope_id();
     } else {
-        change.run = run_to_survive();
+        change.run = last_run_;
     }
     outbox_.account(change);
-}
-
-/// The full bulk that need not list what is told now, and must not end it for that (store.hpp, Reconcile): the one that
-/// runs, or else the one whose reconciliation waits in the batch being filled. A batch is reconciled after all of its
-/// changes, so what is told between the end of the bulk and the end of its batch comes before that too. 0: none.
-std::uint64_t ServerSync::run_to_survive() const {
-    if (job_ && job_->is_full()) return job_->latest_run();
-    const auto& ending = outbox_.pending().reconcile;
-    if (!ending) return 0;
-    auto latest = ending->run;
-    for (const auto& scope : ending->scopes)
-        latest = std::max(latest, scope.run);
-    return latest;
 }
 
 void ServerSync::on_client_listed(Link& link, const action::ClientListed& listed) {
@@ -116,6 +103,7 @@ void ServerSync::on_client_listed(Link& link, const action::ClientListed& listed
     auto& change = outbox_.add_change(now_.steady);
     change.kind = Change::Kind::client_list_end;
     change.listed = listed.listed;
+    change.run = last_run_;
     change.late = catch_up_alarm_.has_value();
     change.binding = *listed.client;
     outbox_.account(change);

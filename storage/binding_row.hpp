@@ -36,7 +36,7 @@ struct BindingRow {
     DataSource data_source = DataSource::local;
     RecordAge age;  ///< columns epoch, base_time, via
     UtcSeconds updated_at{};
-    std::int64_t seen_run = 0;  ///< the last full bulk that listed it; 0: none did
+    std::int64_t seen_run = 0;  ///< the last bulk that listed it, or had begun when it was told; 0: none
     std::int64_t scope = 0;     ///< the bulk query that last listed it; 0: none did
     /// The open row of `assignment`, while in force; 0: none.
     std::int64_t assignment_id = 0;

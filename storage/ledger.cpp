@@ -192,11 +192,25 @@ BindingKey Ledger::stored_key(const BindingKey& told) {
     return key;
 }
 
+/// Whether what is told now is as new as what there is, or newer (store.hpp, Change::Kind::binding). What one bulk lists
+/// is younger than all that came before it was asked, whatever exchange that came by.
+bool Ledger::is_newer(const Change& change, const BindingRow& row) const {
+    const RecordAge age = age_of(change);
+    const auto run = static_cast<std::int64_t>(change.run);
+    const bool same_second = age.epoch == row.age.epoch && age.base_time == row.age.base_time;
+    if (same_second && run != 0 && run != row.seen_run) return run > row.seen_run;
+    return replaces(age, row.age);
+}
+
+RecordAge Ledger::age_of(const Change& change) const {
+    return {context_.epoch, unix_seconds(change.binding.base_time), change.binding.via};
+}
+
 /// A record that lost to a newer one still says that the server has the binding.
 void Ledger::mark_listed(std::size_t at, const Change& change) {
     if (change.run == 0 && change.scope == 0) return;
     auto& entry = entries_[at];
-    if (change.run != 0) entry.row.seen_run = static_cast<std::int64_t>(change.run);
+    entry.row.seen_run = std::max(entry.row.seen_run, static_cast<std::int64_t>(change.run));
     if (change.scope != 0) entry.row.scope = change.scope;
     entry.write = std::max(entry.write, Entry::Write::listing);
 }
@@ -207,7 +221,8 @@ void Ledger::mark_sighted(const Change& sighting) {
     if (first == first_at_.end()) return;
     for (auto at = first->second; at != none; at = accounts_[at].next_at_address) {
         if (!exists(at)) continue;
-        entries_[at].row.seen_run = static_cast<std::int64_t>(sighting.run);
+        auto& seen_run = entries_[at].row.seen_run;
+        seen_run = std::max(seen_run, static_cast<std::int64_t>(sighting.run));
         entries_[at].write = std::max(entries_[at].write, Entry::Write::listing);
     }
 }
@@ -231,11 +246,11 @@ void Ledger::end_unlisted(const Change& list_end, std::span<const Change> listed
 
     // What ends a binding here also takes over its age, so that an older message that arrives later does not bring it
     // back.
-    const RecordAge age{context_.epoch, unix_seconds(list.base_time), list.via};
+    const auto age = age_of(list_end);
     for (const auto at : rows) {
         auto& entry = entries_[at];
         auto& row = entry.row;
-        if (row.link_address != link || !replaces(age, row.age) || is_one_of(row.key, listed)) continue;
+        if (row.link_address != link || !is_newer(list_end, row) || is_one_of(row.key, listed)) continue;
         before_ = row;
         row.state = BindingState::ended;
         row.end_reason = EndReason::unlisted;

@@ -198,6 +198,8 @@ private:
     [[nodiscard]] bool exists(std::size_t at) const;
     void remember_client(std::size_t at);
     [[nodiscard]] BindingKey stored_key(const BindingKey& told);
+    [[nodiscard]] bool is_newer(const Change& change, const BindingRow& row) const;
+    [[nodiscard]] RecordAge age_of(const Change& change) const;
     void mark_listed(std::size_t at, const Change& change);
     void mark_sighted(const Change& sighting);
     void end_unlisted(const Change& list_end, std::span<const Change> listed);

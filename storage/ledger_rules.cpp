@@ -40,13 +40,12 @@ void Ledger::tell(const Change& change) {
     if (at == none) at = add_entry(key);
     auto& entry = entries_[at];
     const bool known = exists(at);
-    const RecordAge age{context_.epoch, unix_seconds(told.base_time), told.via};
-    if (known && !replaces(age, entry.row.age)) return mark_listed(at, change);
+    if (known && !is_newer(change, entry.row)) return mark_listed(at, change);
 
     before_ = entry.row;
     const bool was_in_force = known && before_.in_force();
     fill_next(entry.row, change, known);
-    entry.row.age = age;
+    entry.row.age = age_of(change);
     entry.row.updated_at = context_.now;
     ++entry.stored;
     const auto& row = entry.row;
@@ -110,7 +109,7 @@ void Ledger::fill_next(BindingRow& row, const Change& change, bool known) {
 
     const bool same_relaying = row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
                                row.link_address == before_.link_address;
-    row.seen_run = change.run != 0 ? static_cast<std::int64_t>(change.run) : before_.seen_run;
+    row.seen_run = std::max(before_.seen_run, static_cast<std::int64_t>(change.run));
     row.scope = change.scope != 0 ? change.scope : same_relaying ? before_.scope : 0;
 }
 

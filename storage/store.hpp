@@ -66,7 +66,7 @@ struct ResumePoint {
     std::optional<ServerTime> base_time;  ///< none: a full bulk is due
     Bytes server_identity;                ///< v6 DUID, v4 server-identifier; empty if never told
     std::optional<Skew> skew;
-    std::uint64_t last_run = 0;  ///< number of the last full bulk that was begun
+    std::uint64_t last_run = 0;  ///< number of the last bulk that was begun
     std::uint64_t last_gap = 0;  ///< highest gap number ever used
     std::vector<Gap> open_gaps;  ///< oldest first
     // What `status` said last, to be gone on with (ServerStatus).
@@ -86,7 +86,9 @@ struct ServerSpec {
 struct Change {
     enum class Kind : std::uint8_t {
         /// `binding` as told. It replaces what is stored unless that is newer by DESIGN 3.6: of an older epoch
-        /// always; else if its base-time is later, or equal and its `via` not less trusted.
+        /// always; else if its base-time is later; at the same base-time, which is too coarse to order what happens
+        /// within a second, if it was told in a later run (the server was asked after the other had come), or in the
+        /// same and its `via` is not less trusted.
         binding,
         /// A client's complete list on one link ended (DESIGN 3.8, `client_data: snapshot`, or an empty list):
         /// `binding` carries client_id, vpn_id, link_address, base_time and via. Every binding in force of that
@@ -100,7 +102,7 @@ struct Change {
     };
     Kind kind = Kind::binding;
     std::uint32_t listed = 0;  ///< for client_list_end
-    std::uint64_t run = 0;     ///< the full bulk that listed it, or that was running when it was told; 0 = none
+    std::uint64_t run = 0;     ///< the bulk that listed it; for what is told otherwise the last one begun; 0 = none
     std::uint32_t scope = 0;   ///< BulkQuery::scope_id() of the query that listed it; 0 = none did
     /// Told in the catch-up phase: the message's base-time is not when it happened (RFC 7653 §8.4.1 and §9.3, RFC 7724
     /// §7.4.1), so that boundaries of assignments taken from it are `inferred`. For `via` other than active that goes
@@ -195,7 +197,7 @@ struct Batch {
     std::uint64_t number = 0;
     UtcSeconds now{};                        ///< our time when the batch was closed: updated_at, and what has expired
     Skew skew{};                             ///< converts the server's times to ours where a change has none
-    std::optional<std::uint64_t> begin_run;  ///< a full bulk with this number has begun
+    std::optional<std::uint64_t> begin_run;  ///< a bulk with this number has begun
     bool fresh_start = false;  ///< begin a new epoch; forget the base-time; later changes belong to the new one
     ChangeList changes;
     std::optional<Reconcile> reconcile;

@@ -31,7 +31,7 @@ TEST_CASE("a full job has a run and no window, a windowed one the gap's bounds, 
     CHECK(all.run() == 4);
     CHECK(all.query_window() == QueryWindow{});
     CHECK(all.gaps() == std::vector<std::uint64_t>{1, 2});
-    const auto window = BulkJob::window({9, at(10), at(20), "DataMissing"}, three());
+    const auto window = BulkJob::window(5, {9, at(10), at(20), "DataMissing"}, three());
     CHECK_FALSE(window.is_full());
     CHECK(window.query_window() == QueryWindow{at(10), at(20)});
     CHECK(window.gaps() == std::vector<std::uint64_t>{9});
@@ -55,7 +55,7 @@ TEST_CASE("queries are handed out once each, in order, and the job is over when 
 }
 
 TEST_CASE("a query that was cut off waits again, as often as its job is worth it") {
-    auto window = BulkJob::window({9, at(10), at(20), "x"}, {BulkQuery{}});
+    auto window = BulkJob::window(5, {9, at(10), at(20), "x"}, {BulkQuery{}});
     auto all = BulkJob::full(1, {BulkQuery{}}, {}, "x");
     for (auto* job : {&window, &all}) {
         const auto most = job->is_full() ? BulkJob::full_attempts_max : BulkJob::window_attempts_max;
@@ -72,7 +72,7 @@ TEST_CASE("a query that was cut off waits again, as often as its job is worth it
 }
 
 TEST_CASE("a query that was given back has not been tried") {
-    auto job = BulkJob::window({9, at(10), at(20), "x"}, {BulkQuery{}});
+    auto job = BulkJob::window(5, {9, at(10), at(20), "x"}, {BulkQuery{}});
     for (int i = 0; i < 10; ++i) {
         REQUIRE(job.take());
         job.give_back(0);

@@ -20,7 +20,8 @@ struct AfterWindow {
         CHECK(window.query() == "bulk link 2001:db8:1::1 [@900, @1000]");
         window.tells("2001:db8:1::a");
         window.ends();
-        CHECK(d.writes() == "2001:db8:1::a active @1000 windowed; gap 1 opens [@900, @1000]: DataMissing; base @1000");
+        CHECK(d.writes() ==
+              "begin 2; 2001:db8:1::a active @1000 run 2; gap 1 opens [@900, @1000]: DataMissing; base @1000");
     }
 };
 
@@ -35,7 +36,7 @@ TEST_CASE("DataMissing at once: the gap is written with the base-time that passe
         const auto bulk = d.accepts();
         CHECK(bulk.query() == (config.family == Family::v4 ? "bulk everything in every VPN [@900, @1000]"
                                                            : "bulk link 2001:db8:1::1 [@900, @1000]"));
-        CHECK(d.writes() == "gap 1 opens [@900, @1000]: DataMissing; base @1000");
+        CHECK(d.writes() == "begin 2; gap 1 opens [@900, @1000]: DataMissing; base @1000");
         CHECK(d.phase() == Phase::gap);
     }
 }
@@ -47,7 +48,7 @@ TEST_CASE("DataMissing in the middle of catch-up: the gap begins at the start ti
     d.passes(10s);
     active.marks(StatusCode::data_missing);
     CHECK(d.accepts().query() == "bulk everything in every VPN [@900, @1010]");
-    CHECK(d.writes() == "192.0.2.1 active @1000 late | gap 1 opens [@900, @1010]: DataMissing; base @1010");
+    CHECK(d.writes() == "192.0.2.1 active @1000 late | begin 2; gap 1 opens [@900, @1010]: DataMissing; base @1010");
 }
 
 TEST_CASE("DataMissing while live: the gap begins at the last base-time") {
@@ -58,7 +59,7 @@ TEST_CASE("DataMissing while live: the gap begins at the last base-time") {
     d.passes(30s);
     active.marks(StatusCode::data_missing);
     CHECK(d.accepts().query() == "bulk everything in every VPN [@1030, @1060]");
-    CHECK(d.writes() == "base @1030 | gap 1 opens [@1030, @1060]: DataMissing; base @1060");
+    CHECK(d.writes() == "base @1030 | begin 2; gap 1 opens [@1030, @1060]: DataMissing; base @1060");
 }
 
 TEST_CASE("live updates go on, and are committed, while a gap is filled on another connection") {
@@ -70,7 +71,7 @@ TEST_CASE("live updates go on, and are committed, while a gap is filled on anoth
     d.passes(5s);
     active.tells("192.0.2.1");
     bulk.tells("192.0.2.2");
-    CHECK(d.writes() == "192.0.2.1 active @1005; 192.0.2.2 active @1005 windowed; base @1005");
+    CHECK(d.writes() == "192.0.2.1 active @1005 run 2; 192.0.2.2 active @1005 run 2; base @1005");
     CHECK(d.phase() == Phase::gap);
 }
 
@@ -83,10 +84,10 @@ TEST_CASE("v4, everything: the windowed bulk closes the gap, since it shows what
     bulk.says(unassigned4("192.0.2.2", 1000));
     bulk.ends();
     CHECK_FALSE(bulk.open());
-    CHECK(
-        d.writes() ==
-        "192.0.2.1 active @1000 windowed; 192.0.2.2 available @1000 windowed; gap 1 opens [@900, @1000]: DataMissing; "
-        "gap 1 closes recovered, 2; base @1000");
+    CHECK(d.writes() ==
+          "begin 2; 192.0.2.1 active @1000 run 2; 192.0.2.2 available @1000 run 2; gap 1 opens [@900, @1000]: "
+          "DataMissing; "
+          "gap 1 closes recovered, 2; base @1000");
     CHECK(d.phase() == Phase::live);
     d.passes(1h - 1s);
     CHECK(d.connecting[0].size() <= 1);  // the active one at most, whose server says nothing here
@@ -99,7 +100,7 @@ TEST_CASE("v6: a paced full bulk with reconciliation closes the gap, since a win
     full.tells("2001:db8:1::a", 1001);
     full.ends();
     CHECK(w.d.writes() ==
-          "begin 2 | 2001:db8:1::a active @1001 run 2; reconcile 2 everything from @1001; gap 1 closes recovered, 1");
+          "begin 3 | 2001:db8:1::a active @1001 run 3; reconcile 3 everything from @1001; gap 1 closes recovered, 1");
     CHECK(w.d.phase() == Phase::live);
 }
 
@@ -112,10 +113,10 @@ TEST_CASE("what is told after a full bulk ended, in the batch that reconciles it
     w.active.tells("2001:db8:1::b");
     const auto base = "@" + std::to_string(w.d.server_now());
     const auto words = w.d.writes();
-    CHECK(words == "begin 2 | 2001:db8:1::a active " + base + " run 2; 2001:db8:1::b active " + base +
-                       " run 2; reconcile 2 everything from " + base + "; gap 1 closes recovered, 1; base " + base);
+    CHECK(words == "begin 3 | 2001:db8:1::a active " + base + " run 3; 2001:db8:1::b active " + base +
+                       " run 3; reconcile 3 everything from " + base + "; gap 1 closes recovered, 1; base " + base);
     w.active.tells("2001:db8:1::c");
-    CHECK(w.d.writes() == "2001:db8:1::c active " + base + "; base " + base);
+    CHECK(w.d.writes() == "2001:db8:1::c active " + base + " run 3; base " + base);
 }
 
 TEST_CASE("v4 with a filter: the window does not close the gap either, the full bulk does") {
@@ -127,11 +128,11 @@ TEST_CASE("v4 with a filter: the window does not close the gap either, the full 
     const auto window = d.accepts();
     CHECK(window.query() == "bulk relay-id 010203 [@900, @1000]");
     window.ends();
-    CHECK(d.writes() == "gap 1 opens [@900, @1000]: DataMissing; base @1000");
+    CHECK(d.writes() == "begin 2; gap 1 opens [@900, @1000]: DataMissing; base @1000");
     const auto full = d.accepts_within(2min);
     CHECK(full.query() == "bulk relay-id 010203");
     full.ends();
-    CHECK(d.writes() == "begin 2 | reconcile 2 (relay-id 010203) from @" + std::to_string(d.server_now()) +
+    CHECK(d.writes() == "begin 3 | reconcile 3 (relay-id 010203) from @" + std::to_string(d.server_now()) +
                             "; gap 1 closes recovered, 0");
 }
 
@@ -175,7 +176,8 @@ TEST_CASE("DataMissing twice before the recovery begins is one gap") {
     active.marks(StatusCode::data_missing, 1000);
     active.marks(StatusCode::data_missing, 1001);
     CHECK(d.accepts().query() == "bulk everything in every VPN [@900, @1000]");
-    CHECK(d.writes() == "gap 1 opens [@900, @1000]: DataMissing; gap 2 opens [@1000, @1001]: DataMissing; base @1001");
+    CHECK(d.writes() ==
+          "begin 2; gap 1 opens [@900, @1000]: DataMissing; gap 2 opens [@1000, @1001]: DataMissing; base @1001");
 }
 
 TEST_CASE("gaps that touch while they wait are merged, and asked for as one") {
@@ -188,7 +190,8 @@ TEST_CASE("gaps that touch while they wait are merged, and asked for as one") {
     d.passes(1s);
     active.marks(StatusCode::data_missing);
     CHECK(d.writes() ==
-          "gap 1 opens [@900, @1000]: DataMissing; base @1000 | gap 2 opens [@1000, @1001]: DataMissing; base @1001 | "
+          "begin 2; gap 1 opens [@900, @1000]: DataMissing; base @1000 | gap 2 opens [@1000, @1001]: DataMissing; base "
+          "@1001 | "
           "gap 2 widens [@1000, @1002]; base @1002");
     const auto first = d.accepts_within(1min);
     CHECK(first.query() == "bulk everything in every VPN [@900, @1000]");
@@ -213,7 +216,7 @@ TEST_CASE("a server that closes the windowed bulk twice is asked for everything 
     CHECK(full.query() == "bulk everything in every VPN");
     full.ends();
     const auto words = d.writes();
-    CHECK(words.find("reconcile 2 everything in every VPN") != std::string::npos);
+    CHECK(words.find("reconcile 4 everything in every VPN") != std::string::npos);
     CHECK(words.find("gap 1 closes recovered, 0") != std::string::npos);
 }
 
@@ -260,7 +263,7 @@ TEST_CASE("gaps that a restart left open are filled first, and then the active q
         bulk.ends();
     }
     CHECK(d.accepts().query() == "active from @900");
-    CHECK(d.writes() == "gap 3 closes recovered, 0 | gap 4 closes recovered, 0");
+    CHECK(d.writes() == "begin 2; gap 3 closes recovered, 0 | begin 3; gap 4 closes recovered, 0");
 }
 
 TEST_CASE("a gap that a restart left open does not keep the active query waiting when it cannot be filled") {
@@ -277,7 +280,7 @@ TEST_CASE("new gaps are numbered on from the highest number ever used") {
     point.last_gap = 41;
     SyncDriver d(server_v4(), point);
     d.accepts().marks(StatusCode::data_missing);
-    CHECK(d.writes().find("gap 42 opens") == 0);
+    CHECK(d.writes().find("begin 2; gap 42 opens") == 0);
 }
 
 TEST_CASE("an active message that cannot be understood opens a gap from a little before the last base-time to now") {
@@ -297,7 +300,7 @@ TEST_CASE("an active message that cannot be understood opens a gap from a little
         }
         CHECK(active.open());
         const auto words = d.writes();
-        CHECK(words.find("gap 1 opens [@990, @1030]: a message could not be understood") == 0);
+        CHECK(words.find("begin 2; gap 1 opens [@990, @1030]: a message could not be understood") == 0);
         CHECK(words.find("1 quarantined") != std::string::npos);
         CHECK(d.accepts().query().find("[@990, @1030]") != std::string::npos);
         active.keeps_alive();

@@ -179,7 +179,7 @@ TEST_CASE("stop closes all connections, commits what is pending, and is done whe
     CHECK_FALSE(bulk.open());
     CHECK_FALSE(d.engine.done());
     REQUIRE(d.waiting() == 1);
-    CHECK(d.words_of(d.waiting(0)) == "192.0.2.1 active @1005; 192.0.2.2 active @1005 windowed; base @1005");
+    CHECK(d.words_of(d.waiting(0)) == "192.0.2.1 active @1005 run 2; 192.0.2.2 active @1005 run 2; base @1005");
     CHECK(d.waiting(0).status->phase == Phase::down);
     CHECK_FALSE(d.waiting(0).status->connected_since);
     d.commits();

@@ -1,7 +1,7 @@
 // What the tests of ServerSync begin with, and what they read: servers and resume points; queries and batches as words.
 //
 //     active | active from @1000              bulk everything in every VPN | bulk everything [@5, @9]
-//     begin 1                                 192.0.2.1 active @1000 run 1 | ... windowed | (by the active query)
+//     begin 1                                 192.0.2.1 active @1000 run 2 (that of the last bulk)
 //     192.0.2.1 active @1000 late             (in the catch-up phase)
 //     list of 2                               reconcile 1 everything from @1000
 //     gap 1 opens [@5, @9]: DataMissing       gap 1 closes recovered, 3
@@ -106,16 +106,18 @@ inline std::string words_of_query(const MessageV6& m) {
 }
 
 inline std::string words_of(const Change& change) {
-    const auto run = change.run ? " run " + std::to_string(change.run) : std::string();
+    // Whatever is told carries the last run begun; that of a mirror which was resumed, 1, is left out.
+    const bool shown = change.scope != 0 || change.run > 1;
+    const auto run = shown ? " run " + std::to_string(change.run) : std::string();
     const auto& b = change.binding;
     switch (change.kind) {
         case Change::Kind::binding:
             return b.key.address.to_string() + " " + std::string(to_string(b.state)) + " " + words_of(b.base_time) +
-                   (change.scope && !change.run ? " windowed" : "") + (change.late ? " late" : "") + run;
+                   (change.late ? " late" : "") + run;
         case Change::Kind::client_list_end:
             return "list of " + std::to_string(change.listed) + (change.late ? " late" : "");
         case Change::Kind::sighting:
-            return b.key.address.to_string() + " sighted" + run;
+            return b.key.address.to_string() + " sighted run " + std::to_string(change.run);
     }
     return {};
 }

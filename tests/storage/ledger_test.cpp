@@ -233,6 +233,30 @@ TEST_CASE("a new client never takes over the old one's past") {
     }
 }
 
+TEST_CASE("within one second of base-time a bulk asked later is younger, and one asked earlier is not") {
+    Tables tables;
+    auto live = told("alice", 100);
+    live.run = 3;
+    tables.apply({live}, 100);
+    auto repair = listed(told("bob", 100));
+    repair.run = 3;
+    SUBCASE("asked before alice was told: active beats bulk") {
+        tables.apply({repair}, 101);
+        CHECK(tables.words() == Words{"assigned alice"});
+    }
+    SUBCASE("asked after: it knows of what was lost since") {
+        repair.run = 4;
+        tables.apply({repair}, 101);
+        CHECK(tables.history() == Words{"alice 100..100~ replaced", "bob 100~.."});
+        // And an answer of the earlier bulk that comes late does not undo it.
+        auto late = listed(told("alice", 100));
+        late.run = 3;
+        tables.apply({late}, 102);
+        CHECK(tables.feed.size() == 3);
+        CHECK(tables.rows.begin()->second.seen_run == 4);
+    }
+}
+
 TEST_CASE("what a bulk or the catch-up phase tells is a bound, but for start-time-of-state") {
     Tables tables;
     auto first = listed(told("alice", 100));

@@ -32,7 +32,7 @@ CREATE TABLE server (
     owner             TEXT,
     owner_epoch       INTEGER NOT NULL DEFAULT 0,  -- counts take-overs; a writer that knows an older one is fenced
     epoch             INTEGER NOT NULL DEFAULT 0,  -- run of the server's clock and database that base-times belong to
-    last_run          INTEGER NOT NULL DEFAULT 0,  -- number of the last full bulk begun
+    last_run          INTEGER NOT NULL DEFAULT 0,  -- number of the last bulk begun
     last_gap          INTEGER NOT NULL DEFAULT 0   -- highest gap number ever used
 ) STRICT;
 
@@ -74,7 +74,7 @@ CREATE TABLE binding (
     via              TEXT NOT NULL CHECK (via = 'active' OR via = 'bulk' OR via = 'query'),
     updated_at       INTEGER NOT NULL,
     epoch            INTEGER NOT NULL,  -- server.epoch when it was told
-    seen_run         INTEGER NOT NULL,  -- the last full bulk that listed it; 0: none did
+    seen_run         INTEGER NOT NULL,  -- the last bulk that listed it, or had begun when it was told
     scope            INTEGER NOT NULL   -- the bulk query that last listed it; 0: none did
 ) STRICT;
 
