@@ -290,9 +290,9 @@ struct Retention {
 };
 
 struct StoreSettings {
-    std::string url;       ///< sqlite:///absolute/path, sqlite://relative/path, postgresql://...
-    std::string password;  ///< postgresql only; never logged
-    std::string schema;    ///< postgresql only; empty: the first one in the role's search_path, mostly `public`
+    std::string url;               ///< sqlite:///absolute/path, sqlite://relative/path, postgresql://...
+    std::string password;          ///< postgresql only; never logged
+    std::string schema;            ///< postgresql only; empty: the first one in the role's search_path, mostly `public`
     bool record_renewals = false;  ///< also write 'renewed' rows to the change feed
     Retention retention;
 };
