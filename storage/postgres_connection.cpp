@@ -51,7 +51,7 @@ std::string percent_encoded(std::string_view in) {
     std::string out;
     for (const char c : in) {
         const auto octet = static_cast<unsigned char>(c);
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
         if (plain) {
             out += c;
         } else {

@@ -34,14 +34,19 @@ std::string as_sqlite_shows_it(const pqxx::field& field) {
     return out;
 }
 
-std::string next_schema() {
+std::string next_name() {
     static int last = 0;
     return "test_" + std::to_string(::getpid()) + "_" + std::to_string(++last);
 }
 
+void execute_alone(const std::string& sql) {
+    pqxx::connection session(test_postgres_url().value());
+    pqxx::nontransaction(session).exec(sql);
+}
+
 class PostgresEngine final : public Engine {
 public:
-    explicit PostgresEngine(const std::string& url) : url_(url), schema_(next_schema()), look_(url) {
+    explicit PostgresEngine(const std::string& url) : url_(url), schema_(next_name()), look_(url) {
         static const bool with_functions = (run(functions_sql), true);
         static_cast<void>(with_functions);
         run("CREATE SCHEMA " + schema_);
@@ -101,6 +106,30 @@ std::optional<std::string> test_postgres_url() {
         return text;
     }();
     return url;
+}
+
+bool without_postgres() {
+    return !test_postgres_url();
+}
+
+std::string test_postgres_url_with(const std::string& credentials, const std::string& address,
+                                   const std::string& database) {
+    const std::string url = test_postgres_url().value(), scheme = "postgresql://";
+    const auto at = url.find('@'), slash = url.find('/', at);
+    return scheme + (credentials.empty() ? url.substr(scheme.size(), at - scheme.size()) : credentials) + "@" +
+           (address.empty() ? url.substr(at + 1, slash - at - 1) : address) + "/" +
+           (database.empty() ? url.substr(slash + 1) : database);
+}
+
+TestRole::TestRole(const std::string& options) : name_(next_name()) {
+    execute_alone("CREATE ROLE " + name_ + " LOGIN " + options);
+}
+TestRole::~TestRole() {
+    try {
+        execute_alone("DROP OWNED BY " + name_ + " CASCADE; DROP ROLE " + name_);
+    } catch (const std::exception& e) {
+        std::cerr << "a role of the tests stays behind: " << e.what() << '\n';
+    }
 }
 
 std::unique_ptr<Engine> make_postgres_engine() {

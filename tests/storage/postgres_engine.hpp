@@ -11,7 +11,26 @@ namespace leasemirror::testing {
 
 /// The URL of a role that may do everything; nothing if the tests were given no server.
 [[nodiscard]] std::optional<std::string> test_postgres_url();
+/// For the tests that are of PostgreSQL alone: TEST_CASE("..." * doctest::skip(without_postgres())).
+[[nodiscard]] bool without_postgres();
+/// The URL with `credentials` ("role" or "role:password"), `address` ("127.0.0.1:5432") or `database` in place of its
+/// own, where they are not empty.
+[[nodiscard]] std::string test_postgres_url_with(const std::string& credentials, const std::string& address = {},
+                                                 const std::string& database = {});
 
 [[nodiscard]] std::unique_ptr<Engine> make_postgres_engine();
+
+/// A role that goes away with this object; `options` as CREATE ROLE takes them.
+class TestRole {
+public:
+    explicit TestRole(const std::string& options);
+    ~TestRole();
+    TestRole(const TestRole&) = delete;
+    TestRole& operator=(const TestRole&) = delete;
+    [[nodiscard]] const std::string& name() const { return name_; }
+
+private:
+    std::string name_;
+};
 
 }  // namespace leasemirror::testing
