@@ -60,12 +60,18 @@ struct Words {
 };
 // What a server in English says when it turns a client away. Others are told in its own words alone.
 constexpr std::array refusals{
-    Words{"password authentication failed", "28P01"}, Words{"no password supplied", "28P01"},
-    Words{"no pg_hba.conf entry", "28000"},           Words{"too many connections", "53300"},
-    Words{"role \"", "28000"},                        Words{"remaining connection slots", "53300"},
-    Words{"sorry, too many clients", "53300"},        Words{"database \"", "3D000"},
-    Words{"the database system is", "57P03"},         Words{"session is read-only", "25006"},
-    Words{"session is not read-only", "25006"},       Words{"server is in hot standby mode", "25006"},
+    Words{"password authentication failed", "28P01"},
+    Words{"no password supplied", "28P01"},
+    Words{"no pg_hba.conf entry", "28000"},
+    Words{"too many connections", "53300"},
+    Words{"role \"", "28000"},
+    Words{"remaining connection slots", "53300"},
+    Words{"sorry, too many clients", "53300"},
+    Words{"database \"", "3D000"},
+    Words{"the database system is", "57P03"},
+    Words{"session is read-only", "25006"},
+    Words{"session is not read-only", "25006"},
+    Words{"server is in hot standby mode", "25006"},
 };
 constexpr std::string_view no_connection =
     "is the server running, and are host and port in storage.url right? It is tried again";
