@@ -138,7 +138,7 @@ class Cluster:
         return f"postgresql://{user}{secret}@{hosts}/{database}{query}"
 
     def execute(self, sql, database="postgres"):
-        """Rows of one or several statements, which are begun anew if the server goes away meanwhile."""
+        """Rows of one or several statements, begun anew if the server goes away meanwhile, or they lose a deadlock."""
         deadline = time.monotonic() + PATIENCE
         while True:
             db = None
@@ -146,7 +146,7 @@ class Cluster:
                 db = libpq.Connection(self.url(database=database))
                 return db.execute(sql)
             except libpq.Error as error:
-                if not error.disconnected or time.monotonic() > deadline:
+                if not (error.disconnected or error.sqlstate == "40P01") or time.monotonic() > deadline:
                     raise
             finally:
                 if db:

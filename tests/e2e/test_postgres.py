@@ -53,6 +53,11 @@ class Server(EndToEnd):
         self.configure(sim_server("s", family, self.sim.port), storage=storage)
         return self.agent()
 
+    def connections(self):
+        """Of the agent."""
+        return self.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+                        "application_name = 'leasemirror'")[0][0]
+
     def assert_goes_on(self):
         """The agent comes to have all that the server has."""
         self.sim.ask("stop-churn")
@@ -288,6 +293,7 @@ class Neighbours(Server):
         self.sim.ask("stop-churn")
         self.assert_equal_to(self.sim)
         self.agents[-1].kill()
+        wait_until(lambda: self.connections() == 0, "its last commit to be over")
         wrote = self.one("SELECT count(DISTINCT xmin::text) FROM binding_change")
 
         def all_heard():
@@ -319,9 +325,7 @@ class Neighbours(Server):
         agent = self.agent()
         for name in sims:
             self.wait_live(name)
-        connections = self.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                               "application_name = 'leasemirror'")
-        self.assertEqual(connections[0][0], 3)
+        self.assertEqual(self.connections(), 3)
         for sim, _ in sims.values():
             wait_until(lambda: sim.stats()["changes"] > 500, "the clients to be busy")
         self.assert_sound()

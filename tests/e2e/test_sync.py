@@ -67,7 +67,7 @@ class Sync:
 
     def test_killed_with_an_open_gap(self):
         # Refused twice, the recovery is a slow full bulk: it is on its way when the gap can be seen.
-        agent = self.start("--bindings", 1500, "--churn", 200, "--rate-limit", 1000)
+        agent = self.start("--bindings", 1500, "--churn", 200, "--rate-limit", 600)
         self.wait_live()
         self.sim.ask("fault refuse@now*2")
         self.sim.ask("fault data-missing=2@now")
