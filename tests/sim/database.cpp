@@ -2,6 +2,9 @@
 
 #include "tests/storage/history_check.hpp"
 
+#include <SQLiteCpp/Backup.h>
+#include <SQLiteCpp/Database.h>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -67,7 +70,7 @@ std::optional<std::string> Database::finish_feed() {
         before = last_seq_;
         if (auto wrong = poll_feed(1000)) return wrong;
     }
-    const auto newest = engine_->value("SELECT coalesce(max(seq), 0) FROM binding_change");
+    const auto newest = newest_seq();
     if (std::stoll(newest) > last_seq_)
         return "feed: the reader stays at " + std::to_string(last_seq_) + " of " + newest;
     if (options_.retention.changes.count() > 0) return std::nullopt;
@@ -75,6 +78,10 @@ std::optional<std::string> Database::finish_feed() {
     const auto there = engine_->value("SELECT count(*), coalesce(sum(seq), 0) FROM binding_change");
     if (seen != there) return "feed: rows and sum of seq that were read: " + seen + ", that there are: " + there;
     return std::nullopt;
+}
+
+std::string Database::newest_seq() const {
+    return engine_->value("SELECT coalesce(max(seq), 0) FROM binding_change");
 }
 
 // ---- judgement ----------------------------------------------------------------------------------------------------
@@ -91,23 +98,23 @@ std::optional<std::string> Database::fault_of_history(bool whole) const {
 
 // ---- faults -------------------------------------------------------------------------------------------------------
 
-std::filesystem::path Database::file() const {
+std::string Database::file() const {
     return settings_.url.substr(sqlite_scheme.size());
 }
 
-/// Once every connection is closed, all is in the one file.
 void Database::keep_copy() {
-    reader_.reset();
-    copy_ = folder_.path() / "copy.db";
-    std::filesystem::copy_file(file(), *copy_, std::filesystem::copy_options::overwrite_existing);
+    copy_ = (folder_.path() / "copy.db").string();
+    SQLite::Database from(file(), SQLite::OPEN_READONLY);
+    SQLite::Database to(*copy_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    SQLite::Backup(to, from).executeStep();
 }
 
 void Database::put_back_copy() {
-    reader_.reset();
-    for (const auto* suffix : {"", "-wal", "-shm"})
-        std::filesystem::remove(file().string() + suffix);
-    std::filesystem::copy_file(*copy_, file());
+    SQLite::Database from(*copy_, SQLite::OPEN_READONLY);
+    SQLite::Database to(file(), SQLite::OPEN_READWRITE);
+    SQLite::Backup(to, from).executeStep();
     // Whoever follows the feed cannot go on from where it was.
+    reader_.reset();
     last_seq_ = 0;
     seen_ = 0;
     sum_seen_ = 0;

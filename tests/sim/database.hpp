@@ -7,7 +7,6 @@
 #include "tests/storage/test_engine.hpp"
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +34,8 @@ public:
     [[nodiscard]] std::optional<std::string> poll_feed(std::size_t rows);
     /// It reads to the end, and then must have seen all that there is.
     [[nodiscard]] std::optional<std::string> finish_feed();
+    /// The highest seq in the feed.
+    [[nodiscard]] std::string newest_seq() const;
     [[nodiscard]] std::uint64_t feed_rows_seen() const { return seen_; }
 
     // ---- judgement ----
@@ -45,7 +46,7 @@ public:
 
     // ---- faults ----
 
-    /// SQLite, while no store is open: keeps a copy of the file; the other puts it back, as restoring a backup does.
+    /// SQLite: keeps a copy of the database; the other puts it back, as restoring a backup does, whoever has it open.
     void keep_copy();
     void put_back_copy();
     void forget_copy() { copy_.reset(); }
@@ -54,14 +55,14 @@ public:
     void terminate_sessions();
 
 private:
-    [[nodiscard]] std::filesystem::path file() const;
+    [[nodiscard]] std::string file() const;
 
     DatabaseOptions options_;
     std::unique_ptr<testing::Engine> engine_;
     StoreSettings settings_;
     std::string application_;
     testing::TempDir folder_;
-    std::optional<std::filesystem::path> copy_;
+    std::optional<std::string> copy_;
     std::unique_ptr<Reader> reader_;
     std::int64_t last_seq_ = 0;
     std::uint64_t seen_ = 0;

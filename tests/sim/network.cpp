@@ -162,7 +162,7 @@ void World::stall(WireKey key) {
     auto* wire = find(key);
     if (!wire || !wire->heard) return;
     ++stats_.stalls;
-    wire->stalled_until = now_ + up_to(one_in(3) ? std::chrono::milliseconds{200s} : 10s);
+    wire->stalled_until = now_ + up_to(one_in(3) ? std::chrono::milliseconds{200s} : 10s) / haste_;
     trace("connection stalls");
 }
 

@@ -44,6 +44,10 @@ constexpr FaultKind message_faults[] = {
     FaultKind::query_terminated,
 };
 
+/// One world in four is in haste: a whole recovery, and many changes, fit into one second of base-time, which then puts
+/// nothing in order. Its seconds count for this many.
+constexpr std::int64_t haste_of_some = 60;
+
 }  // namespace
 
 void World::make_database() {
@@ -60,6 +64,11 @@ void World::make_database() {
 }
 
 void World::make_servers() {
+    if (Jitter(~options_.seed).next() % 4 == 0) {  // not from chance_: seeds of ordinary worlds keep their meaning
+        haste_ = haste_of_some;
+        options_.troubled /= haste_;
+        config_.storage.batch.delay = 200ms;  // long enough for much to come between the parts of one batch
+    }
     const auto count = 1 + below(3);
     config_.storage.batch.rows = static_cast<std::uint32_t>(1 + below(200));
     config_.limits.bulk_connections = static_cast<std::uint32_t>(1 + below(4));
@@ -70,7 +79,7 @@ void World::make_servers() {
         model.family = one_in(2) ? Family::v4 : Family::v6;
         model.bindings = 20 + below(one_in(5) ? 2000 : 300);
         model.seed = chance_.next();
-        model.churn = 0.05 + static_cast<double>(below(200)) / 100;
+        model.churn = hasty_churn(0.05 + static_cast<double>(below(200)) / 100, model.bindings);
         model.skew = one_in(2) ? Skew{0} : Skew{static_cast<std::int64_t>(below(200'000)) - 100'000};
         model.links = static_cast<unsigned>(1 + below(4));
         model.vpns = one_in(4) ? 1 : 0;
@@ -90,6 +99,8 @@ void World::make_servers() {
         server.name = "s" + std::to_string(i);
         server.family = model.family;
         server.address = "model " + std::to_string(i);
+        server.timeouts.retry /= haste_;
+        server.bulk.poll_interval /= haste_;
         server.bulk.max_connections = static_cast<std::uint32_t>(1 + below(4));
         server.client_data = personality.end == EndEncoding::snapshot ? ClientData::snapshot : ClientData::delta;
         servers_.push_back(std::make_unique<leasesim::ModelServer>(options, began_));
@@ -128,7 +139,7 @@ std::optional<std::string> World::run() {
 }
 
 void World::schedule_trouble() {
-    after(up_to(one_in(3) ? 3min : 20s), [this] {
+    after(up_to(one_in(3) ? 3min : 20s) / haste_, [this] {
         if (!troubled_) return;
         strike();
         schedule_trouble();
@@ -147,8 +158,9 @@ void World::strike() {
             }
             return engine_ ? crash_agent() : void();
         case 1:
+            if (one_in(2) && database_->is_sqlite()) return lose_commits();
             ++stats_.store_faults;
-            store_down_until_ = now_ + up_to(one_in(3) ? 5min : 20s);
+            store_down_until_ = now_ + up_to(one_in(3) ? 5min : 20s) / haste_;
             return trace("database away until " + std::to_string(store_down_until_.time_since_epoch().count() / 1000));
         case 2:
         case 3: {
@@ -177,7 +189,7 @@ void World::strike_server(std::size_t server) {
             ++stats_.restarts;
             trace("server " + std::to_string(server) + " shuts down");
             model.shutdown(now_);
-            after(1s + up_to(3min), [this, server] {
+            after((1s + up_to(3min)) / haste_, [this, server] {
                 servers_[server]->restart(now_);
                 trace("server " + std::to_string(server) + " is back");
             });
@@ -197,7 +209,7 @@ void World::strike_server(std::size_t server) {
         }
         case 4:
             trace("churn of server " + std::to_string(server) + " changes");
-            model.set_churn(static_cast<double>(below(300)) / 100, now_);
+            model.set_churn(hasty_churn(static_cast<double>(below(300)) / 100, model.model().bindings()), now_);
             break;
         default: {
             ++stats_.server_faults;
@@ -217,6 +229,13 @@ void World::strike_server(std::size_t server) {
     for (const auto& key : wires_of(server)) {
         pump(key);
     }
+}
+
+/// Not so much that one lease changes twice within a second: one that is shorter than that never was in force, as a
+/// clock of whole seconds sees it.
+double World::hasty_churn(double rate, std::uint64_t bindings) const {
+    const auto units_at_least = static_cast<double>(bindings) / 2;  // of the model: what changes as one
+    return haste_ == 1 ? rate : std::min(rate * static_cast<double>(haste_), units_at_least / 2);
 }
 
 /// A message that is on its way while the server's clock steps keeps a base-time of the old clock, and nothing can tell
@@ -244,7 +263,7 @@ void World::heal() {
     for (std::size_t i = 0; i < servers_.size(); ++i) {
         servers_[i]->clear_faults();
         if (!servers_[i]->accepting()) servers_[i]->restart(now_);
-        after(up_to(5min), [this, i] { servers_[i]->stop_churn(now_); });
+        after(up_to(5min) / haste_, [this, i] { servers_[i]->stop_churn(now_); });
     }
     std::vector<WireKey> keys;
     for (const auto& [key, wire] : wires_)

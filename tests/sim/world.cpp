@@ -99,17 +99,7 @@ void World::crash_agent() {
         // A session may live on for a while at the database's end, with a batch under way.
         if (!database_->is_sqlite() && !desk.steps.empty() && one_in(4)) leave_behind(std::exchange(desk, {}));
     }
-    end_life(1ms + up_to(one_in(4) ? 10min : 5s));
-    if (troubled_ && database_->is_sqlite() && one_in(10)) {
-        if (database_->has_copy()) {
-            ++stats_.restores;
-            trace("the database is put back to an earlier copy");
-            database_->put_back_copy();
-            database_->forget_copy();
-        } else {
-            database_->keep_copy();
-        }
-    }
+    end_life(1ms + up_to(one_in(4) ? 10min : 5s) / haste_);
     judge_history(false);
 }
 

@@ -99,6 +99,7 @@ private:
     void try_again(std::size_t desk);
     void leave_behind(Desk desk);
     void look_at_feed();
+    void lose_commits();
     void judge_history(bool whole);
 
     // The network.
@@ -115,6 +116,7 @@ private:
     void strike();
     void strike_server(std::size_t server);
     void step_clock(std::size_t server, std::chrono::milliseconds by);
+    [[nodiscard]] double hasty_churn(double rate, std::uint64_t bindings) const;
     void stall(WireKey key);
     [[nodiscard]] bool has_octets_on_the_way(WireKey key);
     [[nodiscard]] std::vector<WireKey> wires_of(std::size_t server) const;
@@ -134,6 +136,7 @@ private:
     std::priority_queue<Event> events_;
     std::optional<std::string> wrong_;
     bool troubled_ = true;
+    std::int64_t haste_ = 1;  // how much faster than in an ordinary world changes and troubles follow one another
     std::set<std::size_t> clock_stepped_;
     std::map<std::size_t, UtcMillis> silent_until_;
 
@@ -146,6 +149,7 @@ private:
         std::unique_ptr<Store> store;
         std::deque<std::variant<engine_action::Commit, engine_action::Sweep>> steps;
         bool writing = false;
+        bool in_doubt = false;  // the front step has been taken, and nobody was told
     };
     std::optional<Database> database_;
     std::size_t writers_ = 1;

@@ -35,6 +35,9 @@ void World::write_front(std::size_t desk) {
     if (troubled_ && one_in(400)) return crash_agent();
     auto& store = *desks_[desk].store;
     auto& step = desks_[desk].steps.front();
+    const auto is_batch = std::holds_alternative<engine_action::Commit>(step);
+    const auto repeated_at =
+        std::exchange(desks_[desk].in_doubt, false) && is_batch ? std::optional(database_->newest_seq()) : std::nullopt;
     Applied applied;
     Store::Swept swept;
     try {
@@ -47,10 +50,14 @@ void World::write_front(std::size_t desk) {
         return on_store_error(desk, error);
     }
     ++stats_.commits;
+    if (repeated_at && *repeated_at != database_->newest_seq()) wrong_ = "a repeated batch was told in the feed again";
     if (!applied.refused.empty()) wrong_ = "the store refused a row: " + applied.refused.front();
     if (one_in(4)) look_at_feed();
     if (troubled_ && one_in(400)) return crash_agent();
-    if (troubled_ && one_in(100)) return try_again(desk);
+    if (troubled_ && one_in(100)) {
+        desks_[desk].in_doubt = true;
+        return try_again(desk);
+    }
     on_written(desk, applied, swept);
 }
 
@@ -77,6 +84,8 @@ void World::on_store_error(std::size_t desk, const StoreError& error) {
         case StoreFault::in_doubt:
             return try_again(desk);
         case StoreFault::behind:
+            if (stats_.restores > 0) return end_life(up_to(2s));
+            [[fallthrough]];
         case StoreFault::fenced:
         case StoreFault::unusable:
         case StoreFault::refused:
@@ -106,6 +115,15 @@ void World::leave_behind(Desk desk) {
             if (error.fault() == StoreFault::refused) wrong_ = std::string("refused: ") + error.what();
         }
     });
+}
+
+/// A copy is kept; some time later it is put back, under whoever is at work with it.
+void World::lose_commits() {
+    if (!database_->has_copy()) return database_->keep_copy();
+    ++stats_.restores;
+    trace("the database is put back to an earlier copy");
+    database_->put_back_copy();
+    database_->forget_copy();
 }
 
 void World::look_at_feed() {
