@@ -5,10 +5,12 @@ Whatever is wrong, the agent says what to do about it, waits, goes on by itself,
 
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import unittest
 
 import cluster
@@ -77,6 +79,57 @@ class Server(EndToEnd):
     def forget_role(self, name):
         self.sql(f"DROP OWNED BY {name} CASCADE")
         self.cluster.execute(f"DROP ROLE {name}")
+
+
+class Doubt:
+    """Between an agent and its PostgreSQL server: now and then it cuts the line at a COMMIT, before or after it counts."""
+
+    def __init__(self, port):
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.cuts = []  # what is still to be done, the last one first: 'before', 'after'
+        self._done = threading.Semaphore(0)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, when):
+        """Returns when it has been done."""
+        self.cuts.append(when)
+        if not self._done.acquire(timeout=PATIENCE):
+            raise AssertionError("no COMMIT came")
+
+    def close(self):
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                agent, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._target))
+            threading.Thread(target=self._pass_on, args=(agent, server), daemon=True).start()
+
+    def _pass_on(self, agent, server):
+        ways = {agent: server, server: agent}
+        with agent, server:
+            while True:
+                for ready in select.select(list(ways), [], [])[0]:
+                    try:
+                        octets = ready.recv(1 << 16)
+                        if not octets:
+                            return
+                        if ready is agent and b"COMMIT\0" in octets and self.cuts:
+                            return self._cut(self.cuts.pop(), server, octets)
+                        ways[ready].sendall(octets)
+                    except OSError:
+                        return
+
+    def _cut(self, when, server, octets):
+        if when == "after":
+            server.sendall(octets)
+            server.recv(1 << 16)  # the server's word that it is committed, which nobody gets to hear
+        self._done.release()
 
 
 class Access(Server):
@@ -418,6 +471,21 @@ class Outage(Server):
         self.assert_goes_on()
         self.assertIsNone(agent.child.poll())
         self.assertEqual(self.sim.stats()["bulk_queries"], 1)
+
+    def test_a_commit_without_an_answer(self):
+        """Whether it was committed the next attempt finds out: nothing is lost, and nothing is told twice."""
+        doubt = Doubt(self.cluster.port)
+        self.addCleanup(doubt.close)
+        agent = self.start("--bindings", 500, "--churn", 200, url=self.url(hosts=f"127.0.0.1:{doubt.port}"))
+        self.wait_live()
+        for n in range(8):
+            mark = len(agent.log)
+            doubt.cut(("before", "after")[n % 2])
+            agent.log.wait("database-back", mark)
+        agent.log.wait("database .*whether it was committed")
+        self.assert_goes_on()
+        self.assertEqual(self.sim.stats()["bulk_queries"], 1)
+        self.assertEqual(agent.terminate(), 0)
 
     def test_a_lock_held_by_somebody_else(self):
         agent = self.start("--bindings", 500, "--churn", 100)
