@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <set>
 #include <stdexcept>
 
 namespace leasemirror::testing {
@@ -44,11 +45,11 @@ void execute_alone(const std::string& sql) {
     pqxx::nontransaction(session).exec(sql);
 }
 
-class PostgresEngine final : public Engine {
+class PostgresEngine : public Engine {
 public:
     explicit PostgresEngine(const std::string& url) : url_(url), schema_(next_name()), look_(url) {
-        static const bool with_functions = (run(functions_sql), true);
-        static_cast<void>(with_functions);
+        static std::set<std::string> with_functions;
+        if (with_functions.insert(url).second) run(functions_sql);
         run("CREATE SCHEMA " + schema_);
         run("SET search_path TO " + schema_ + ", look; SET client_min_messages TO warning; SET TimeZone TO 'UTC'");
     }
@@ -91,6 +92,30 @@ private:
     mutable pqxx::connection look_;
 };
 
+class TestDatabase {
+public:
+    TestDatabase() { execute_alone("CREATE DATABASE " + name_); }
+    ~TestDatabase() {
+        try {
+            execute_alone("DROP DATABASE " + name_ + " WITH (FORCE)");
+        } catch (const std::exception& e) {
+            std::cerr << "a database of the tests stays behind: " << e.what() << '\n';
+        }
+    }
+    TestDatabase(const TestDatabase&) = delete;
+    TestDatabase& operator=(const TestDatabase&) = delete;
+    [[nodiscard]] std::string url() const { return test_postgres_url_with("", "", name_); }
+
+private:
+    const std::string name_ = next_name();
+};
+
+/// The database comes before the engine, and goes after it.
+class PostgresEngineAlone final : private TestDatabase, public PostgresEngine {
+public:
+    PostgresEngineAlone() : PostgresEngine(url()) {}
+};
+
 }  // namespace
 
 std::optional<std::string> test_postgres_url() {
@@ -121,6 +146,26 @@ std::string test_postgres_url_with(const std::string& credentials, const std::st
            (database.empty() ? url.substr(slash + 1) : database);
 }
 
+StoreSettings with_named_sessions(StoreSettings settings) {
+    const bool first = settings.url.find('?') == std::string::npos;
+    settings.url += std::string(first ? "?" : "&") + "application_name=" + settings.schema;
+    return settings;
+}
+
+int sessions_waiting(const Engine& engine) {
+    return std::stoi(
+        engine.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+                     "application_name = '" +
+                     engine.settings().schema + "'"));
+}
+
+void end_sessions(const Engine& engine) {
+    const auto sessions = " FROM pg_stat_activity WHERE application_name = '" + engine.settings().schema + "'";
+    engine.execute("SELECT pg_terminate_backend(pid)" + sessions);
+    while (engine.value("SELECT count(*)" + sessions) != "0") {
+    }
+}
+
 TestRole::TestRole(const std::string& options) : name_(next_name()) {
     execute_alone("CREATE ROLE " + name_ + " LOGIN " + options);
 }
@@ -134,6 +179,10 @@ TestRole::~TestRole() {
 
 std::unique_ptr<Engine> make_postgres_engine() {
     return std::make_unique<PostgresEngine>(test_postgres_url().value());
+}
+
+std::unique_ptr<Engine> make_postgres_engine_alone() {
+    return std::make_unique<PostgresEngineAlone>();
 }
 
 }  // namespace leasemirror::testing

@@ -19,6 +19,14 @@ namespace leasemirror::testing {
                                                  const std::string& database = {});
 
 [[nodiscard]] std::unique_ptr<Engine> make_postgres_engine();
+/// In a database of its own: for tests of what depends on nobody else's transactions.
+[[nodiscard]] std::unique_ptr<Engine> make_postgres_engine_alone();
+
+/// Names the sessions that are opened with these settings, so that they can be told from those of other tests.
+[[nodiscard]] StoreSettings with_named_sessions(StoreSettings settings);
+/// Of those sessions: how many wait for a lock; and ends them all, and returns when they are gone.
+[[nodiscard]] int sessions_waiting(const Engine& engine);
+void end_sessions(const Engine& engine);
 
 /// A role that goes away with this object; `options` as CREATE ROLE takes them.
 class TestRole {

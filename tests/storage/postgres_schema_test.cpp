@@ -323,19 +323,18 @@ TEST_CASE("of two agents that find an old schema one migrates and the other wait
     pqxx::connection other(engine->settings().url);
     std::optional<pqxx::work> reading(std::in_place, other);
     reading->exec("SELECT count(*) FROM " + engine->settings().schema + ".binding");
-    const auto waiting = [&](const std::string& locktype) {
-        return engine->value(
-            "SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database WHERE NOT "
-            "granted AND datname = current_database() AND locktype = '" +
-            locktype + "' AND (relation IS NULL OR relation = 'binding'::regclass)");
+    const auto migrate = [&] {
+        const auto settings = with_named_sessions(engine->settings());
+        CHECK(migrate_schema(settings) == schema_version(settings).known);
     };
-    const auto migrate = [&] { CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known); };
+    const auto wait_for_waiting = [&](int sessions) {
+        while (sessions_waiting(*engine) < sessions)
+            std::this_thread::yield();
+    };
     std::thread first(migrate);
-    while (waiting("relation") == "0")
-        std::this_thread::yield();
+    wait_for_waiting(1);
     std::thread second(migrate);
-    while (waiting("advisory") == "0")
-        std::this_thread::yield();
+    wait_for_waiting(2);
     CHECK(engine->value(version_sql) == "1");
     reading.reset();
     first.join();
