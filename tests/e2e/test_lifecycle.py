@@ -84,6 +84,21 @@ class Signals(Lifecycle):
         self.wait_live()
         self.assert_equal_to(self.sim)
 
+    def test_sigterm_does_not_wait_for_ever(self):
+        agent = self.start("--bindings", 500, "--churn", 200)
+        self.wait_live()
+        release = self.lock()
+        agent.send_signal(signal.SIGTERM)
+        self.assertEqual(agent.wait(), 0)
+        agent.log.join()
+        agent.log.wait("stop-incomplete")
+        release()
+        self.assert_sound()
+        self.sim.ask("stop-churn")
+        self.agent()
+        self.wait_live()
+        self.assert_equal_to(self.sim)
+
     def test_sighup_adds_and_removes_servers(self):
         agent = self.start("--bindings", 300)
         self.wait_live()
@@ -158,6 +173,29 @@ class File(Lifecycle):
         agent.log.wait("started")
         self.wait_live()
         self.assert_equal_to(self.sim)
+
+    def test_put_back_to_an_earlier_copy_while_running(self):
+        """What was committed since then is lost; the agent sees it, and asks the server for it again."""
+        agent = self.start("--bindings", 500, "--churn", 300)
+        self.wait_live()
+        file = sqlite3.connect(self.db.path, timeout=30)
+        copy = sqlite3.connect(self.dir / "copy.db")
+        self.addCleanup(file.close)
+        self.addCleanup(copy.close)
+        file.backup(copy)
+        newest = self.one("SELECT max(seq) FROM binding_change")
+        self.wait_sql("SELECT max(seq) > ? FROM binding_change", newest + 300)
+        mark = len(agent.log)
+        copy.backup(file)
+        agent.log.wait("database .*put back to an earlier state.*beginning anew", mark)
+        agent.log.wait("started", mark)
+        self.sim.ask("stop-churn")
+        self.wait_live()
+        self.assert_equal_to(self.sim)
+        self.assert_sound()
+        self.assertIsNone(agent.child.poll())
+        self.assertEqual(self.sim.stats()["bulk_queries"], 1)
+        self.assertEqual(agent.terminate(), 0)
 
     def unprivileged(self):
         """Root may write to anything, so read-only needs another user."""
