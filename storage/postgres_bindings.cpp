@@ -3,7 +3,9 @@
 namespace leasemirror {
 namespace {
 
-// `+ 0` keeps the planner off the index of the servers: an address is on few of them, a server has many.
+// Plans are kept as long as the session, and tables grow under them: so each statement leaves the planner one way alone,
+// whatever size it takes the table to have. `+ 0` keeps it off the index of the servers: an address is on few of them, a
+// server has many. OFFSET 0 keeps a part of the query together: what is looked up, one by one, comes first.
 constexpr PostgresSql at_addresses_sql{"bindings_at_addresses", R"sql(
     SELECT binding_id, vpn_id, kind, address, prefix_len, state, end_reason, client_id, hw_type, hw_addr,
            client_last_seen, state_since, expires_at, preferred_until, renew_at, rebind_at, link_address,
@@ -18,8 +20,10 @@ constexpr PostgresSql of_clients_sql{"bindings_of_clients", R"sql(
            b.options, b.data_source, b.epoch, b.base_time, b.via, b.updated_at, b.seen_run, b.scope, b.assignment_id,
            b.boundary_at
     FROM unnest($2::text[], $3::bytea[]) AS c (vpn_id, client_id)
-         JOIN binding AS b ON b.client_id = c.client_id AND b.vpn_id = c.vpn_id
-    WHERE b.server_id + 0 = $1 AND b.state = 'active')sql"};
+         CROSS JOIN LATERAL
+             (SELECT * FROM binding AS o
+              WHERE o.client_id = c.client_id AND o.vpn_id = c.vpn_id AND o.server_id + 0 = $1 AND o.state = 'active'
+              OFFSET 0) AS b)sql"};
 
 constexpr PostgresSql insert_sql{"insert_bindings", R"sql(
     INSERT INTO binding (server_id, state, end_reason, hw_type, client_last_seen, state_since, expires_at,
@@ -33,7 +37,8 @@ constexpr PostgresSql insert_sql{"insert_bindings", R"sql(
         $22::bigint[], $23::bigint[], $24::bigint[], $25::timestamptz[], $26::bytea[], $27::text[], $28::bytea[],
         $29::bytea[], $30::text[], $31::text[], $32::inet[], $33::smallint[], $34::text[]) AS n)sql"};
 
-// Without the indexed columns: nearly all updates are renewals, and these need not be sent then.
+// Without the indexed columns: nearly all updates are renewals, and these need not be sent then. The planner is not to see
+// that all server_id are the same one: with that it could go through all bindings of the server.
 constexpr PostgresSql renew_sql{"renew_bindings", R"sql(
     UPDATE binding AS b SET state = n.state, end_reason = n.end_reason, hw_type = n.hw_type,
         client_last_seen = n.client_last_seen, state_since = n.state_since, expires_at = n.expires_at,
@@ -42,14 +47,15 @@ constexpr PostgresSql renew_sql{"renew_bindings", R"sql(
         subscriber_id = n.subscriber_id, hostname = n.hostname, options = n.options, data_source = n.data_source,
         epoch = n.epoch, base_time = n.base_time, via = n.via, updated_at = n.updated_at, seen_run = n.seen_run,
         scope = n.scope, assignment_id = n.assignment_id, boundary_at = n.boundary_at
-    FROM unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-        $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::inet[], $12::inet[], $13::bytea[], $14::bytea[],
-        $15::text[], $16::jsonb[], $17::text[], $18::bigint[], $19::timestamptz[], $20::text[], $21::timestamptz[],
-        $22::bigint[], $23::bigint[], $24::bigint[], $25::timestamptz[], $26::bigint[])
-        AS n (state, end_reason, hw_type, client_last_seen, state_since, expires_at, preferred_until, renew_at,
+    FROM (SELECT $1::bigint, u.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+            $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::inet[], $12::inet[],
+            $13::bytea[], $14::bytea[], $15::text[], $16::jsonb[], $17::text[], $18::bigint[], $19::timestamptz[],
+            $20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::timestamptz[],
+            $26::bigint[]) AS u OFFSET 0)
+        AS n (server_id, state, end_reason, hw_type, client_last_seen, state_since, expires_at, preferred_until, renew_at,
               rebind_at, link_address, relay_address, circuit_id, subscriber_id, hostname, options, data_source, epoch,
               base_time, via, updated_at, seen_run, scope, assignment_id, boundary_at, binding_id)
-    WHERE b.server_id = $1 AND b.binding_id = n.binding_id)sql"};
+    WHERE b.server_id = n.server_id AND b.binding_id = n.binding_id)sql"};
 constexpr std::size_t row_columns = 24;  // of the three statements, those that put_row() fills
 
 constexpr PostgresSql update_sql{"update_bindings", R"sql(
@@ -61,22 +67,23 @@ constexpr PostgresSql update_sql{"update_bindings", R"sql(
         epoch = n.epoch, base_time = n.base_time, via = n.via, updated_at = n.updated_at, seen_run = n.seen_run,
         scope = n.scope, assignment_id = n.assignment_id, boundary_at = n.boundary_at,
         client_id = n.client_id, hw_addr = n.hw_addr, relay_id = n.relay_id, remote_id = n.remote_id
-    FROM unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-        $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::inet[], $12::inet[], $13::bytea[], $14::bytea[],
-        $15::text[], $16::jsonb[], $17::text[], $18::bigint[], $19::timestamptz[], $20::text[], $21::timestamptz[],
-        $22::bigint[], $23::bigint[], $24::bigint[], $25::timestamptz[], $26::bytea[], $27::text[], $28::bytea[],
-        $29::bytea[], $30::bigint[])
-        AS n (state, end_reason, hw_type, client_last_seen, state_since, expires_at, preferred_until, renew_at,
+    FROM (SELECT $1::bigint, u.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+            $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::inet[], $12::inet[],
+            $13::bytea[], $14::bytea[], $15::text[], $16::jsonb[], $17::text[], $18::bigint[], $19::timestamptz[],
+            $20::text[], $21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::timestamptz[],
+            $26::bytea[], $27::text[], $28::bytea[], $29::bytea[], $30::bigint[]) AS u OFFSET 0)
+        AS n (server_id, state, end_reason, hw_type, client_last_seen, state_since, expires_at, preferred_until, renew_at,
               rebind_at, link_address, relay_address, circuit_id, subscriber_id, hostname, options, data_source, epoch,
               base_time, via, updated_at, seen_run, scope, assignment_id, boundary_at, client_id, hw_addr, relay_id,
               remote_id, binding_id)
-    WHERE b.server_id = $1 AND b.binding_id = n.binding_id)sql"};
+    WHERE b.server_id = n.server_id AND b.binding_id = n.binding_id)sql"};
 constexpr std::size_t indexed_columns = 4;
 
 constexpr PostgresSql mark_listed_sql{"mark_listed", R"sql(
     UPDATE binding AS b SET seen_run = n.seen_run, scope = n.scope
-    FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS n (binding_id, seen_run, scope)
-    WHERE b.server_id = $1 AND b.binding_id = n.binding_id)sql"};
+    FROM (SELECT $1::bigint, u.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS u OFFSET 0)
+        AS n (server_id, binding_id, seen_run, scope)
+    WHERE b.server_id = n.server_id AND b.binding_id = n.binding_id)sql"};
 
 /// As options_json() writes it: jsonb puts a space after each colon and comma, and there is none within the values.
 std::string without_spaces(std::string_view json) {

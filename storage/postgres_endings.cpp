@@ -23,13 +23,13 @@ constexpr PostgresSql choose_unlisted_sql{"choose_unlisted", R"sql(
 constexpr PostgresSql end_sql{"end_bindings", R"sql(
     WITH chosen AS MATERIALIZED (
         SELECT b.*, greatest(b.boundary_at, least($4::timestamptz, b.expires_at)) AS hold_ended_at
-        FROM unnest($2::bigint[]) AS n (binding_id)
-             JOIN binding AS b ON b.server_id = $1 AND b.binding_id = n.binding_id),
+        FROM (SELECT $1::bigint AS server_id, unnest($2::bigint[]) AS binding_id OFFSET 0) AS n
+             JOIN binding AS b ON b.server_id = n.server_id AND b.binding_id = n.binding_id),
     ended_binding AS (
         UPDATE binding AS b SET state = 'ended', end_reason = $3, updated_at = $4, assignment_id = NULL,
             boundary_at = c.hold_ended_at, epoch = coalesce($5, b.epoch), base_time = coalesce($6, b.base_time),
             via = coalesce($7, b.via)
-        FROM chosen AS c WHERE b.server_id = $1 AND b.binding_id = c.binding_id),
+        FROM chosen AS c WHERE b.server_id = c.server_id AND b.binding_id = c.binding_id),
     ended_assignment AS (
         UPDATE assignment AS a SET ended_at = c.hold_ended_at, end_reason = $3, ended_inferred = true
         FROM chosen AS c WHERE a.assignment_id = c.assignment_id)

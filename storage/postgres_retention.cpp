@@ -16,8 +16,9 @@ constexpr PostgresSql look_sql{"look_through", R"sql(
     LIMIT $6)sql"};
 
 constexpr PostgresSql remove_bindings_sql{"remove_bindings", R"sql(
-    DELETE FROM binding AS b USING unnest($2::bigint[]) AS n (binding_id)
-    WHERE b.server_id = $1 AND b.binding_id = n.binding_id
+    DELETE FROM binding AS b
+    USING (SELECT $1::bigint AS server_id, unnest($2::bigint[]) AS binding_id OFFSET 0) AS n
+    WHERE b.server_id = n.server_id AND b.binding_id = n.binding_id
     RETURNING b.state)sql"};
 
 constexpr PostgresSql try_lock_sql{"lock_retention", "SELECT pg_try_advisory_xact_lock($1, $2)"};
