@@ -48,6 +48,9 @@ constexpr FaultKind message_faults[] = {
 /// nothing in order. Its seconds count for this many.
 constexpr std::int64_t haste_of_some = 60;
 
+/// Of a server's clock, in one step: what is less passes for a slow message or a second not yet full.
+constexpr std::chrono::milliseconds smallest_step_back = ClockSkew::step_min + 2s;
+
 }  // namespace
 
 void World::make_database() {
@@ -239,8 +242,11 @@ double World::hasty_churn(double rate, std::uint64_t bindings) const {
 }
 
 /// A message that is on its way while the server's clock steps keeps a base-time of the old clock, and nothing can tell
-/// that from the new one: the times it tells are off until it is told again. That is known, so it is not tried here.
+/// that from the new one: the times it tells are off until it is told again. That is known, so it is not tried here. Nor
+/// is a step back that is too small to be told from slow messages (ClockSkew::step_min): where nobody listened, what
+/// changes next bears a time that we have already seen, and no query asks for it.
 void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
+    if (by < 0s && by > -smallest_step_back) by -= smallest_step_back;
     if (now_ < silent_until_[server]) return;  // the model makes the messages of a silence as if before it
     const auto keys = wires_of(server);
     if (std::any_of(keys.begin(), keys.end(), [this](const auto& key) { return has_octets_on_the_way(key); })) {
