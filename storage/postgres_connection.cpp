@@ -11,19 +11,26 @@ namespace {
 
 constexpr int oldest_server_version = 150000;
 
-// The prepared statements of a writer are made for tables of millions of rows: lookups by an index, never a plan that
-// was right while a table was empty.
 constexpr const char* set_up_sql = R"sql(
     SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET bytea_output TO 'hex'; SET client_encoding TO 'UTF8';
     SET standard_conforming_strings TO on)sql";
+// The prepared statements of a writer are made for tables of millions of rows: lookups by an index, never a plan that
+// was right while a table was empty. And whoever writes holds locks: a host that is gone without a word is to lose them
+// within a minute, not in the two hours that a system takes to find out.
 constexpr const char* set_up_writer_sql = R"sql(
     SET plan_cache_mode TO force_generic_plan; SET jit TO off;
-    SET enable_seqscan TO off; SET enable_hashjoin TO off; SET enable_mergejoin TO off)sql";
+    SET enable_seqscan TO off; SET enable_hashjoin TO off; SET enable_mergejoin TO off;
+    SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; SET tcp_keepalives_count TO 3;
+    SET tcp_user_timeout TO 60000)sql";
 
-// A commit that we take for done must not be lost while we go on. Settings that wait for more than the local disk stay.
-constexpr PostgresSql durable_sql{
-    "durable",
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"};
+// A commit that we take for done must not be lost while we go on; settings that wait for more than the local disk stay.
+// Whoever waits for a lock says so now and then; and a writer that has stopped in a transaction gives way. What the role
+// has set stays.
+constexpr PostgresSql writer_defaults_sql{"writer_defaults", R"sql(
+    SELECT set_config(name, value, false)
+    FROM (VALUES ('synchronous_commit', 'off', 'on'), ('lock_timeout', '0', '60s'),
+                 ('idle_in_transaction_session_timeout', '0', '5min')) AS d (name, unwanted, value)
+    WHERE current_setting(name) = unwanted)sql"};
 
 constexpr PostgresSql who_sql{"who", R"sql(
     SELECT current_setting('server_version_num'), current_setting('server_version'), current_database(), current_user,
@@ -102,7 +109,7 @@ pqxx::result run_prepared(pqxx::transaction_base& transaction, std::string_view 
     values.reserve(parameters.values().size());
     for (const auto& value : parameters.values())
         value ? values.append(pqxx::zview(*value)) : values.append();
-#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 9
+#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
     return transaction.exec(pqxx::prepped(pqxx::zview(name.data(), name.size())), values);
 #else
     return transaction.exec_prepared(pqxx::zview(name.data(), name.size()), values);
@@ -166,7 +173,7 @@ void PostgresConnection::set_up(const StoreSettings& settings, PostgresUse use) 
     run(transaction, search_path_sql, path);
     if (use == PostgresUse::reading) return;
     transaction.exec(set_up_writer_sql);
-    run(transaction, durable_sql);
+    run(transaction, writer_defaults_sql);
 }
 
 std::int32_t PostgresConnection::schema_key() const {

@@ -27,6 +27,8 @@ constexpr PostgresSql find_schema_sql{"find_schema", "SELECT 1 FROM pg_namespace
 constexpr PostgresSql lock_sql{"lock_migration", "SELECT pg_advisory_lock($1, $2)"};
 constexpr PostgresSql unlock_sql{"unlock_migration", "SELECT pg_advisory_unlock($1, $2)"};
 constexpr std::int64_t migration_lock = 0x4c4d494d;  // "LMIM"
+// Whoever migrates waits for others as long as they take.
+constexpr const char* no_hurry_sql = "SET LOCAL lock_timeout TO 0";
 
 // Whether the schema exists; and the rights to create it, to create in it, and to alter what is there.
 constexpr PostgresSql rights_sql{"rights", R"sql(
@@ -100,6 +102,7 @@ void create_schema(PostgresConnection& connection) {
 
 void apply_migration(PostgresConnection& connection, int version) {
     pqxx::work transaction(connection.session());
+    transaction.exec(no_hurry_sql);
     transaction.exec(std::string(postgresql_migrations[static_cast<std::size_t>(version)].sql));
     connection.run(transaction, keep_version_sql, Parameters().number(version + 1));
     transaction.commit();
@@ -120,8 +123,10 @@ public:
 
 private:
     void call(const PostgresSql& sql) {
-        pqxx::nontransaction transaction(connection_.session());
+        pqxx::work transaction(connection_.session());
+        transaction.exec(no_hurry_sql);
         connection_.run(transaction, sql, Parameters().number(migration_lock).number(connection_.schema_key()));
+        transaction.commit();
     }
     PostgresConnection& connection_;
 };

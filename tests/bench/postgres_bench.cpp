@@ -159,7 +159,10 @@ void copy(pqxx::work& transaction, const std::string& table, const std::vector<L
 #if PQXX_VERSION_MAJOR < 7
     pqxx::stream_to stream(transaction, table, columns);
 #else
-    auto stream = pqxx::stream_to::table(transaction, {table}, {});
+    std::string names;
+    for (const auto& column : columns)
+        names += (names.empty() ? "" : ",") + column;
+    auto stream = pqxx::stream_to::raw_table(transaction, table, names);
 #endif
     for (const auto& line : lines)
         stream << line;

@@ -179,7 +179,8 @@ TEST_CASE("whatever a role has set, the session is as the store needs it" * doct
     const auto row = transaction.run(
         {"settings",
          "SELECT current_setting('synchronous_commit'), current_setting('search_path'), '\\x00ff'::bytea, "
-         "to_timestamp(0), 'ä', current_setting('application_name')"});
+         "to_timestamp(0), 'ä', current_setting('application_name'), current_setting('lock_timeout'), "
+         "current_setting('tcp_keepalives_idle')"});
     Fields fields(row[0]);
     CHECK(fields.text() == "on");
     CHECK(fields.text() == "\"" + settings.schema + "\", pg_temp");
@@ -187,11 +188,17 @@ TEST_CASE("whatever a role has set, the session is as the store needs it" * doct
     CHECK(fields.time() == UtcSeconds{});
     CHECK(fields.text() == "ä");
     CHECK(fields.text() == "mine");
+    CHECK(fields.text() == "1min");
+    CHECK(fields.text() == "30");
     pqxx::nontransaction(admin).exec("ALTER ROLE " + role.name() + " SET synchronous_commit TO remote_apply");
+    pqxx::nontransaction(admin).exec("ALTER ROLE " + role.name() + " SET lock_timeout TO '20ms'");
     PostgresConnection stricter(settings, PostgresUse::writing);
     PostgresTransaction look(stricter);
-    const auto kept = look.run({"kept", "SELECT current_setting('synchronous_commit')"});
-    CHECK(Fields(kept[0]).text() == "remote_apply");
+    const auto kept =
+        look.run({"kept", "SELECT current_setting('synchronous_commit'), current_setting('lock_timeout')"});
+    Fields own(kept[0]);
+    CHECK(own.text() == "remote_apply");
+    CHECK(own.text() == "20ms");
 }
 
 TEST_CASE("a database that takes no writes is one to wait for" * doctest::skip(without_postgres())) {

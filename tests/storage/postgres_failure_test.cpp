@@ -145,6 +145,21 @@ TEST_CASE("what else was in doubt can be done again" * doctest::skip(without_pos
     }
 }
 
+TEST_CASE("whoever waits long for a lock says so, and tries again" * doctest::skip(without_postgres())) {
+    Named f;
+    f.settings.url += "&options=-c%20lock_timeout%3D20ms";
+    f.reopen();
+    pqxx::connection other(f.engine->settings().url);
+    {
+        pqxx::work holding(other);
+        holding.exec("LOCK TABLE " + f.engine->settings().schema + ".assignment IN EXCLUSIVE MODE");
+        std::string what;
+        CHECK(f.fault_of([&] { f.apply({told("10.0.0.1", 10)}); }, &what) == StoreFault::unavailable);
+        CHECK(has(what, "holds a lock"));
+    }
+    CHECK(f.apply({told("10.0.0.1", 10)}).stored == 1);
+}
+
 TEST_CASE("a deadlock ends in another try" * doctest::skip(without_postgres())) {
     Named f;
     f.settings.url += "&options=-c%20deadlock_timeout%3D10ms";

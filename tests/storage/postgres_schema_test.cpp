@@ -324,7 +324,8 @@ TEST_CASE("of two agents that find an old schema one migrates and the other wait
     std::optional<pqxx::work> reading(std::in_place, other);
     reading->exec("SELECT count(*) FROM " + engine->settings().schema + ".binding");
     const auto migrate = [&] {
-        const auto settings = with_named_sessions(engine->settings());
+        auto settings = with_named_sessions(engine->settings());
+        settings.url += "&options=-c%20lock_timeout%3D500ms";
         CHECK(migrate_schema(settings) == schema_version(settings).known);
     };
     const auto wait_for_waiting = [&](int sessions) {
@@ -335,6 +336,11 @@ TEST_CASE("of two agents that find an old schema one migrates and the other wait
     wait_for_waiting(1);
     std::thread second(migrate);
     wait_for_waiting(2);
+    // For longer than their lock_timeout is.
+    while (
+        engine->value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = '" +
+                      engine->settings().schema + "' AND clock_timestamp() - query_start > interval '600 ms'") != "2")
+        std::this_thread::yield();
     CHECK(engine->value(version_sql) == "1");
     reading.reset();
     first.join();
