@@ -145,6 +145,7 @@ private:
         const auto* then = anew ? "beginning anew from what it has" : "stopping";
         say(LogLevel::error, "database", writer, {{"error", e.text}, {"then", then}});
         if (anew) return begin_anew();
+        if (e.behind) return finish(end_);  // the next start asks for what is missing
         finish({engine_ ? exit_found_wrong : exit_cannot_connect, false});
     }
 
