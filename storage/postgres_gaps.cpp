@@ -58,6 +58,10 @@ void apply_gap_change(PostgresTransaction& transaction, const Batch& batch, cons
     transaction.run(change.kind == GapChange::Kind::open ? open_sql : widen_sql, parameters);
 }
 
+bool both_widen(const GapChange& a, const GapChange& b) {
+    return a.kind == GapChange::Kind::widen && b.kind == GapChange::Kind::widen && a.gap.number == b.gap.number;
+}
+
 }  // namespace
 
 std::map<ServerId, std::vector<Gap>> read_open_gaps(PostgresTransaction& transaction,
@@ -78,8 +82,17 @@ std::map<ServerId, std::vector<Gap>> read_open_gaps(PostgresTransaction& transac
 }
 
 void apply_gap_changes(PostgresTransaction& transaction, const Batch& batch, std::uint64_t reconciled) {
-    for (const auto& change : batch.gaps)
+    // A stream of messages that nobody understands widens one gap with each of them: one statement for all of these.
+    for (std::size_t i = 0; i < batch.gaps.size(); ++i) {
+        auto change = batch.gaps[i];
+        while (i + 1 < batch.gaps.size() && both_widen(change, batch.gaps[i + 1])) {
+            const auto& next = batch.gaps[++i].gap;
+            change.gap.from = std::min(change.gap.from, next.from);
+            change.gap.to = std::max(change.gap.to, next.to);
+            if (!next.cause.empty()) change.gap.cause = next.cause;
+        }
         apply_gap_change(transaction, batch, change, reconciled);
+    }
 }
 
 void add_to_quarantine(PostgresTransaction& transaction, ServerId server, std::span<const QuarantineEntry> entries) {

@@ -83,6 +83,24 @@ TEST_CASE("gaps open, widen and close, and a closed one stays closed") {
     }
 }
 
+TEST_CASE("a gap that one batch widens several times is as wide as all of it") {
+    for (const auto& factory : engines()) {
+        Fixture f(factory);
+        auto batch = f.batch();
+        const auto widened = [](std::uint64_t number, std::int64_t from, std::int64_t to, std::string cause) {
+            auto change = open_gap(number, from, to);
+            change.kind = GapChange::Kind::widen;
+            change.gap.cause = std::move(cause);
+            return change;
+        };
+        batch.gaps = {open_gap(1, 10, 20),         widened(1, 5, 40, "later"),   widened(1, 10, 30, ""),
+                      widened(2, 60, 70, "other"), widened(1, 8, 45, "at last"), widened(2, 50, 65, "")};
+        f.store->apply(batch);
+        f.reopen();
+        CHECK(f.resume[0].open_gaps == std::vector<Gap>{{1, at(5), at(45), "at last"}, {2, at(50), at(70), "other"}});
+    }
+}
+
 TEST_CASE("what a full bulk ends in the batch that closes a gap counts as recovered") {
     for (const auto& factory : engines()) {
         Fixture f(factory);
