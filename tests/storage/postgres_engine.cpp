@@ -120,8 +120,8 @@ public:
 
 std::optional<std::string> test_postgres_url() {
     static const auto url = []() -> std::optional<std::string> {
-        const std::ios_base::Init
-            streams;  // doctest's decorators ask before main(), and before the streams may be there
+        // doctest's decorators ask before main(), when the streams need not be there yet.
+        const std::ios_base::Init streams;
         const char* path = std::getenv("LEASEMIRROR_TEST_POSTGRES");
         if (path == nullptr) {
             std::cerr << "LEASEMIRROR_TEST_POSTGRES is not set: nothing is tested over PostgreSQL. Run ctest, or\n"
