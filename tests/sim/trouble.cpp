@@ -244,10 +244,12 @@ double World::hasty_churn(double rate, std::uint64_t bindings) const {
 /// A message that is on its way while the server's clock steps keeps a base-time of the old clock, and nothing can tell
 /// that from the new one: the times it tells are off until it is told again. That is known, so it is not tried here. Nor
 /// is a step back that is too small to be told from slow messages (ClockSkew::step_min): where nobody listened, what
-/// changes next bears a time that we have already seen, and no query asks for it.
+/// changes next bears a time that we have already seen, and no query asks for it. Nor are two steps, back and forth, in
+/// one absence of the agent: what changed in between may bear a time that we have already seen, too.
 void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     if (by < 0s && by > -smallest_step_back) by -= smallest_step_back;
     if (now_ < silent_until_[server]) return;  // the model makes the messages of a silence as if before it
+    if (step_unknown_since_.contains(server)) return;
     const auto keys = wires_of(server);
     if (std::any_of(keys.begin(), keys.end(), [this](const auto& key) { return has_octets_on_the_way(key); })) {
         return after(1s, [this, server, by] {
@@ -259,6 +261,7 @@ void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     servers_[server]->step_clock(by, now_);
     database_->forget_copy();  // a base-time of that age would be of another clock, and nothing could tell
     clock_stepped_.insert(server);
+    step_unknown_since_[server] = now_;
 }
 
 /// Nothing goes wrong from here on. Every connection is made anew, since some faults would last as long as theirs.

@@ -139,6 +139,7 @@ private:
     std::int64_t haste_ = 1;  // how much faster than in an ordinary world changes and troubles follow one another
     std::set<std::size_t> clock_stepped_;
     std::map<std::size_t, UtcMillis> silent_until_;
+    std::map<std::size_t, UtcMillis> step_unknown_since_;  // until the database has what was told after it
 
     Config config_;
     std::vector<std::unique_ptr<leasesim::ModelServer>> servers_;

@@ -67,6 +67,10 @@ void World::on_written(std::size_t desk, const Applied& applied, const Store::Sw
     desks_[desk].steps.pop_front();
     desks_[desk].writing = false;
     if (auto* commit = std::get_if<engine_action::Commit>(&step)) {
+        const auto& heard = commit->batch.status ? commit->batch.status->last_message_at : std::nullopt;
+        const auto unknown = step_unknown_since_.find(commit->server);
+        if (heard && unknown != step_unknown_since_.end() && *heard > unknown->second)
+            step_unknown_since_.erase(unknown);
         engine_->on_committed(commit->server, std::move(commit->batch), applied, now());
     } else if (const auto all = group_->on_swept(desk, swept)) {
         engine_->on_swept(*all, now());
