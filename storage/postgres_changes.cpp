@@ -12,8 +12,8 @@ Tally PostgresChanges::apply(PostgresTransaction& transaction, const BatchContex
     return ledger_.tally();
 }
 
-void PostgresChanges::write_feed(PostgresFeed& feed, const BatchContext& context) {
-    feed.write(context.server, context.now, ledger_, {0, ledger_.entries().size()});
+void PostgresChanges::write_feed(PostgresFeed& feed, const BatchContext& context, PostgresFeed::Then then) {
+    feed.write(context.server, context.now, ledger_, {0, ledger_.entries().size()}, then);
 }
 
 Tally PostgresChanges::apply_piecewise(PostgresTransaction& transaction, PostgresFeed& feed,
@@ -40,7 +40,7 @@ void PostgresChanges::write_piecewise(PostgresTransaction& transaction, Postgres
     try {
         write_assignments(transaction, context.server, ledger_, entries);
         write_bindings(transaction, context.server, ledger_, entries);
-        feed.write(context.server, context.now, ledger_, entries);
+        feed.write(context.server, context.now, ledger_, entries, PostgresFeed::Then::more);
         transaction.execute("RELEASE piece");
         return;
     } catch (const pqxx::failure& e) {

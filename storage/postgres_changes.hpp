@@ -17,7 +17,7 @@ public:
     /// exception: the transaction is to be rolled back.
     Tally apply(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch);
     /// The rest of it.
-    void write_feed(PostgresFeed& feed, const BatchContext& context);
+    void write_feed(PostgresFeed& feed, const BatchContext& context, PostgresFeed::Then then);
 
     /// A change of which nothing was written, because the database refused a row of its binding.
     struct Refused {

@@ -1,6 +1,7 @@
 #include "storage/postgres_history.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace leasemirror {
 namespace {
@@ -47,16 +48,22 @@ constexpr PostgresSql fill_sql{"fill_assignments", R"sql(
           GROUP BY assignment_id) AS n (assignment_id, client_id, hw_addr, remote_id)
     WHERE a.assignment_id = n.assignment_id)sql"};
 
+// The lock of the feed, its rows and the wake-up in one statement: others wait for the lock meanwhile. The rows are joined
+// to it, so that it is held before the first of them gets its number.
 constexpr PostgresSql feed_sql{"write_feed", R"sql(
-    INSERT INTO binding_change (at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id, expires_at,
-        detail, inferred)
-    SELECT $1::timestamptz, $2::bigint, n.vpn_id, n.kind, n.address, n.prefix_len, n.change, n.state, n.client_id,
-           n.expires_at, n.detail, n.inferred
-    FROM unnest($3::text[], $4::text[], $5::inet[], $6::smallint[], $7::text[], $8::text[], $9::bytea[],
-                $10::timestamptz[], $11::jsonb[], $12::boolean[])
-        WITH ORDINALITY AS n (vpn_id, kind, address, prefix_len, change, state, client_id, expires_at, detail, inferred,
-                              place)
-    ORDER BY n.place)sql"};
+    WITH written AS (
+        INSERT INTO binding_change (at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id,
+            expires_at, detail, inferred)
+        SELECT $1::timestamptz, $2::bigint, n.vpn_id, n.kind, n.address, n.prefix_len, n.change, n.state, n.client_id,
+               n.expires_at, n.detail, n.inferred
+        FROM (SELECT pg_advisory_xact_lock($3, $4) OFFSET 0) AS locked
+             CROSS JOIN unnest($6::text[], $7::text[], $8::inet[], $9::smallint[], $10::text[], $11::text[], $12::bytea[],
+                               $13::timestamptz[], $14::jsonb[], $15::boolean[])
+                 WITH ORDINALITY AS n (vpn_id, kind, address, prefix_len, change, state, client_id, expires_at, detail,
+                                       inferred, place)
+        ORDER BY n.place
+        RETURNING seq)
+    SELECT pg_notify('leasemirror', max(seq)::text) FROM written HAVING $5)sql"};
 
 constexpr PostgresSql lock_sql{"lock_feed", "SELECT pg_advisory_xact_lock($1, $2)"};
 constexpr std::int64_t feed_lock = 0x4c4d4946;  // "LMIF"
@@ -149,7 +156,7 @@ void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger
     insert_assignments(transaction, server, ledger, entries);
 }
 
-void PostgresFeed::write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries) {
+void PostgresFeed::write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries, Then then) {
     ArrayParameters rows(key_columns + 6);
     for (const auto& change : ledger.feed()) {
         if (!entries.contains(change.entry)) continue;
@@ -163,18 +170,20 @@ void PostgresFeed::write(ServerId server, UtcSeconds now, Ledger& ledger, Ledger
         rows.next().flag(change.inferred);
     }
     if (rows.rows() == 0) return;
-    lock();
-    transaction_.run(feed_sql, Parameters().time(now).number(server).arrays(rows));
+    Parameters parameters;
+    parameters.time(now).number(server).number(feed_lock).number(transaction_.schema_key());
+    transaction_.run(feed_sql, parameters.flag(then == Then::commit).arrays(rows));
+    must_notify_ = then != Then::commit;
 }
 
 void PostgresFeed::lock() {
-    if (locked_) return;
-    transaction_.run(lock_sql, Parameters().number(feed_lock).number(transaction_.schema_key()));
-    locked_ = true;
+    if (!std::exchange(locked_, true))
+        transaction_.run(lock_sql, Parameters().number(feed_lock).number(transaction_.schema_key()));
+    must_notify_ = true;
 }
 
 void PostgresFeed::notify() {
-    if (locked_) transaction_.run(notify_sql);
+    if (must_notify_) transaction_.run(notify_sql);
 }
 
 }  // namespace leasemirror

@@ -20,16 +20,19 @@ class PostgresFeed {
 public:
     explicit PostgresFeed(PostgresTransaction& transaction) : transaction_(transaction) {}
 
-    void write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries);
+    /// What comes next: with `commit`, it wakes who listens, too.
+    enum class Then : std::uint8_t { more, commit };
+    void write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries, Then then);
     /// For those who write there with statements of their own. Not inside of a savepoint: going back to it would end
     /// the lock.
     void lock();
-    /// To be called once, right before the commit: wakes who listens, if anything was written.
+    /// To be called once, right before the commit: wakes who listens, if anything was written since they were woken.
     void notify();
 
 private:
     PostgresTransaction& transaction_;
-    bool locked_ = false;
+    bool locked_ = false;  // by a statement of its own
+    bool must_notify_ = false;
 };
 
 }  // namespace leasemirror

@@ -43,6 +43,10 @@ constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
 
 // Status as a whole or not at all ($11); but the last error stays until there is another: ServerStatus says so.
 constexpr PostgresSql finish_sql{"finish_batch", R"sql(
+    WITH counted AS (
+        INSERT INTO binding_count AS c (server_id, state, bindings)
+        SELECT $1::bigint, n.state, n.more FROM unnest($21::text[], $22::bigint[]) AS n (state, more) ORDER BY n.state
+        ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)
     UPDATE server SET committed_batch = greatest(committed_batch, $2::bigint), epoch = $3,
         base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END, fresh_as_of = coalesce($6, fresh_as_of),
         last_run = greatest(last_run, $7::bigint), last_gap = greatest(last_gap, $8::bigint),
@@ -71,6 +75,17 @@ constexpr const char* lost =
 
 std::int64_t in_force(const std::array<std::int64_t, 9>& counts) {
     return counts[static_cast<std::size_t>(BindingState::active)];
+}
+
+ArrayParameters changed_counts(const std::array<std::int64_t, 9>& more) {
+    ArrayParameters rows(2);
+    for (std::size_t state = 0; state < more.size(); ++state) {
+        if (more[state] == 0) continue;
+        rows.begin_row();
+        rows.next().word(to_string(static_cast<BindingState>(state)));
+        rows.next().number(more[state]);
+    }
+    return rows;
 }
 
 ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
@@ -185,7 +200,6 @@ std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transact
 
 void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
                              const Tally& tally) {
-    count_states(transaction, batch.server, tally.by_state);
     std::uint64_t last_gap = 0;
     for (const auto& change : batch.gaps)
         last_gap = std::max(last_gap, change.gap.number);
@@ -195,7 +209,8 @@ void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batc
     parameters.number(static_cast<std::int64_t>(batch.begin_run.value_or(0)));
     parameters.number(static_cast<std::int64_t>(last_gap)).flag(!batch.gaps.empty()).number(in_force(tally.by_state));
     add_status(parameters, batch.status);
-    transaction.run(finish_sql, parameters);
+    auto counts = changed_counts(tally.by_state);
+    transaction.run(finish_sql, parameters.arrays(counts));
 }
 
 void PostgresServers::committed(const Batch& batch) {
@@ -235,20 +250,9 @@ std::vector<ServerId> PostgresServers::owned() const {
 
 void PostgresServers::count(PostgresTransaction& transaction, ServerId server,
                             const std::array<std::int64_t, 9>& more) {
-    count_states(transaction, server, more);
+    auto counts = changed_counts(more);
+    if (counts.rows() > 0) transaction.run(count_states_sql, Parameters().number(server).arrays(counts));
     if (in_force(more) != 0) transaction.run(count_in_force_sql, Parameters().number(server).number(in_force(more)));
-}
-
-void PostgresServers::count_states(PostgresTransaction& transaction, ServerId server,
-                                   const std::array<std::int64_t, 9>& more) {
-    ArrayParameters rows(2);
-    for (std::size_t state = 0; state < more.size(); ++state) {
-        if (more[state] == 0) continue;
-        rows.begin_row();
-        rows.next().word(to_string(static_cast<BindingState>(state)));
-        rows.next().number(more[state]);
-    }
-    if (rows.rows() > 0) transaction.run(count_states_sql, Parameters().number(server).arrays(rows));
 }
 
 }  // namespace leasemirror

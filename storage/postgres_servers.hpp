@@ -49,8 +49,6 @@ private:
         std::int64_t epoch = 0;
     };
     static Found check(const pqxx::result& answer, pqxx::result::size_type row, ServerId server, const Owned& known);
-    static void count_states(PostgresTransaction& transaction, ServerId server,
-                             const std::array<std::int64_t, 9>& more);
 
     std::map<ServerId, Owned> owned_;
 };

@@ -140,7 +140,7 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
     tally.reconciled = unlisted.size();
     bool feed_written = care == Care::piecewise;
     while (unlisted.size() == ended_at_once_max) {
-        if (!feed_written) changes_.write_feed(feed, context);
+        if (!feed_written) changes_.write_feed(feed, context, PostgresFeed::Then::more);
         feed_written = true;
         end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
         unlisted = choose_unlisted(transaction, context, *batch.reconcile, unlisted.back());
@@ -153,7 +153,8 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
     apply_gap_changes(transaction, batch, tally.reconciled);
     servers_.finish(transaction, batch, context.epoch, tally);
     add_to_quarantine(transaction, batch.server, batch.quarantine);
-    if (!feed_written) changes_.write_feed(feed, context);
+    if (!feed_written)
+        changes_.write_feed(feed, context, unlisted.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
     if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
     feed.notify();
     applied.stored = tally.stored;
