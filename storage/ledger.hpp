@@ -66,8 +66,8 @@ struct FeedRow {
 //                state_since
 //   'reconciled' ends now, inferred
 //
-// The same client: the same client_id; where one of the two was not told, the same hw_addr. Where neither can be
-// compared, a row that tells no client at all is taken for the same.
+// The same client: the same client_id; where none had been told, the same hw_addr; where that had not been told either,
+// whoever comes: the holder becomes known. One that was named and is not any more is another one.
 //
 // No boundary lies in the future, or before the boundary that came before it on the same address (BindingRow::
 // boundary_at): then it is that one, and inferred.

@@ -15,11 +15,9 @@ bool is_live(const Change& change) {
     return change.binding.via == Via::active && !change.late;
 }
 
-bool same_client(const BindingRow& a, const BindingRow& b) {
-    if (!a.client_id.empty() && !b.client_id.empty()) return a.client_id == b.client_id;
-    if (!a.hw_addr.empty() && !b.hw_addr.empty()) return a.hw_addr == b.hw_addr;
-    const auto anonymous = [](const BindingRow& row) { return row.client_id.empty() && row.hw_addr.empty(); };
-    return anonymous(a) || anonymous(b);
+bool same_client(const BindingRow& before, const BindingRow& after) {
+    if (!before.client_id.empty()) return before.client_id == after.client_id;
+    return before.hw_addr.empty() || before.hw_addr == after.hw_addr;
 }
 
 template <class T>

@@ -138,8 +138,7 @@ private:
             if (stored.boundary_at != last->began_at)
                 fault(key + ": its boundary_at is not where the assignment began");
             const auto client = last->client_id.value_or("");
-            if (check_.clients_told && !client.empty() && stored.row.contains("client_id") &&
-                stored.row["client_id"] != lower(client))
+            if (!client.empty() && stored.row.contains("client_id") && stored.row["client_id"] != lower(client))
                 fault(key + ": assigned to another client");
         } else {
             if (stored.row.at("state") == "active") fault(key + ": active and not in force");

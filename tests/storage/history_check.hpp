@@ -13,7 +13,6 @@ struct HistoryCheck {
     bool times = false;           ///< renewals are in the feed, from its beginning
     bool whole_feed = true;       ///< nothing was removed from it
     bool all_assignments = true;  ///< nor from those
-    bool clients_told = true;     ///< no server leaves out who it is that holds an address
     bool skip = false;
 };
 

@@ -109,7 +109,6 @@ Rows live(const EngineFactory& factory, std::uint64_t seed, bool forgetful) {
     Fixture f(factory, {"east", "west"});
     f.settings.record_renewals = true;
     f.check.times = true;
-    f.check.clients_told = false;  // who comes after nobody may be the one before, or another one
     if (forgetful) {
         f.settings.retention = {20s, 100s, 40s};
         f.check.whole_feed = false;

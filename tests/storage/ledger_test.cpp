@@ -309,6 +309,30 @@ TEST_CASE("a client that moves gets a row of its own, and one that becomes known
     CHECK(tables.words() == Words{"assigned alice", "updated alice", "updated alice"});
 }
 
+TEST_CASE("who comes after nobody may have been there, and who comes after somebody unnamed is another") {
+    Tables tables;
+    tables.apply({told("", 0)}, 0);
+    tables.apply({told("alice", 10)}, 10);
+    CHECK(tables.history() == Words{"alice 0.."});
+    tables.apply({told("", 20)}, 20);
+    tables.apply({told("bob", 30)}, 30);
+    CHECK(tables.history() == Words{"alice 0..20~ replaced", "bob 20.."});
+}
+
+TEST_CASE("two clients behind one hardware address are two, also with an unnamed one between them") {
+    Tables tables;
+    auto lease = told("alice", 0);
+    lease.binding.hw_addr = {2, 1};
+    tables.apply({lease}, 0);
+    lease.binding.client_id.clear();
+    lease.binding.base_time = at(10);
+    tables.apply({lease}, 10);
+    lease.binding.client_id = id("bob");
+    lease.binding.base_time = at(20);
+    tables.apply({lease}, 20);
+    CHECK(tables.history() == Words{"alice 0..10~ replaced", "bob 10.."});
+}
+
 TEST_CASE("a binding that never was in force is told once") {
     Tables tables;
     tables.apply({listed(told("", 0, BindingState::available))}, 0);
