@@ -34,8 +34,28 @@ std::vector<std::string> cells_of(const ServerOverview& server, UtcSeconds now) 
             server.fresh_as_of ? iso_utc(*server.fresh_as_of) : ""};
 }
 
-/// What the table has no room for: bindings that are not in force, what is being recovered and why, and what went wrong
-/// last.
+std::string ago(UtcSeconds then, UtcSeconds now) {
+    return rough_duration(std::max(now - then, std::chrono::seconds{0})) + " ago";
+}
+
+/// Only what is out of the ordinary.
+std::string lacking_support(const ServerSupport& support, UtcSeconds now) {
+    std::string lacks;
+    if (support.active == false) lacks = "active leasequery";
+    if (support.windows == false) lacks += lacks.empty() ? "start times in bulk" : ", start times in bulk";
+    if (lacks.empty() || !support.seen_at) return lacks;
+    return lacks + " (found out " + ago(*support.seen_at, now) + ")";
+}
+
+void add_certificate(const ServerOverview& server, TextTable& table) {
+    if (!server.certificate_expires_at || !server.certificate_days) return;
+    const auto days = *server.certificate_days;
+    table.add_note((days < 0 ? "certificate expired " : "certificate: " + std::to_string(days) + " days left, until ") +
+                   iso_utc(*server.certificate_expires_at));
+}
+
+/// What the table has no room for: bindings that are not in force, what is being recovered and why, what the server does
+/// not know, its certificate, and what went wrong last.
 void add_details(const ServerOverview& server, UtcSeconds now, TextTable& table) {
     std::string others;
     for (const auto& [state, count] : server.states)
@@ -45,11 +65,12 @@ void add_details(const ServerOverview& server, UtcSeconds now, TextTable& table)
     for (const auto& gap : server.open_gaps)
         table.add_note("recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) +
                        " (server's clock): " + printable(gap.cause));
+    if (const auto lacks = lacking_support(server.support, now); !lacks.empty())
+        table.add_note("does not know: " + lacks);
+    add_certificate(server, table);
     if (server.last_error.empty()) return;
     std::string when;
-    if (server.last_error_at)
-        when = " " + rough_duration(std::max(now - *server.last_error_at, std::chrono::seconds{0})) + " ago, " +
-               iso_utc(*server.last_error_at);
+    if (server.last_error_at) when = " " + ago(*server.last_error_at, now) + ", " + iso_utc(*server.last_error_at);
     table.add_note("last error" + when + ": " + printable(server.last_error));
 }
 
@@ -58,6 +79,10 @@ using Json = nlohmann::ordered_json;
 template <class Time>
 Json time_or_null(const std::optional<Time>& t) {
     return t ? Json(iso_utc(*t)) : Json(nullptr);
+}
+
+Json support_or_null(std::optional<bool> supported) {
+    return supported ? Json(*supported ? "yes" : "no") : Json(nullptr);
 }
 
 Json text_or_null(const std::string& text) {
@@ -93,6 +118,11 @@ Json json_of(const ServerOverview& server) {
             {"last_error_at", time_or_null(server.last_error_at)},
             {"owner", text_or_null(server.owner)},
             {"owner_epoch", server.owner_epoch},
+            {"certificate_expires_at", time_or_null(server.certificate_expires_at)},
+            {"certificate_days", server.certificate_days ? Json(*server.certificate_days) : Json(nullptr)},
+            {"active_support", support_or_null(server.support.active)},
+            {"window_support", support_or_null(server.support.windows)},
+            {"support_seen_at", time_or_null(server.support.seen_at)},
             {"gaps", gaps_json(server.open_gaps)}};
 }
 

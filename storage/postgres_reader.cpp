@@ -3,6 +3,7 @@
 #include "storage/postgres_gaps.hpp"
 #include "storage/postgres_schema.hpp"
 #include "storage/reader_columns.hpp"
+#include "storage/server_row.hpp"
 
 #include <poll.h>
 #include <algorithm>
@@ -62,7 +63,7 @@ const Queries& queries() {
 constexpr PostgresSql overview_sql{"overview", R"sql(
     SELECT server_id, name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
-           owner_epoch
+           owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at
     FROM server ORDER BY name)sql"};
 
 constexpr PostgresSql states_sql{"states", "SELECT server_id, state, bindings FROM binding_count WHERE bindings <> 0"};
@@ -100,6 +101,11 @@ ServerOverview read_server(Fields fields) {
     out.last_error_at = fields.time();
     out.owner = fields.text();
     out.owner_epoch = fields.number();
+    out.certificate_expires_at = fields.time();
+    out.certificate_days = fields.number_if_any();
+    out.support.active = support_of(fields.text());
+    out.support.windows = support_of(fields.text());
+    out.support.seen_at = fields.time();
     return out;
 }
 

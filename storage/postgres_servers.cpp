@@ -1,6 +1,7 @@
 #include "storage/postgres_servers.hpp"
 
 #include "storage/postgres_gaps.hpp"
+#include "storage/server_row.hpp"
 #include "storage/stored_text.hpp"
 
 #include <algorithm>
@@ -27,11 +28,15 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
     UPDATE server AS s SET epoch = epoch + CASE WHEN s.family = n.family THEN 0 ELSE 1 END,
         base_time = CASE WHEN s.family = n.family THEN base_time END,
         server_identity = CASE WHEN s.family = n.family THEN server_identity END,
+        active_support = CASE WHEN s.family = n.family THEN active_support END,
+        window_support = CASE WHEN s.family = n.family THEN window_support END,
+        support_seen_at = CASE WHEN s.family = n.family THEN support_seen_at END,
         family = n.family, endpoint = n.endpoint, phase = 'connecting', connected_since = NULL, owner = $4,
         owner_epoch = owner_epoch + 1, committed_batch = 0
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
     RETURNING s.name, server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch,
-              coverage, last_full_sync_at, last_error, last_error_at)sql"};
+              coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
+              window_support, support_seen_at)sql"};
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
@@ -45,7 +50,7 @@ constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
 constexpr PostgresSql finish_sql{"finish_batch", R"sql(
     WITH counted AS (
         INSERT INTO binding_count AS c (server_id, state, bindings)
-        SELECT $1::bigint, n.state, n.more FROM unnest($21::text[], $22::bigint[]) AS n (state, more) ORDER BY n.state
+        SELECT $1::bigint, n.state, n.more FROM unnest($26::text[], $27::bigint[]) AS n (state, more) ORDER BY n.state
         ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)
     UPDATE server SET committed_batch = greatest(committed_batch, $2::bigint), epoch = $3,
         base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END, fresh_as_of = coalesce($6, fresh_as_of),
@@ -59,7 +64,12 @@ constexpr PostgresSql finish_sql{"finish_batch", R"sql(
         connected_since = CASE WHEN $11 THEN $16 ELSE connected_since END,
         last_message_at = CASE WHEN $11 THEN $17 ELSE last_message_at END,
         last_full_sync_at = CASE WHEN $11 THEN $18 ELSE last_full_sync_at END,
-        last_error = coalesce($19, last_error), last_error_at = coalesce($20, last_error_at)
+        last_error = coalesce($19, last_error), last_error_at = coalesce($20, last_error_at),
+        certificate_expires_at = CASE WHEN $11 THEN $21 ELSE certificate_expires_at END,
+        certificate_days = CASE WHEN $11 THEN $22 ELSE certificate_days END,
+        active_support = CASE WHEN $11 THEN $23 ELSE active_support END,
+        window_support = CASE WHEN $11 THEN $24 ELSE window_support END,
+        support_seen_at = CASE WHEN $11 THEN $25 ELSE support_seen_at END
     WHERE server_id = $1)sql"};
 
 constexpr PostgresSql count_states_sql{"count_states", R"sql(
@@ -102,13 +112,17 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     out.last_full_sync_at = row.time();
     out.last_error = row.text();
     out.last_error_at = row.time();
+    out.certificate_expires_at = row.time();
+    out.support.active = support_of(row.text());
+    out.support.windows = support_of(row.text());
+    out.support.seen_at = row.time();
     return out;
 }
 
-void add_status(Parameters& parameters, const std::optional<ServerStatus>& status) {
+void add_status(Parameters& parameters, const std::optional<ServerStatus>& status, UtcSeconds now) {
     parameters.flag(status.has_value());
     if (!status) {
-        for (int i = 0; i < 9; ++i)
+        for (int i = 0; i < 14; ++i)
             parameters.null();
         return;
     }
@@ -116,6 +130,9 @@ void add_status(Parameters& parameters, const std::optional<ServerStatus>& statu
     parameters.number(status->skew ? std::optional<std::int64_t>(status->skew->count()) : std::nullopt);
     parameters.time(status->connected_since).time(status->last_message_at).time(status->last_full_sync_at);
     parameters.text_or_null(storable_text(status->last_error)).time(status->last_error_at);
+    parameters.time(status->certificate_expires_at).number(days_until(status->certificate_expires_at, now));
+    parameters.text_or_null(support_text(status->support.active)).text_or_null(support_text(status->support.windows));
+    parameters.time(status->support.seen_at);
 }
 
 }  // namespace
@@ -208,7 +225,7 @@ void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batc
     parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);
     parameters.number(static_cast<std::int64_t>(batch.begin_run.value_or(0)));
     parameters.number(static_cast<std::int64_t>(last_gap)).flag(!batch.gaps.empty()).number(in_force(tally.by_state));
-    add_status(parameters, batch.status);
+    add_status(parameters, batch.status, batch.now);
     auto counts = changed_counts(tally.by_state);
     transaction.run(finish_sql, parameters.arrays(counts));
 }

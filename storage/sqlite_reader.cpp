@@ -1,6 +1,7 @@
 #include "storage/sqlite_reader.hpp"
 
 #include "storage/reader_columns.hpp"
+#include "storage/server_row.hpp"
 #include "storage/sqlite_connection.hpp"
 #include "storage/sqlite_error.hpp"
 #include "storage/sqlite_gaps.hpp"
@@ -84,7 +85,7 @@ std::string holders_around_sql() {
 constexpr const char* overview_sql = R"sql(
     SELECT server_id, name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
-           owner_epoch
+           owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at
     FROM server ORDER BY name)sql";
 
 constexpr const char* states_sql = "SELECT state, bindings FROM binding_count WHERE server_id = ?1 AND bindings <> 0";
@@ -126,6 +127,9 @@ ServerOverview read_server(Use& use) {
     out.last_error_at = use.time(16);
     out.owner = use.text(17);
     out.owner_epoch = use.number(18);
+    out.certificate_expires_at = use.time(19);
+    out.certificate_days = use.number_if_any(20);
+    out.support = {support_of(use.text(21)), support_of(use.text(22)), use.time(23)};
     return out;
 }
 

@@ -1,5 +1,6 @@
 #include "storage/sqlite_servers.hpp"
 
+#include "storage/server_row.hpp"
 #include "storage/sqlite_gaps.hpp"
 #include "storage/stored_text.hpp"
 
@@ -16,10 +17,14 @@ constexpr const char* take_over_sql = R"sql(
     ON CONFLICT (name) DO UPDATE SET
         epoch = epoch + (family <> excluded.family), base_time = iif(family = excluded.family, base_time, NULL),
         server_identity = iif(family = excluded.family, server_identity, NULL),
+        active_support = iif(family = excluded.family, active_support, NULL),
+        window_support = iif(family = excluded.family, window_support, NULL),
+        support_seen_at = iif(family = excluded.family, support_seen_at, NULL),
         family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
         owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
-              last_full_sync_at, last_error, last_error_at)sql";
+              last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
+              support_seen_at)sql";
 
 constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
 constexpr const char* disable_sql = R"sql(
@@ -53,7 +58,8 @@ constexpr const char* count_in_force_sql = "UPDATE server SET bindings = binding
 constexpr const char* status_sql = R"sql(
     UPDATE server SET phase = ?2, coverage = ?3, server_identity = ?4, clock_skew_ms = ?5, connected_since = ?6,
         last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
-        last_error_at = coalesce(?10, last_error_at)
+        last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
+        active_support = ?13, window_support = ?14, support_seen_at = ?15
     WHERE server_id = ?1)sql";
 
 }  // namespace
@@ -97,6 +103,8 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     out.last_full_sync_at = use.time(9);
     out.last_error = use.text(10);
     out.last_error_at = use.time(11);
+    out.certificate_expires_at = use.time(12);
+    out.support = {support_of(use.text(13)), support_of(use.text(14)), use.time(15)};
     out.open_gaps = read_open_gaps(db_, out.id);
     return out;
 }
@@ -188,7 +196,7 @@ void SqliteServers::finish(const Batch& batch) {
         use.number(2, static_cast<std::int64_t>(last_gap));
         use.run();
     }
-    if (batch.status) store_status(batch.server, *batch.status);
+    if (batch.status) store_status(batch, *batch.status);
 }
 
 void SqliteServers::committed(const Batch& batch) {
@@ -213,10 +221,12 @@ void SqliteServers::count(ServerId server, const StateCounts& more) {
     use.run();
 }
 
-void SqliteServers::store_status(ServerId server, const ServerStatus& status) {
+void SqliteServers::store_status(const Batch& batch, const ServerStatus& status) {
     const auto last_error = storable_text(status.last_error);
+    const std::string active(support_text(status.support.active));
+    const std::string windows(support_text(status.support.windows));
     Use use(status_);
-    use.number(1, server);
+    use.number(1, batch.server);
     use.word(2, to_string(status.phase).data());
     use.word(3, to_string(status.coverage).data());
     use.bytes_or_null(4, status.server_identity);
@@ -226,6 +236,11 @@ void SqliteServers::store_status(ServerId server, const ServerStatus& status) {
     use.time(8, status.last_full_sync_at);
     use.text_or_null(9, last_error);
     use.time(10, status.last_error_at);
+    use.time(11, status.certificate_expires_at);
+    use.number(12, days_until(status.certificate_expires_at, batch.now));
+    use.text_or_null(13, active);
+    use.text_or_null(14, windows);
+    use.time(15, status.support.seen_at);
     use.run();
 }
 

@@ -47,7 +47,7 @@ private:
 
     ResumePoint take_over_one(const ServerSpec& spec, const std::string& owner);
     Found require_owned(ServerId server, const Owned& known);
-    void store_status(ServerId server, const ServerStatus& status);
+    void store_status(const Batch& batch, const ServerStatus& status);
 
     SQLite::Database& db_;
     std::map<ServerId, Owned> owned_;

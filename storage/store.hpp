@@ -57,6 +57,15 @@ struct Gap {
     friend bool operator==(const Gap&, const Gap&) = default;
 };
 
+/// What a server has shown that it can do (DESIGN 3.5). Empty: not known yet.
+struct ServerSupport {
+    std::optional<bool> active;         ///< it answers an active query
+    std::optional<bool> windows;        ///< it heeds the start time of a bulk query
+    std::optional<UtcSeconds> seen_at;  ///< when either was last found out
+
+    friend bool operator==(const ServerSupport&, const ServerSupport&) = default;
+};
+
 /// Where to go on with a server: all of it committed together with the data it stands for.
 struct ResumePoint {
     ServerId id = 0;
@@ -74,6 +83,8 @@ struct ResumePoint {
     std::optional<UtcSeconds> last_full_sync_at;
     std::string last_error;
     std::optional<UtcSeconds> last_error_at;
+    std::optional<UtcSeconds> certificate_expires_at;
+    ServerSupport support;
 };
 
 struct ServerSpec {
@@ -187,6 +198,10 @@ struct ServerStatus {
     std::optional<UtcSeconds> last_full_sync_at;
     std::string last_error;  ///< kept after recovery, with its time, until the next one
     std::optional<UtcSeconds> last_error_at;
+    /// Of the certificate that the server last presented; none without TLS. The whole days that are left of it at
+    /// Batch::now are stored beside it.
+    std::optional<UtcSeconds> certificate_expires_at;
+    ServerSupport support;
 };
 
 /// Everything of one server that becomes visible at once. Fields apply in the order they stand here.
@@ -277,6 +292,9 @@ struct ServerOverview {
     std::optional<UtcSeconds> last_error_at;
     std::string owner;
     std::int64_t owner_epoch = 0;
+    std::optional<UtcSeconds> certificate_expires_at;
+    std::optional<std::int64_t> certificate_days;
+    ServerSupport support;
     std::vector<Gap> open_gaps;
     /// How many bindings in which state, by the words of `binding.state`; only states that occur.
     std::map<std::string, std::int64_t> states;

@@ -233,7 +233,7 @@ TEST_CASE("schema, status and check tell the same story of a database that is ne
         CHECK(status[0]["states"] == nlohmann::json{{"active", 1}});
         const auto check = outcome_of(CheckCommand{here.config(), true});
         CHECK(contains(check.out, "database  reachable, "));
-        CHECK(contains(check.out, ": schema version 2 (this program: 2)\n"));
+        CHECK(contains(check.out, ": schema version 3 (this program: 3)\n"));
         CHECK_FALSE(contains(check.out, "\n  "));
     }
 }

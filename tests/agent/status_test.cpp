@@ -32,6 +32,9 @@ ServerOverview live_server() {
     out.connected_since = now - 1h;
     out.owner = "agent-1";
     out.owner_epoch = 2;
+    out.certificate_expires_at = now + 23 * 24h + 5h;
+    out.certificate_days = 23;
+    out.support = {true, true, now - 2h};
     return out;
 }
 
@@ -47,6 +50,9 @@ ServerOverview troubled_server() {
     out.open_gaps = {{7, server_time(100s), server_time(50s), "DataMissing in mid-stream"}};
     out.last_error = "NotAllowed: \"go\naway\"";
     out.last_error_at = now - 5min;
+    out.certificate_expires_at = now - 1h;
+    out.certificate_days = -1;
+    out.support = {false, false, now - 2h};
     return out;
 }
 
@@ -60,9 +66,12 @@ TEST_CASE("the status table tells phase, lag, skew, gaps with their cause, and t
           "east-v6  v6      live     100000      4 s   +12 ms     0  full      2026-11-20T13:19:57Z  "
           "2026-11-20T13:19:56Z\n"
           "  not in force: 12 expired, 3 released\n"
+          "  certificate: 23 days left, until 2026-12-13T18:20:00Z\n"
           "w        v4      gap           0  1 d 2 h  -90.5 s     1  partial   -                     "
           "2026-11-19T11:20:00Z\n"
           "  recovering 2026-11-20T13:18:20Z to 2026-11-20T13:19:10Z (server's clock): DataMissing in mid-stream\n"
+          "  does not know: active leasequery, start times in bulk (found out 2 h 0 min ago)\n"
+          "  certificate expired 2026-11-20T12:20:00Z\n"
           "  last error 5 min ago, 2026-11-20T13:15:00Z: NotAllowed: \"go?away\"\n");
 }
 
@@ -88,13 +97,16 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
         R"("fresh_as_of":"2026-11-20T13:19:56Z","coverage":"full","clock_skew_ms":12,"bindings":100000,)"
         R"("states":{"active":100000,"expired":12,"released":3},)"
         R"("connected_since":"2026-11-20T12:20:00Z","last_message_at":null,"last_full_sync_at":null,)"
-        R"("gaps_open":0,"last_error":null,"last_error_at":null,"owner":"agent-1","owner_epoch":2,"gaps":[]})"
+        R"("gaps_open":0,"last_error":null,"last_error_at":null,"owner":"agent-1","owner_epoch":2,)"
+        R"("certificate_expires_at":"2026-12-13T18:20:00Z","certificate_days":23,"active_support":"yes",)"
+        R"("window_support":"yes","support_seen_at":"2026-11-20T11:20:00Z","gaps":[]})"
         "\n"
         R"({"server":"w","server_id":2,"name":"w","family":"v4","endpoint":"","server_identity":null,"phase":"gap",)"
         R"("base_time":null,"fresh_as_of":"2026-11-19T11:20:00Z","coverage":"partial","clock_skew_ms":-90500,)"
         R"("bindings":0,"states":{},"connected_since":null,"last_message_at":null,"last_full_sync_at":null,"gaps_open":1,)"
         R"("last_error":"NotAllowed: \"go\naway\"","last_error_at":"2026-11-20T13:15:00Z","owner":null,)"
-        R"("owner_epoch":0,"gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
+        R"("owner_epoch":0,"certificate_expires_at":"2026-11-20T12:20:00Z","certificate_days":-1,)"
+        R"("active_support":"no","window_support":"no","support_seen_at":"2026-11-20T11:20:00Z","gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
         R"("cause":"DataMissing in mid-stream"}]})"
         "\n");
 }

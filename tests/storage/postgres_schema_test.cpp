@@ -137,6 +137,39 @@ TEST_CASE("a PostgreSQL schema of version 1 goes on with its rows, and its feed 
     CHECK(faults_of_history(*engine, HistoryCheck{}) == Rows{});
 }
 
+TEST_CASE("a PostgreSQL schema of version 2 goes on with its servers, and with what others have built on its views" *
+          doctest::skip(without_postgres())) {
+    const auto engine = make_postgres_engine();
+    make_version(*engine, 1);
+    fill_version_1(*engine);
+    engine->execute(std::string(postgresql_migrations[1].sql));
+    engine->execute(
+        "UPDATE meta SET number = 2 WHERE name = 'leasemirror_schema_version'; "
+        "UPDATE server SET server_identity = '\\x0102', last_error = 'no', clock_skew_ms = -3, "
+        "coverage = 'full' WHERE name = 'east'; "
+        "CREATE VIEW theirs AS SELECT name, phase FROM server_overview");
+    const auto servers = engine->rows("SELECT * FROM server ORDER BY server_id");
+    const auto bindings = engine->rows("SELECT * FROM binding ORDER BY binding_id");
+    const auto overview = engine->rows("SELECT * FROM server_overview ORDER BY server_id");
+    REQUIRE(overview.size() == 2);
+    CHECK(schema_version(engine->settings()).found == 2);
+    CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known);
+
+    const std::string unknown = "|-|-|-|-|-";
+    CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") == Rows{servers[0] + unknown, servers[1] + unknown});
+    CHECK(engine->rows("SELECT * FROM server_overview ORDER BY server_id") ==
+          Rows{overview[0] + unknown, overview[1] + unknown});
+    CHECK(engine->rows("SELECT * FROM theirs ORDER BY name") == Rows{"east|live", "west|live"});
+    CHECK(engine->rows("SELECT * FROM binding ORDER BY binding_id") == bindings);
+    CHECK(faults_of_history(*engine, complete()) == Rows{});
+
+    const ServerSpec specs[] = {{"east", Family::v4, "x"}, {"west", Family::v6, "y"}};
+    const auto resume = open_store(engine->settings())->open_servers(specs, "new");
+    CHECK(resume[0].base_time == at(500));
+    CHECK(resume[0].server_identity == Bytes{1, 2});
+    CHECK(resume[0].support == ServerSupport{});
+}
+
 TEST_CASE("every earlier version ends with the PostgreSQL schema that a new one has" *
           doctest::skip(without_postgres())) {
     const auto fresh = make_postgres_engine();

@@ -114,6 +114,8 @@ TEST_CASE("the state of the servers is told with open gaps and with the number o
         status.last_full_sync_at = utc(3);
         status.last_error = "no";
         status.last_error_at = utc(4);
+        status.certificate_expires_at = batch.now + std::chrono::hours{47};
+        status.support = {false, true, utc(5)};
         batch.status = status;
         f.store->apply(batch);
         const auto servers = open_reader(f.settings)->servers();
@@ -144,6 +146,12 @@ TEST_CASE("the state of the servers is told with open gaps and with the number o
         CHECK(west.last_error_at == utc(4));
         CHECK(west.owner == "test");
         CHECK(west.owner_epoch == 1);
+        CHECK(west.certificate_expires_at == batch.now + std::chrono::hours{47});
+        CHECK(west.certificate_days == 1);
+        CHECK(west.support == ServerSupport{false, true, utc(5)});
+        CHECK_FALSE(servers[0].certificate_expires_at);
+        CHECK_FALSE(servers[0].certificate_days);
+        CHECK(servers[0].support == ServerSupport{});
     }
 }
 

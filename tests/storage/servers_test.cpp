@@ -20,6 +20,8 @@ TEST_CASE("what was committed is there after a crash") {
         batch.status = ServerStatus{};
         batch.status->server_identity = {1, 2};
         batch.status->skew = Skew{-1500};
+        batch.status->certificate_expires_at = utc(77);
+        batch.status->support = {true, false, utc(60)};
         batch.gaps.push_back(open_gap(4, 5, 9));
         f.store->apply(batch);
         f.reopen();
@@ -27,6 +29,8 @@ TEST_CASE("what was committed is there after a crash") {
         CHECK(resume.base_time == at(20));
         CHECK(resume.server_identity == Bytes{1, 2});
         CHECK(resume.skew == Skew{-1500});
+        CHECK(resume.certificate_expires_at == utc(77));
+        CHECK(resume.support == ServerSupport{true, false, utc(60)});
         CHECK(resume.last_run == 3);
         CHECK(resume.last_gap == 4);
         CHECK(resume.open_gaps == std::vector<Gap>{{4, at(5), at(9), "data missing"}});
@@ -194,11 +198,14 @@ TEST_CASE("a name that comes back with the other family is another server") {
         Fixture f(factory);
         auto batch = f.batch();
         batch.base_time = at(20);
+        batch.status = ServerStatus{};
+        batch.status->support = {true, true, utc(20)};
         f.store->apply(batch);
         f.specs[0].family = Family::v6;
         f.reopen();
         CHECK_FALSE(f.resume[0].base_time);
         CHECK(f.resume[0].epoch == 1);
+        CHECK(f.resume[0].support == ServerSupport{});
     }
 }
 
@@ -226,6 +233,38 @@ TEST_CASE("the last error stays with its time until there is another") {
         f.store->apply(batch);
         CHECK(f.engine->value("SELECT phase, last_error, epoch(last_error_at), epoch(connected_since) FROM server") ==
               "live|no route|" + std::to_string(test_epoch + 5) + "|-");
+    }
+}
+
+TEST_CASE("what a server supports and how long its certificate is good are shown, and gone when they are not known") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        auto batch = f.batch();
+        const auto shown = [&](std::optional<UtcSeconds> until, ServerSupport support) {
+            batch.status = ServerStatus{};
+            batch.status->certificate_expires_at = until;
+            batch.status->support = support;
+            f.store->apply(batch);
+            return f.engine->value(
+                "SELECT certificate_days, epoch(certificate_expires_at), active_support, "
+                "window_support, epoch(support_seen_at) FROM server_overview");
+        };
+        const auto day = std::chrono::hours{24};
+        const auto text = [](UtcSeconds t) { return "|" + std::to_string(t.time_since_epoch().count()) + "|"; };
+        CHECK(shown({}, {}) == "-|-|-|-|-");
+        CHECK(shown(batch.now + 2 * day, {true, {}, utc(7)}) ==
+              "2" + text(batch.now + 2 * day) + "yes|-|" + std::to_string(test_epoch + 7));
+        CHECK(shown(batch.now + 2 * day - std::chrono::seconds{1}, {}) ==
+              "1" + text(batch.now + 2 * day - std::chrono::seconds{1}) + "-|-|-");
+        CHECK(shown(batch.now - std::chrono::seconds{1}, {false, false, utc(8)}) ==
+              "-1" + text(batch.now - std::chrono::seconds{1}) + "no|no|" + std::to_string(test_epoch + 8));
+        f.reopen();
+        CHECK(f.resume[0].support == ServerSupport{false, false, utc(8)});
+        CHECK(shown({}, {}) == "-|-|-|-|-");
+        f.reopen();
+        CHECK(f.resume[0].support == ServerSupport{});
+        CHECK_FALSE(f.resume[0].certificate_expires_at);
     }
 }
 

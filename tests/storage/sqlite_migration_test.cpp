@@ -90,6 +90,41 @@ TEST_CASE("a database of version 1 goes on with its rows, and its feed begins wi
           Rows{"east|10.0.0.1", "west|2001:db8::"});
 }
 
+TEST_CASE("a database of version 2 goes on with its servers, and of what they support nothing is known yet") {
+    const auto engine = sqlite().make();
+    make_version(*engine, 1);
+    fill_version_1(*engine);
+    {
+        SQLite::Database db(path_of(*engine), SQLite::OPEN_READWRITE);
+        db.exec(std::string(sqlite_migrations[1].sql));
+        db.exec(
+            "PRAGMA user_version = 2; UPDATE server SET server_identity = x'0102', last_error = 'no', "
+            "clock_skew_ms = -3, coverage = 'full', last_full_sync_at = 1700000400 WHERE name = 'east'");
+    }
+    const auto servers = engine->rows("SELECT * FROM server ORDER BY server_id");
+    const auto bindings = engine->rows("SELECT * FROM binding ORDER BY binding_id");
+    const auto overview = engine->rows("SELECT * FROM server_overview ORDER BY server_id");
+    REQUIRE(overview.size() == 2);
+    CHECK(schema_version(engine->settings()).found == 2);
+    CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known);
+
+    const std::string unknown = "|-|-|-|-|-";
+    CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") == Rows{servers[0] + unknown, servers[1] + unknown});
+    CHECK(engine->rows("SELECT * FROM server_overview ORDER BY server_id") ==
+          Rows{overview[0] + unknown, overview[1] + unknown});
+    CHECK(engine->rows("SELECT * FROM binding ORDER BY binding_id") == bindings);
+    CHECK(faults_of_history(*engine, complete()) == Rows{});
+    CHECK_THROWS(engine->execute("UPDATE server SET active_support = 'maybe'"));
+
+    const ServerSpec specs[] = {{"east", Family::v4, "x"}, {"west", Family::v6, "y"}};
+    const auto resume = open_store(engine->settings())->open_servers(specs, "new");
+    CHECK(resume[0].base_time == at(500));
+    CHECK(resume[0].server_identity == Bytes{1, 2});
+    CHECK(resume[0].coverage == Coverage::full);
+    CHECK(resume[0].support == ServerSupport{});
+    CHECK_FALSE(resume[0].certificate_expires_at);
+}
+
 TEST_CASE("after a migration the agent goes on where the older one was") {
     const auto engine = sqlite().make();
     make_version(*engine, 1);

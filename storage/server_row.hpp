@@ -1,0 +1,29 @@
+// Columns of `server` that are the same values in every engine.
+#pragma once
+
+#include "proto/time.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace leasemirror {
+
+/// 'yes', 'no', or nothing for what is not known: server.active_support and window_support.
+[[nodiscard]] constexpr std::string_view support_text(std::optional<bool> supported) {
+    if (!supported) return {};
+    return *supported ? "yes" : "no";
+}
+[[nodiscard]] constexpr std::optional<bool> support_of(std::string_view text) {
+    if (text.empty()) return std::nullopt;
+    return text == "yes";
+}
+
+/// Whole days left, negative after the end: server.certificate_days.
+[[nodiscard]] constexpr std::optional<std::int64_t> days_until(std::optional<UtcSeconds> end, UtcSeconds now) {
+    if (!end) return std::nullopt;
+    return std::chrono::floor<std::chrono::days>(*end - now).count();
+}
+
+}  // namespace leasemirror
