@@ -10,8 +10,8 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config
-       libasio-dev libcli11-dev libfmt-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev
-       nlohmann-json3-dev doctest-dev python3)
+       libasio-dev libcli11-dev libfmt-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libssl-dev
+       libyaml-cpp-dev nlohmann-json3-dev doctest-dev python3)
 demo=(sqlite3)
 test=(clang-format postgresql)
 tidy=(clang-tidy)
