@@ -2,6 +2,7 @@
 
 #include <asio/buffer.hpp>
 #include <asio/connect.hpp>
+#include <asio/post.hpp>
 #include <asio/write.hpp>
 
 namespace leasemirror {
@@ -10,13 +11,20 @@ using asio::ip::tcp;
 
 std::string ProbeConnection::finish(const std::optional<std::error_code>& outcome, Deadline until) {
     context_.restart();
-    context_.run_until(until);
+    if (!interrupted_) context_.run_until(until);
     if (outcome) return *outcome ? outcome->message() : "";
     std::error_code ignored;
     socket_.close(ignored);
-    context_.restart();
-    context_.run();  // the cancelled operation reports, and lets go of our buffers
-    return std::string(timed_out);
+    while (!outcome) {  // the cancelled operation reports, and lets go of our buffers
+        context_.restart();
+        context_.run();
+    }
+    return interrupted_ ? "interrupted" : std::string(timed_out);
+}
+
+void ProbeConnection::interrupt() {
+    interrupted_ = true;
+    asio::post(context_, [this] { context_.stop(); });  // ends a wait that has begun
 }
 
 std::optional<std::string> ProbeConnection::connect(const ServerConfig& server) {
@@ -30,11 +38,14 @@ std::optional<std::string> ProbeConnection::connect(const ServerConfig& server) 
                                outcome = fault;
                                found = std::move(results);
                            });
-    context_.run_until(until);
+    if (!interrupted_) context_.run_until(until);
     if (!outcome) {
         resolver.cancel();
-        context_.restart();
-        context_.run();
+        while (!outcome) {
+            context_.restart();
+            context_.run();
+        }
+        if (interrupted_) return "interrupted";
         return "the name " + server.address +
                " was not resolved within timeouts.connect; see the resolver of this host";
     }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -21,6 +22,9 @@ class ProbeConnection {
 public:
     /// Nothing, or why it could not be reached. Addresses of a name are tried in turn within `timeouts.connect`.
     [[nodiscard]] std::optional<std::string> connect(const ServerConfig& server);
+    /// From any thread: what is being waited for here ends at once, and so does everything that is begun later. Reaches
+    /// connect() and drive(), for Ctrl-C; a session is told that it was disconnected.
+    void interrupt();
     /// The address that answered, or was tried last.
     [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
 
@@ -72,6 +76,7 @@ private:
     /// Runs what was started until it has ended; cancels it at `until`.
     [[nodiscard]] std::string finish(const std::optional<std::error_code>& outcome, Deadline until);
 
+    std::atomic<bool> interrupted_{false};
     asio::io_context context_;
     asio::ip::tcp::socket socket_{context_};
     std::string endpoint_;
