@@ -10,6 +10,7 @@ namespace {
 
 struct Words {
     std::string family = "v4", listen = "127.0.0.1:0", history, server_id, stop_churn_after, run_for;
+    std::string tls = "off", tls_newest = "1.3";
     std::int64_t skew_ms = 0;
     std::int64_t history_events = -1;
     std::vector<std::string> personality, faults;
@@ -42,6 +43,17 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     app.add_option("--server-id", w.server_id, "identity in hex: v6 DUID, v4 address");
     app.add_option("--max-connections", s.connections_max, "accepted at a time")->capture_default_str();
     app.add_option("--rate-limit", s.messages_per_second, "messages per second of a bulk or catch-up, 0 = none");
+    app.add_option("--tls", w.tls, "off, starttls, direct")
+        ->check(CLI::IsMember({"off", "starttls", "direct"}))
+        ->capture_default_str();
+    app.add_option("--tls-cert", run.tls.certificate, "our certificate and its chain, PEM");
+    app.add_option("--tls-key", run.tls.key, "its key, PEM");
+    app.add_option("--tls-ca", run.tls.ca, "who signs the certificates of requestors, PEM");
+    app.add_flag("!--tls-no-client-cert", run.tls.asks_for_certificate, "ask requestors for no certificate");
+    app.add_flag("--tls-optional", s.clear_text_allowed, "starttls: answer queries in clear text too");
+    app.add_option("--tls-max", w.tls_newest, "the newest version spoken")
+        ->check(CLI::IsMember({"1.1", "1.2", "1.3"}))
+        ->capture_default_str();
     app.add_option("--stop-churn-after", w.stop_churn_after, "no changes after this time");
     app.add_option("--run-for", w.run_for, "orderly shutdown after this time");
 }
@@ -61,6 +73,17 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     if (text.empty()) return true;
     out = parse_duration(text);
     return out.has_value();
+}
+
+[[nodiscard]] std::string set_tls(const Words& w, Run& run) {
+    run.server.tls = w.tls == "off" ? TlsMode::off : w.tls == "direct" ? TlsMode::direct : TlsMode::starttls;
+    run.tls.newest = w.tls_newest == "1.1"   ? TlsVersion::tls_1_1
+                     : w.tls_newest == "1.2" ? TlsVersion::tls_1_2
+                                             : TlsVersion::tls_1_3;
+    if (run.server.tls == TlsMode::off) return "";
+    if (run.tls.certificate.empty() || run.tls.key.empty()) return "--tls: needs --tls-cert and --tls-key";
+    if (run.tls.asks_for_certificate && run.tls.ca.empty()) return "--tls: needs --tls-ca, or --tls-no-client-cert";
+    return "";
 }
 
 /// What is wrong with the words, or nothing.
@@ -88,6 +111,7 @@ void add_options(CLI::App& app, Words& w, Run& run) {
             return "--server-id: not an identity in hex";
         s.server_id = *id;
     }
+    if (const auto mistake = set_tls(w, run); !mistake.empty()) return mistake;
     if (!set_duration(w.stop_churn_after, run.stop_churn_after)) return "--stop-churn-after: not a duration";
     if (!set_duration(w.run_for, run.run_for)) return "--run-for: not a duration";
     while (s.model.family == Family::v4 && s.model.v4_prefix_len > 1 &&

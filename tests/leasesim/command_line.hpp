@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/leasesim/options.hpp"
+#include "tests/leasesim/tls_pipe.hpp"
 
 #include <string>
 #include <variant>
@@ -12,6 +13,7 @@ struct Run {
     ServerOptions server;
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;
+    TlsOptions tls;  ///< where server.tls is not off
     std::optional<std::chrono::milliseconds> stop_churn_after, run_for;
 };
 /// Say `text` and leave: 0 for --help, 2 for a mistake.

@@ -27,13 +27,10 @@ void ModelConnection::Impl::refuse(const Refusal& r, UtcMillis now) {
     emit(now, [&](ByteWriter& w) {
         const auto c = context(now, faults);
         if (v4()) {
-            const auto type = r.tls      ? MessageTypeV4::tls
-                              : r.active ? MessageTypeV4::lease_query_status
-                                         : MessageTypeV4::lease_query_done;
+            const auto type = r.active ? MessageTypeV4::lease_query_status : MessageTypeV4::lease_query_done;
             write_status_v4(c, type, r.status, r.text, false, w);
         } else {
-            write_status_v6(c, r.tls ? MessageTypeV6::reply : MessageTypeV6::lease_query_reply, r.status, r.text, false,
-                            w);
+            write_status_v6(c, MessageTypeV6::lease_query_reply, r.status, r.text, false, w);
         }
     });
     if (r.close) close(false);

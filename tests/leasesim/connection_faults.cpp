@@ -124,6 +124,11 @@ bool ModelConnection::Impl::end_faults(bool sending, UtcMillis now) {
         close(false);
         return true;
     }
+    if (secured && strike(FaultKind::tls_cut, sending, now)) {
+        unannounced = true;
+        close(false);
+        return true;
+    }
     for (const auto& [kind, status] : {std::pair{FaultKind::done_with_error, StatusCode::unspec_fail},
                                        std::pair{FaultKind::query_terminated, StatusCode::query_terminated}}) {
         if (!strike(kind, sending, now)) continue;

@@ -6,7 +6,7 @@
 
 namespace leasemirror::leasesim {
 
-enum class ConnectionState : std::uint8_t { awaiting, bulk, active, closing, closed };
+enum class ConnectionState : std::uint8_t { securing, awaiting, bulk, active, closing, closed };
 
 /// Replies that wait to be written. The octets never move once they are in, until all have been taken: a Send may
 /// point to them while more are appended.
@@ -68,6 +68,12 @@ struct ModelConnection::Impl {
     [[nodiscard]] std::optional<UtcMillis> active_deadline(UtcMillis now) const;
     [[nodiscard]] UtcMillis allowed_at(UtcMillis began, std::uint64_t sent) const;
 
+    // connection_tls.cpp
+    void on_upgrade(std::uint32_t xid, UtcMillis now);
+    void answer_upgrade(std::uint32_t xid, std::optional<Status> status, UtcMillis now);
+    void begin_securing(UtcMillis now);
+    [[nodiscard]] bool in_clear() const { return server.options().tls != TlsMode::off && !secured; }
+
     // connection_bulk.cpp
     void refuse(const Refusal& refusal, UtcMillis now);
     void start_bulk(Request q, UtcMillis now);
@@ -124,7 +130,11 @@ struct ModelConnection::Impl {
     ModelConnection* self;
     ConnectionState state = ConnectionState::awaiting;
     bool abort = false;
+    bool unannounced = false;
     bool end_of_stream = false;
+    bool secured = false;
+    std::optional<TlsTrouble> handshake;  ///< securing: BeginTls is due
+    std::uint64_t requests = 0;           ///< messages read
     FrameBuffer in;
     ReplyBuffer out;
     ScratchV4 scratch_v4;

@@ -37,6 +37,11 @@ std::string stats(const ModelServer& server, UtcMillis now) {
     j["octets"] = s.octets;
     j["faults"] = s.faults;
     j["data_missing"] = s.data_missing;
+    j["upgrade_requests"] = s.upgrade_requests;
+    j["clear_queries"] = s.clear_queries;
+    j["handshakes"] = s.handshakes;
+    j["handshakes_failed"] = s.handshakes_failed;
+    j["handshake_error"] = s.handshake_error;
     return j.dump();
 }
 

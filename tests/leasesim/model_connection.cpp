@@ -25,7 +25,9 @@ ModelConnection::Impl::Impl(ModelServer& s, ModelConnection* self_, bool refused
       in(header_bytes(s.model().family())),
       out(s.options().chunk_bytes),
       last_activity(now),
-      last_made(now) {}
+      last_made(now) {
+    if (!refused && server.options().tls == TlsMode::direct) begin_securing(now);
+}
 
 ModelConnection::ModelConnection(ModelServer& server, bool refused, UtcMillis now)
     : impl_(std::make_unique<Impl>(server, this, refused, now)) {}
@@ -38,6 +40,7 @@ std::size_t ModelConnection::space() const {
     const auto& c = *impl_;
     // RFC 6926 §8.4: a server reads no more queries than it is prepared to process.
     if (c.state == ConnectionState::bulk && c.in.pending() > 0) return 0;
+    if (c.state == ConnectionState::securing) return 0;
     return c.state == ConnectionState::closed || c.end_of_stream ? 0 : c.in.space();
 }
 
@@ -69,7 +72,8 @@ void ModelConnection::on_writable(UtcMillis now) {
 void ModelConnection::on_deadline(UtcMillis now) {
     auto& c = *impl_;
     if (c.blocked_too_long(now)) return c.close(true);
-    const bool idle = c.state == ConnectionState::awaiting && c.out.empty();
+    // RFC 7724 §8.1: nor does a handshake take longer.
+    const bool idle = (c.state == ConnectionState::awaiting || c.state == ConnectionState::securing) && c.out.empty();
     if (idle && now >= c.last_activity + c.server.options().data_timeout) c.close(false);  // RFC 6926 §8.5
 }
 
@@ -108,10 +112,15 @@ std::optional<Output> ModelConnection::poll(UtcMillis now) {
         c.written_at = now;
         return Send{bytes};
     }
+    if (c.state == ConnectionState::securing && c.handshake) {
+        const BeginTls begin{*c.handshake};
+        c.handshake.reset();
+        return begin;
+    }
     if (c.state != ConnectionState::closing) return std::nullopt;
     c.state = ConnectionState::closed;
     c.server.forget(this);
-    return Close{false};
+    return Close{false, c.unannounced};
 }
 
 void ModelConnection::Impl::produce(UtcMillis now) {
@@ -129,6 +138,7 @@ void ModelConnection::Impl::produce(UtcMillis now) {
             case ConnectionState::active:
                 step = produce_active(now);
                 break;
+            case ConnectionState::securing:
             case ConnectionState::closing:
             case ConnectionState::closed:
                 return;
@@ -153,6 +163,13 @@ void ModelConnection::Impl::read_request(ByteView frame, UtcMillis now) {
     auto asked = v4() ? read_request_v4(frame, scratch_v4, model, p)
                       : read_request_v6(frame, scratch_v6, model, p, server.server_id());
     first = true;
+    ++requests;
+    if (const auto* upgrade = std::get_if<Upgrade>(&asked)) return on_upgrade(upgrade->xid, now);
+    if (in_clear()) {
+        ++server.stats_.clear_queries;
+        // RFC 7653 §9.1, RFC 7724 §8.1: in secure mode it MUST close connections that are not secured.
+        if (!server.options().clear_text_allowed) return close(false);
+    }
     if (auto* q = std::get_if<Request>(&asked))
         return q->active ? start_active(std::move(*q), now) : start_bulk(std::move(*q), now);
     if (const auto* r = std::get_if<Refusal>(&asked)) return refuse(*r, now);
@@ -184,6 +201,10 @@ std::optional<UtcMillis> ModelConnection::next_deadline(UtcMillis now) const {
     if (c.hold_until && !c.out.empty()) return c.hold_until;
     if (!c.out.empty() || c.scan_goes_on) return now;
     switch (c.state) {
+        case ConnectionState::securing:
+            if (c.handshake) return now;
+            earlier(next, c.last_activity + o.data_timeout);
+            break;
         case ConnectionState::awaiting:
             earlier(next, c.last_activity + o.data_timeout);
             break;

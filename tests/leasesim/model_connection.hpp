@@ -1,5 +1,6 @@
 // One accepted connection of the simulated server, without a socket.
 //
+//   securing   the handshake of TLS: BeginTls is due, or given and on_secured() is awaited
 //   awaiting   nothing asked yet, or the last bulk query is done; closes after data_timeout of silence
 //   bulk       a bulk query is being answered; no further request is read until it is done (RFC 6926 §8.4)
 //   active     an active query: catching up (a replay cursor is set) and live, or live alone
@@ -17,6 +18,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <variant>
 
 namespace leasemirror::leasesim {
@@ -24,11 +26,19 @@ namespace leasemirror::leasesim {
 struct Send {
     ByteView bytes;  ///< valid until on_writable()
 };
-/// `abort`: as a crash does, with what is still unsent lost.
+/// What goes wrong with a handshake on purpose.
+enum class TlsTrouble : std::uint8_t { none, truncated, garbage, stall, renegotiate };
+/// From here on TLS is spoken, this side being the server; on_secured() or on_handshake_failed() tells how it ended.
+/// Octets of the handshake are not for on_bytes().
+struct BeginTls {
+    TlsTrouble trouble = TlsTrouble::none;
+};
+/// `abort`: as a crash does, with what is still unsent lost. `unannounced`: without the close_notify of TLS.
 struct Close {
     bool abort = false;
+    bool unannounced = false;
 };
-using Output = std::variant<Send, Close>;
+using Output = std::variant<Send, BeginTls, Close>;
 
 class ModelConnection {
 public:
@@ -41,6 +51,10 @@ public:
     void on_bytes(ByteView in, UtcMillis now);
     /// The peer will send no more: the connection closes, a v6 bulk in progress first ends (RFC 5460 §7.4).
     void on_end_of_stream(UtcMillis now);
+    /// The handshake after a BeginTls ended well.
+    void on_secured(UtcMillis now);
+    /// It did not, and the connection closes (RFC 7653 §9.1). `in_clear`: what came instead was no TLS at all.
+    void on_handshake_failed(std::string_view why, bool in_clear, UtcMillis now);
     /// All octets of the last Send have been taken by the transport.
     void on_writable(UtcMillis now);
     /// Early or needless calls do nothing.

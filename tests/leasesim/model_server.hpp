@@ -6,6 +6,7 @@
 #include "tests/leasesim/options.hpp"
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace leasemirror::leasesim {
@@ -51,6 +52,10 @@ public:
     struct Stats {
         std::uint64_t accepted = 0, refused = 0, bulk_queries = 0, active_queries = 0, messages = 0, octets = 0;
         std::uint64_t faults = 0, data_missing = 0;
+        // With TLS on. What came in clear text: requests for an upgrade, and all other messages, answered or not.
+        std::uint64_t upgrade_requests = 0, clear_queries = 0;
+        std::uint64_t handshakes = 0, handshakes_failed = 0;
+        std::string handshake_error;  ///< the latest
     };
     [[nodiscard]] const Stats& stats() const { return stats_; }
     [[nodiscard]] std::size_t open_connections() const { return connections_.size(); }

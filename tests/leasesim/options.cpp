@@ -8,7 +8,7 @@ namespace leasemirror::leasesim {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, FaultKind>, 26> fault_names{
+constexpr std::array<std::pair<std::string_view, FaultKind>, 37> fault_names{
     {{"tiny-writes", FaultKind::tiny_writes},
      {"hold-frames", FaultKind::hold_frames},
      {"truncated-frame", FaultKind::truncated_frame},
@@ -34,7 +34,18 @@ constexpr std::array<std::pair<std::string_view, FaultKind>, 26> fault_names{
      {"refuse", FaultKind::refuse},
      {"cut", FaultKind::cut},
      {"done-with-error", FaultKind::done_with_error},
-     {"query-terminated", FaultKind::query_terminated}}};
+     {"query-terminated", FaultKind::query_terminated},
+     {"tls-refused", FaultKind::tls_refused},
+     {"tls-status", FaultKind::tls_status},
+     {"tls-no-answer", FaultKind::tls_no_answer},
+     {"tls-close", FaultKind::tls_close},
+     {"tls-wrong-xid", FaultKind::tls_wrong_xid},
+     {"tls-clear-octets", FaultKind::tls_clear_octets},
+     {"tls-truncated", FaultKind::tls_truncated},
+     {"tls-garbage", FaultKind::tls_garbage},
+     {"tls-stall", FaultKind::tls_stall},
+     {"tls-renegotiate", FaultKind::tls_renegotiate},
+     {"tls-cut", FaultKind::tls_cut}}};
 
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {

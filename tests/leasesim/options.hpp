@@ -70,6 +70,24 @@ enum class FaultKind : std::uint8_t {
     cut,                         ///< close at once, without a word
     done_with_error,             ///< the request ends with UnspecFail
     query_terminated,            ///< the request ends with QueryTerminated
+    tls_refused,                 ///< the upgrade is answered with TLSConnectionRefused
+    tls_status,                  ///< the upgrade is answered with status number `arg`
+    tls_no_answer,               ///< the upgrade is not answered at all
+    tls_close,                   ///< the connection closes on the upgrade message
+    tls_wrong_xid,               ///< the answer to the upgrade has another transaction-id
+    tls_clear_octets,            ///< a message in clear text right behind the answer to the upgrade
+    tls_truncated,               ///< half of the first flight of the handshake, then close
+    tls_garbage,                 ///< no TLS in answer to the ClientHello
+    tls_stall,                   ///< nothing in answer to the ClientHello
+    tls_renegotiate,             ///< another handshake is asked for after the first (TLS 1.2 and older)
+    tls_cut,                     ///< the connection ends without close_notify
+};
+
+/// Whether connections are secured, and how that begins (RFC 7653 §8.2, RFC 7724 §7.2).
+enum class TlsMode : std::uint8_t {
+    off,       ///< STARTTLS and DHCPTLS get TLSConnectionRefused
+    starttls,  ///< after an upgrade message in clear text
+    direct     ///< from the first octet
 };
 
 /// When a fault strikes. Counted per connection; it strikes `times` times over the whole server (0: no limit).
@@ -109,7 +127,9 @@ struct ServerOptions {
     int connections_max = bulk_lq_max_conns;
     double messages_per_second = 0;       ///< per connection; 0: as fast as it is read
     std::size_t chunk_bytes = 64 * 1024;  ///< about how much one poll() hands out
-    Bytes server_id;                      ///< v6 DUID, or four octets in v4; empty: derived from the seed
+    TlsMode tls = TlsMode::off;
+    bool clear_text_allowed = false;  ///< with `starttls`: who asks for no TLS is answered without
+    Bytes server_id;                  ///< v6 DUID, or four octets in v4; empty: derived from the seed
     std::chrono::seconds idle_timeout = active_lq_idle_timeout;  ///< keep-alives
     std::chrono::seconds send_timeout = active_lq_send_timeout;  ///< a requestor that does not read an active query
     std::chrono::seconds data_timeout = bulk_lq_data_timeout;    ///< the same for bulk, and idle connections

@@ -96,9 +96,12 @@ public:
                 writes.push_back(s->bytes.size());
                 stream.insert(stream.end(), s->bytes.begin(), s->bytes.end());
                 connection_->on_writable(now_);
+            } else if (const auto* begin = std::get_if<BeginTls>(&*output)) {
+                begun.push_back(begin->trouble);
             } else {
                 closed = true;
                 aborted = std::get<Close>(*output).abort;
+                unannounced = std::get<Close>(*output).unannounced;
             }
         }
     }
@@ -139,6 +142,8 @@ public:
     std::vector<std::size_t> writes;
     bool closed = false;
     bool aborted = false;
+    bool unannounced = false;
+    std::vector<TlsTrouble> begun;  ///< each BeginTls
 
 private:
     UtcMillis now_;

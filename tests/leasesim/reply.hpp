@@ -30,7 +30,7 @@ struct ReplyContext {
 
 /// DHCPLEASEACTIVE, or DHCPLEASEUNASSIGNED.
 void write_binding_v4(const ReplyContext& c, const UnitState& s, ByteWriter& out);
-/// DHCPLEASEQUERYDONE, DHCPLEASEQUERYSTATUS, DHCPTLS. `always_base_time`: even if nobody asked.
+/// DHCPLEASEQUERYDONE, DHCPLEASEQUERYSTATUS. `always_base_time`: even if nobody asked.
 void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<StatusCode> status, std::string_view text,
                      bool always_base_time, ByteWriter& out);
 
@@ -38,6 +38,8 @@ void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<St
 /// in the server's manner.
 void write_client_v6(const ReplyContext& c, MessageTypeV6 type, const UnitState& s, std::uint8_t held,
                      std::uint8_t ended, ByteWriter& out);
+/// DHCPTLS or REPLY. Without a status, and so without any option, it agrees (RFC 7724 §7.2, RFC 7653 §8.2).
+void write_upgrade_answer(Family family, std::uint32_t xid, const std::optional<Status>& status, ByteWriter& out);
 /// Any v6 message without OPTION_CLIENT_DATA.
 void write_status_v6(const ReplyContext& c, MessageTypeV6 type, std::optional<StatusCode> status, std::string_view text,
                      bool always_base_time, ByteWriter& out);

@@ -111,12 +111,11 @@ void write_binding_v4(const ReplyContext& c, const UnitState& s, ByteWriter& out
 void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<StatusCode> status, std::string_view text,
                      bool always_base_time, ByteWriter& out) {
     auto m = begin(c, type);
-    if (type == MessageTypeV4::tls) m.server_identifier.reset();  // RFC 7724 §7.2: it SHOULD carry no options
     if (c.faults.nul_in_status) text = "status\0with NUL"sv;
     if (status) m.status = make_status_v4(*status, text);
     // Kea's DONE has no base-time (spec/KEA.md section 4).
     const bool asked = wants(c, base_time) && !c.personality.v4_times_only;
-    if (type != MessageTypeV4::tls && (asked || always_base_time)) m.base_time = c.model.server_now(c.at);
+    if (asked || always_base_time) m.base_time = c.model.server_now(c.at);
     encode_v4(m, out, c.faults.layout);
 }
 

@@ -145,9 +145,24 @@ void write_client_v6(const ReplyContext& c, MessageTypeV6 type, const UnitState&
 void write_status_v6(const ReplyContext& c, MessageTypeV6 type, std::optional<StatusCode> status, std::string_view text,
                      bool always_base_time, ByteWriter& out) {
     auto m = begin(c, type, always_base_time);
-    if (type == MessageTypeV6::reply) m.base_time.reset();
     if (c.faults.nul_in_status) text = "status\0with NUL"sv;
     if (status) m.status = make_status_v6(*status, text);
+    encode_v6(m, out);
+}
+
+void write_upgrade_answer(Family family, std::uint32_t xid, const std::optional<Status>& status, ByteWriter& out) {
+    if (family == Family::v4) {
+        MessageV4 m;
+        m.op = static_cast<std::uint8_t>(OpV4::boot_reply);
+        m.type = MessageTypeV4::tls;
+        m.xid = xid;
+        m.status = status;
+        return encode_v4(m, out);
+    }
+    MessageV6 m;
+    m.type = MessageTypeV6::reply;
+    m.xid = xid & 0xffffffU;
+    m.status = status;
     encode_v6(m, out);
 }
 

@@ -26,10 +26,13 @@ struct Request {
     Bytes requestor;          ///< v6 CLIENTID
 };
 
-/// The answer is a status in a DHCPLEASEQUERYDONE or STATUS, LEASEQUERY-REPLY, DHCPTLS or REPLY.
+/// DHCPTLS or STARTTLS.
+struct Upgrade {
+    std::uint32_t xid = 0;
+};
+/// The answer is a status in a DHCPLEASEQUERYDONE or STATUS, or LEASEQUERY-REPLY.
 struct Refusal {
     bool active = false;
-    bool tls = false;
     std::uint32_t xid = 0;
     StatusCode status = StatusCode::malformed_query;
     std::string_view text;
@@ -41,7 +44,7 @@ struct Discard {};
 /// RFC 7724 §8.1.1: a message type that is not supported over TCP.
 struct CloseNow {};
 
-using Asked = std::variant<Request, Refusal, Discard, CloseNow>;
+using Asked = std::variant<Request, Upgrade, Refusal, Discard, CloseNow>;
 
 [[nodiscard]] Asked read_request_v4(ByteView message, ScratchV4& scratch, const LeaseModel& model,
                                     const Personality& personality);

@@ -126,12 +126,8 @@ Asked read_request_v4(ByteView message, ScratchV4& scratch, const LeaseModel& mo
             return read_bulk(m, model, p, std::move(out));
         case MessageTypeV4::active_lease_query:
             return read_active(m, p, std::move(out));
-        case MessageTypeV4::tls: {
-            if (p.on_active == OnActive::close) return CloseNow{};
-            auto r = refuse(m, StatusCode::tls_connection_refused, "this server runs without TLS");
-            r.tls = true;
-            return r;
-        }
+        case MessageTypeV4::tls:
+            return Upgrade{m.xid};
         case MessageTypeV4::lease_query:
         case MessageTypeV4::lease_unassigned:
         case MessageTypeV4::lease_unknown:

@@ -97,15 +97,8 @@ Asked read_request_v6(ByteView message, ScratchV6& scratch, const LeaseModel& mo
             case MessageTypeV6::lease_query:
             case MessageTypeV6::active_lease_query:
                 return read_query(*decoded, model, p, server_id);
-            case MessageTypeV6::start_tls: {
-                if (p.on_active == OnActive::close) return CloseNow{};
-                Refusal r;
-                r.tls = true;
-                r.xid = decoded->xid;
-                r.status = StatusCode::tls_connection_refused;
-                r.text = "this server runs without TLS";
-                return r;
-            }
+            case MessageTypeV6::start_tls:
+                return Upgrade{decoded->xid};
             case MessageTypeV6::reply:
             case MessageTypeV6::relay_forward:
             case MessageTypeV6::lease_query_reply:

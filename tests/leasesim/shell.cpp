@@ -1,7 +1,7 @@
 #include "tests/leasesim/shell.hpp"
 
 #include "tests/leasesim/control.hpp"
-#include "tests/leasesim/model_connection.hpp"
+#include "tests/leasesim/socket_connection.hpp"
 
 #include <asio.hpp>
 
@@ -22,108 +22,11 @@ using asio::ip::tcp;
 
 constexpr std::chrono::seconds drain_time{5};  // for last messages, before the program leaves anyway
 
-UtcMillis now_utc() {
-    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
-/// One socket and its ModelConnection. Lives until both directions are quiet after a Close.
-class SocketConnection : public std::enable_shared_from_this<SocketConnection> {
-public:
-    SocketConnection(tcp::socket socket, std::unique_ptr<ModelConnection> model)
-        : socket_(std::move(socket)), timer_(socket_.get_executor()), model_(std::move(model)) {}
-
-    void start() {
-        asio::error_code ignored;
-        socket_.set_option(tcp::no_delay(true), ignored);
-        pump();
-    }
-    /// Does what there is to do; called after every event.
-    void pump() {
-        if (over_) return;
-        read();
-        while (!writing_) {
-            const auto output = model_->poll(now_utc());
-            if (!output) break;
-            if (const auto* s = std::get_if<Send>(&*output))
-                write(s->bytes);
-            else
-                return close(std::get<Close>(*output));
-        }
-        // A reader that takes nothing is cut by its deadline even while a write is under way.
-        if (writing_ && model_->next_deadline(now_utc()) && *model_->next_deadline(now_utc()) <= now_utc())
-            if (const auto output = model_->poll(now_utc()); output && std::holds_alternative<Close>(*output))
-                return close(std::get<Close>(*output));
-        arm();
-    }
-    [[nodiscard]] bool over() const { return over_; }
-    void drop() {
-        if (!over_) close(Close{true});
-    }
-
-private:
-    void read() {
-        if (reading_ || at_end_) return;
-        const auto room = std::min(model_->space(), buffer_.size());
-        if (room == 0) return;
-        reading_ = true;
-        socket_.async_read_some(asio::buffer(buffer_.data(), room),
-                                [self = shared_from_this()](const asio::error_code& error, std::size_t n) {
-                                    self->reading_ = false;
-                                    if (self->over_) return;
-                                    if (error) {
-                                        self->at_end_ = true;
-                                        self->model_->on_end_of_stream(now_utc());
-                                    } else {
-                                        self->model_->on_bytes(ByteView(self->buffer_.data(), n), now_utc());
-                                    }
-                                    self->pump();
-                                });
-    }
-    void write(ByteView bytes) {
-        writing_ = true;
-        asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()),
-                          [self = shared_from_this()](const asio::error_code& error, std::size_t) {
-                              self->writing_ = false;
-                              if (self->over_) return;
-                              if (error) return self->close(Close{true});
-                              self->model_->on_writable(now_utc());
-                              self->pump();
-                          });
-    }
-    void arm() {
-        const auto next = model_->next_deadline(now_utc());
-        if (!next) return;
-        timer_.expires_after(std::max<std::chrono::milliseconds>(*next - now_utc(), std::chrono::milliseconds{0}));
-        timer_.async_wait([self = shared_from_this()](const asio::error_code& error) {
-            if (error || self->over_) return;
-            self->model_->on_deadline(now_utc());
-            self->pump();
-        });
-    }
-    void close(Close how) {
-        over_ = true;
-        timer_.cancel();
-        asio::error_code ignored;
-        // RFC 6926 §8.5: gracefully; a crash resets.
-        if (how.abort)
-            socket_.set_option(asio::socket_base::linger(true, 0), ignored);
-        else
-            socket_.shutdown(tcp::socket::shutdown_send, ignored);
-        socket_.close(ignored);
-        model_.reset();
-    }
-
-    tcp::socket socket_;
-    asio::steady_timer timer_;
-    std::unique_ptr<ModelConnection> model_;
-    Bytes buffer_ = Bytes(16 * 1024);
-    bool reading_ = false, writing_ = false, at_end_ = false, over_ = false;
-};
-
 class Shell {
 public:
     explicit Shell(const Run& run)
-        : server_(run.server, now_utc()),
+        : tls_(run.server.tls == TlsMode::off ? nullptr : std::make_unique<TlsContext>(run.tls)),
+          server_(run.server, now_utc()),
           acceptor_(io_, tcp::endpoint(asio::ip::make_address(run.address), run.port)),
           signals_(io_, SIGTERM, SIGINT, SIGHUP),
           input_(io_),
@@ -167,7 +70,7 @@ private:
             if (!error) {
                 connections_.remove_if([](const auto& c) { return c->over(); });
                 connections_.push_back(
-                    std::make_shared<SocketConnection>(std::move(socket), server_.accept(now_utc())));
+                    std::make_shared<SocketConnection>(std::move(socket), server_.accept(now_utc()), tls_.get()));
                 connections_.back()->start();
             }
             accept();
@@ -221,6 +124,7 @@ private:
     }
 
     asio::io_context io_{1};
+    std::unique_ptr<TlsContext> tls_;
     ModelServer server_;
     tcp::acceptor acceptor_;
     asio::signal_set signals_;
@@ -236,7 +140,7 @@ int serve(const Run& run) {
     try {
         Shell shell(run);
         return shell.serve();
-    } catch (const std::system_error& e) {
+    } catch (const std::runtime_error& e) {  // an address that cannot be had, a certificate that cannot be read
         std::cerr << "leasesim: " << e.what() << '\n';
         return 3;
     }
