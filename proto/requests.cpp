@@ -34,23 +34,29 @@ constexpr std::array options_v6 = {
     OptionCodeV6::client_fqdn,  OptionCodeV6::failover_binding_status, OptionCodeV6::virtual_subnet_selection,
 };
 
+/// A BOOTP message has 64 octets of vendor information at least (RFC 951 §3): shorter ones do not pass every relay and
+/// server. What fills it up are pad options behind the end option.
+constexpr std::size_t datagram_bytes_min_v4 = 300;
+/// What an IPv4 packet can hold behind its header and that of UDP; more than any question needs.
+constexpr std::size_t datagram_bytes_max = 65507;
+
 /// What one frame can hold (RFC 5460 §5.1, RFC 6926 §6.1).
 constexpr std::size_t frame_bytes_max = 2 + 65535;
 
-Bytes wanted_options_v4(const SessionSettings& settings) {
+Bytes wanted_options_v4(std::span<const std::uint16_t> request_options) {
     Bytes wanted;
     const auto add = [&wanted](std::uint8_t code) {
         if (std::find(wanted.begin(), wanted.end(), code) == wanted.end()) wanted.push_back(code);
     };
     for (const auto code : options_v4)
         add(static_cast<std::uint8_t>(code));
-    for (const auto code : settings.request_options) {
+    for (const auto code : request_options) {
         if (code > 0 && code < 255) add(static_cast<std::uint8_t>(code));
     }
     return wanted;
 }
 
-Bytes wanted_options_v6(const SessionSettings& settings) {
+Bytes wanted_options_v6(std::span<const std::uint16_t> request_options) {
     Bytes wanted;
     std::set<std::uint16_t> added;
     const auto add = [&](std::uint16_t code) {
@@ -60,7 +66,7 @@ Bytes wanted_options_v6(const SessionSettings& settings) {
     };
     for (const auto code : options_v6)
         add(static_cast<std::uint16_t>(code));
-    for (const auto code : settings.request_options)
+    for (const auto code : request_options)
         add(code);
     return wanted;
 }
@@ -134,7 +140,7 @@ bool set_primary_query(MessageV4& m, const BulkQuery& query, Bytes& option_82) {
 
 bool append_bulk_v4(Bytes& out, const SessionSettings& settings, std::uint32_t xid, const BulkQuery& query,
                     const QueryWindow& window, bool all_vpns) {
-    const auto wanted = wanted_options_v4(settings);
+    const auto wanted = wanted_options_v4(settings.request_options);
     auto m = request_v4(MessageTypeV4::bulk_lease_query, xid, wanted);
     Bytes option_82;
     if (!set_primary_query(m, query, option_82)) return false;
@@ -189,7 +195,7 @@ std::optional<LqQueryV6> lq_query(const BulkQuery& query, ByteView wanted) {
 
 bool append_bulk_v6(Bytes& out, const SessionSettings& settings, std::uint32_t xid, const BulkQuery& query,
                     const QueryWindow& window) {
-    const auto wanted = wanted_options_v6(settings);
+    const auto wanted = wanted_options_v6(settings.request_options);
     MessageV6 m;
     m.type = MessageTypeV6::lease_query;
     m.xid = xid;
@@ -202,7 +208,67 @@ bool append_bulk_v6(Bytes& out, const SessionSettings& settings, std::uint32_t x
     return append_v6(out, m);
 }
 
+/// Exactly one of ciaddr, hardware address, client-id and remote-id, all else zero or absent (RFC 4388 §6.2,
+/// RFC 6148 §4.1).
+bool set_udp_query_v4(MessageV4& m, const BulkQuery& query, Bytes& option_82) {
+    switch (query.kind) {
+        case QueryKind::address:
+            m.ciaddr = query.address;
+            return query.address.family() == Family::v4 && !query.address.is_unspecified();
+        case QueryKind::client_id:
+        case QueryKind::hw_addr:
+        case QueryKind::remote_id:
+            return set_primary_query(m, query, option_82);
+        case QueryKind::all:
+        case QueryKind::relay_id:
+        case QueryKind::link:
+            return false;
+    }
+    return false;
+}
+
+bool encode_udp_v4(ByteWriter& out, const UdpQuestion& question) {
+    auto wanted = wanted_options_v4(question.request_options);
+    // A server adds it unasked where a client has several addresses; asked for, RFC 6148 §4.1 demands it.
+    wanted.push_back(static_cast<std::uint8_t>(OptionCodeV4::associated_ip));
+    auto m = request_v4(MessageTypeV4::lease_query, question.xid, wanted);
+    m.giaddr = question.giaddr;
+    Bytes option_82;
+    if (!set_udp_query_v4(m, question.query, option_82)) return false;
+    encode_v4(m, out);
+    if (out.size() < datagram_bytes_min_v4) out.zeros(datagram_bytes_min_v4 - out.size());
+    return out.ok();
+}
+
+bool encode_udp_v6(ByteWriter& out, const UdpQuestion& question) {
+    // RFC 5460 §3: its query types must not be sent over UDP.
+    if (question.query.kind != QueryKind::address && question.query.kind != QueryKind::client_id) return false;
+    const auto wanted = wanted_options_v6(question.request_options);
+    MessageV6 m;
+    m.type = MessageTypeV6::lease_query;
+    m.xid = question.xid;
+    m.client_id = question.requestor_duid;
+    m.server_id = question.server_id;
+    m.option_request = wanted;
+    m.query = lq_query(question.query, wanted);
+    if (!m.query) return false;
+    if (question.query.kind == QueryKind::address) m.query->link_address = question.link_address;
+    encode_v6(m, out);
+    return out.ok();
+}
+
 }  // namespace
+
+bool append_udp_request(Bytes& out, const UdpQuestion& question) {
+    Bytes room(datagram_bytes_max);
+    ByteWriter writer(room);
+    const bool written =
+        question.family == Family::v4 ? encode_udp_v4(writer, question) : encode_udp_v6(writer, question);
+    if (!written) return false;
+    const auto datagram = writer.written();
+    out.insert(out.end(), datagram.begin(), datagram.end());
+    return true;
+}
 
 bool append_bulk_request(Bytes& out, const SessionSettings& settings, std::uint32_t xid, const BulkQuery& query,
                          const QueryWindow& window, bool all_vpns) {
@@ -213,13 +279,13 @@ bool append_bulk_request(Bytes& out, const SessionSettings& settings, std::uint3
 bool append_active_request(Bytes& out, const SessionSettings& settings, std::uint32_t xid,
                            std::optional<ServerTime> start) {
     if (settings.family == Family::v4) {
-        const auto wanted = wanted_options_v4(settings);
+        const auto wanted = wanted_options_v4(settings.request_options);
         // No key, no option 82 or 221, no end time: an active query is always for all updates (RFC 7724 §7.3, R4-42).
         auto m = request_v4(MessageTypeV4::active_lease_query, xid, wanted);
         m.query_start_time = start;
         return append_v4(out, m);
     }
-    const auto wanted = wanted_options_v6(settings);
+    const auto wanted = wanted_options_v6(settings.request_options);
     // No OPTION_LQ_QUERY: all updates (RFC 7653 §6.2.1).
     MessageV6 m;
     m.type = MessageTypeV6::active_lease_query;

@@ -69,11 +69,12 @@ struct UdpAnswer {
     std::vector<UdpBinding> bindings;
     /// What was left out of the above, and why, one line each, printable; at most UdpLimits::notes_max.
     std::vector<std::string> notes;
+    std::size_t left_out = 0;      ///< bindings beyond UdpLimits::bindings_max
     std::size_t not_followed = 0;  ///< links or addresses named beyond UdpSettings::follow_ups_max
 
     /// `found` where a binding in force is known; else what the server said of the query itself.
     [[nodiscard]] UdpOutcome outcome() const;
-    /// Every part was answered, and every link and address that the server named was asked.
+    /// Every part was answered, every link and address that the server named was asked, and no binding is left out.
     [[nodiscard]] bool complete() const;
 };
 
@@ -86,8 +87,9 @@ enum class UdpDiscard : std::uint8_t {
     wrong_identifiers,  ///< without server or client identifier, or not the ones expected (RFC 5007 §4.2.2)
     not_asked,          ///< speaks of another address or client than we asked for
     repeated,           ///< a second answer to a question: our retransmissions crossed it, or it came too late
+    too_many,           ///< one more server answered a multicast than we listen to (UdpLimits::responders_max)
 };
-inline constexpr std::size_t udp_discards_count = 7;
+inline constexpr std::size_t udp_discards_count = 8;
 [[nodiscard]] std::string_view to_string(UdpDiscard d);  // "wrong transaction-id", ...
 
 struct UdpDiscards {

@@ -37,13 +37,14 @@ private:
     struct Key {
         BulkQuery query;
         UdpEndpoint server;
-        friend bool operator<(const Key& a, const Key& b);
     };
-    void make_room();
+    friend bool operator<(const Key& a, const Key& b);
+    using Entries = std::map<Key, Entry>;
+    void erase(Entries::iterator entry);
 
     std::size_t entries_max_;
-    std::map<Key, Entry> entries_;
-    std::multimap<SteadyTime, Key> by_expiry_;  // what never expires is at its latest time
+    Entries entries_;
+    std::multimap<SteadyTime, Key> by_expiry_;  // what never expires stands at the latest time of all
 };
 
 }  // namespace leasemirror

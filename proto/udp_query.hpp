@@ -52,9 +52,9 @@ struct UdpSettings {
 
 /// Bounds that no setting changes. What is over is left out, and said in UdpAnswer::notes.
 struct UdpLimits {
-    static constexpr std::size_t responders_max = 32;   ///< servers that answer one multicast
-    static constexpr std::size_t bindings_max = 10000;  ///< for each answer
-    static constexpr std::size_t notes_max = 16;        ///< for each answer
+    static constexpr std::size_t responders_max = 32;  ///< servers that answer one multicast
+    static constexpr std::size_t bindings_max = 4096;  ///< for each answer
+    static constexpr std::size_t notes_max = 16;       ///< for each answer
 };
 
 /// All_DHCP_Servers (RFC 8415 §7.1), server port.
@@ -116,8 +116,8 @@ public:
     [[nodiscard]] bool done() const;
 
     /// At any time, so that an impatient caller may stop and print what there is. The first are those of
-    /// UdpSettings::servers, in order; behind them the servers that answered the multicast, as they came. Grows, and never
-    /// shrinks.
+    /// UdpSettings::servers, in order; behind them the servers that answered the multicast, as they came (or, where none
+    /// did, one for the multicast itself, silent). Grows, and never shrinks.
     [[nodiscard]] const std::vector<UdpAnswer>& answers() const;
     [[nodiscard]] const UdpDiscards& discards() const;
 
