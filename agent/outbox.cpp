@@ -9,6 +9,7 @@ namespace leasemirror {
 Outbox::Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max)
     : server_(server),
       limits_(limits),
+      bytes_max_(bytes_max),
       batch_bytes_max_(std::max<std::uint64_t>(bytes_max / (batches_in_flight_max + 1), 64 * 1024)) {
     reset(pending_);
 }
@@ -39,17 +40,19 @@ void Outbox::drop_changes() {
 }
 
 bool Outbox::due(SteadyTime now) const {
-    if (!opened_ || in_flight_.size() >= batches_in_flight_max) return false;
-    return at_limit() || now >= *opened_ + limits_.delay;
+    if (!opened_) return false;
+    if (at_limit()) return !full();
+    return writer_has_room() && now >= *opened_ + limits_.delay;
 }
 
 std::optional<SteadyTime> Outbox::deadline() const {
-    if (!opened_ || in_flight_.size() >= batches_in_flight_max) return std::nullopt;
+    if (!opened_ || !writer_has_room()) return std::nullopt;
     return *opened_ + limits_.delay;
 }
 
-Batch Outbox::take() {
+void Outbox::close() {
     assert(dirty());
+    const auto bytes = pending_bytes();
     Batch next;
     if (!spare_.empty()) {
         next = std::move(spare_.back());
@@ -58,14 +61,23 @@ Batch Outbox::take() {
     reset(next);
     std::swap(next, pending_);
     next.number = next_number_++;
-    in_flight_.push_back(next.number);
+    closed_.push_back({std::move(next), bytes});
+    closed_bytes_ += bytes;
     pending_bytes_ = 0;
     opened_.reset();
-    return next;
+}
+
+std::optional<Batch> Outbox::next() {
+    if (closed_.empty() || !writer_has_room()) return std::nullopt;
+    auto oldest = std::move(closed_.front());
+    closed_.pop_front();
+    in_flight_.push_back({oldest.batch.number, oldest.bytes});
+    return std::move(oldest.batch);
 }
 
 void Outbox::on_committed(Batch done) {
-    assert(!in_flight_.empty() && in_flight_.front() == done.number);
+    assert(!in_flight_.empty() && in_flight_.front().number == done.number);
+    closed_bytes_ -= in_flight_.front().bytes;
     in_flight_.pop_front();
     if (spare_.size() < batches_in_flight_max) spare_.push_back(std::move(done));
 }

@@ -78,11 +78,14 @@ bool LogLimit::allows(SteadyTime now, std::uint64_t& left_out) {
 
 // ---- events -------------------------------------------------------------------------------------------------------
 
-void ServerSync::on_connected(ConnectionId connection, Now now) {
+void ServerSync::on_connected(ConnectionId connection, Now now, std::optional<CertificateEnd> first_end) {
     now_ = now;
     auto* link = find(connection);
     if (!link) return;
     link->connected = true;
+    status_.certificate_expires_at = first_end ? std::optional(first_end->at) : std::nullopt;
+    if (first_end) certificate_.on_secured(*first_end, now);
+    warn_of_certificate();
     link->fresh_from = highest_heard_;
     link->asked_at = now.steady;
     if (link->active() || !status_.connected_since) status_.connected_since = utc_now();
@@ -107,6 +110,8 @@ void ServerSync::on_connect_failed(ConnectionId connection, const std::string& w
     if (!link) return;
     const auto active = link->active();
     if (!active) hold_active_ = false;
+    if (link->item && job_) job_->give_back(*link->item);
+    if (active) catch_up_alarm_.reset();
     drop(connection, false);
     set_error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why);
     (active ? active_pacing_ : bulk_pacing_).on_failure(now.steady, jitter_);
@@ -168,6 +173,7 @@ void ServerSync::on_deadline(Now now) {
         actions_.push_back(sync_action::Disconnect{id});
         on_connect_failed(id, "no answer in time", now);
     }
+    warn_of_certificate();
     if (catch_up_alarm_ && now.steady >= *catch_up_alarm_) {
         // Neither CatchUpComplete nor DataMissing: the base-time must not move, so it must be said (REQUIREMENTS RC-69).
         set_error("catch-up has not ended: the server sent neither CatchUpComplete nor DataMissing");
@@ -239,7 +245,12 @@ void ServerSync::drop(ConnectionId connection, bool tell_shell) {
 // ---- batches, backpressure, status --------------------------------------------------------------------------------
 
 void ServerSync::commit_if_due(bool at_once) {
-    if (!outbox_.dirty() || !(at_once || outbox_.due(now_.steady))) return;
+    if (outbox_.dirty() && (at_once || outbox_.due(now_.steady))) close_batch();
+    while (auto batch = outbox_.next())
+        actions_.push_back(sync_action::Commit{std::move(*batch)});
+}
+
+void ServerSync::close_batch() {
     update_phase();
     auto& pending = outbox_.pending();
     pending.now = utc_now();
@@ -248,7 +259,7 @@ void ServerSync::commit_if_due(bool at_once) {
     status_.phase = phase_;
     status_.skew = skew_.known();
     pending.status = status_;
-    actions_.push_back(sync_action::Commit{outbox_.take()});
+    outbox_.close();
     if (job_ && job_->over()) replan_ = true;
     if (const auto dropped = outbox_.quarantine_dropped(); dropped > quarantine_dropped_) {
         quarantine_dropped_ = dropped;
@@ -259,9 +270,28 @@ void ServerSync::commit_if_due(bool at_once) {
 void ServerSync::follow_backpressure() {
     const auto blocked = outbox_.full();
     if (blocked || blocked_) last_blocked_ = now_.steady;
+    say_backpressure(blocked);
     if (blocked == std::exchange(blocked_, blocked)) return;
     for (auto& link : links_) {
         std::visit([&](auto& session) { session.set_reading(!blocked, session_now(now_)); }, link.session);
+    }
+}
+
+/// A database that is slower than the server stops and starts the reading with each commit. What is said is when it first
+/// stopped, and when nothing waits any more.
+void ServerSync::say_backpressure(bool blocked) {
+    if (blocked && !waiting_since_) {
+        waiting_since_ = now_.steady;
+        std::uint64_t left_out = 0;
+        waiting_said_ = pressure_log_.allows(now_.steady, left_out);
+        if (!waiting_said_) return;
+        log(LogLevel::warn, "reading-waits",
+            {{"reason", "the database is slower than the server; nothing is read from it until there is room again"},
+             {"held_bytes", std::to_string(outbox_.held_bytes())},
+             {"left_out_before", std::to_string(left_out)}});
+    } else if (!blocked && waiting_since_ && !outbox_.behind()) {
+        const auto lasted = std::chrono::floor<std::chrono::seconds>(now_.steady - *std::exchange(waiting_since_, {}));
+        if (waiting_said_) log(LogLevel::info, "reading-goes-on", {{"after_seconds", std::to_string(lasted.count())}});
     }
 }
 
@@ -270,6 +300,10 @@ std::optional<UtcSeconds> ServerSync::freshness() const {
     if (!kept_) return std::nullopt;
     const auto gap = gaps_.earliest();
     return to_utc(gap ? std::min(*gap, *kept_) : *kept_, skew_.estimate());
+}
+
+void ServerSync::warn_of_certificate() {
+    if (const auto text = certificate_.poll_warning(now_)) log(LogLevel::warn, "certificate", {{"text", *text}});
 }
 
 void ServerSync::update_phase() {
@@ -340,6 +374,7 @@ std::optional<SteadyTime> ServerSync::next_deadline() const {
     }
     consider(outbox_.deadline());
     consider(catch_up_alarm_);
+    consider(certificate_.next_deadline());
     if (!stopping_) consider(plan_deadline());
     return first;
 }

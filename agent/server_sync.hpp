@@ -15,6 +15,7 @@
 #pragma once
 
 #include "agent/bulk_job.hpp"
+#include "agent/certificate_watch.hpp"
 #include "agent/clock_skew.hpp"
 #include "agent/config.hpp"
 #include "agent/gap_book.hpp"
@@ -107,7 +108,9 @@ public:
     ServerSync(const ServerConfig& config, const ResumePoint& resume, SyncSettings settings, BulkSlots& slots);
 
     void start(Now now);
-    void on_connected(ConnectionId connection, Now now);
+    /// `first_end`: over TLS, of the two certificates.
+    void on_connected(ConnectionId connection, Now now, std::optional<CertificateEnd> first_end = std::nullopt);
+    /// Also after on_connected(), while nothing has been received: over TLS a server may refuse us only then.
     void on_connect_failed(ConnectionId connection, const std::string& why, Now now);
     void on_sent(ConnectionId connection, Now now);
     /// `in` must not exceed wants_bytes() of the connection. Events of connections that were closed are ignored.
@@ -193,7 +196,10 @@ private:
     [[nodiscard]] SessionNow session_now(Now now) const { return {now.steady, skew_.server_now(now.utc)}; }
     [[nodiscard]] UtcSeconds utc_now() const;
     void commit_if_due(bool at_once);
+    void close_batch();
     void follow_backpressure();
+    void say_backpressure(bool blocked);
+    void warn_of_certificate();
     void update_phase();
     [[nodiscard]] Phase phase_now() const;
     [[nodiscard]] std::optional<UtcSeconds> freshness() const;
@@ -245,6 +251,10 @@ private:
     std::optional<SteadyTime> ask_active_again_;
     std::optional<SteadyTime> catch_up_alarm_;  // set while the active query is catching up
     std::optional<SteadyTime> last_blocked_;
+    std::optional<SteadyTime> waiting_since_;  // the database is behind, and reading has stopped for it
+    bool waiting_said_ = false;
+    LogLimit pressure_log_;
+    CertificateWatch certificate_;
     LogLimit quarantine_log_;
     LogLimit gap_log_;
     std::uint64_t quarantine_dropped_ = 0;  // as the log has it

@@ -15,6 +15,13 @@ Config rows(std::uint32_t most, std::vector<ServerConfig> servers = {server_v4()
     return config;
 }
 
+/// No more is held than three batches at the database and one behind them.
+Config small_queue(std::uint32_t most, std::vector<ServerConfig> servers = {server_v4()}) {
+    auto config = rows(most, std::move(servers));
+    config.limits.queue_bytes = 1;
+    return config;
+}
+
 /// Live updates until the agent reads no more.
 void fill(SyncDriver& d, const Peer& active) {
     for (int i = 0; i < 200 && active.wants() > 0; ++i)
@@ -35,7 +42,7 @@ std::size_t changes(const SyncDriver& d) {
 // ---- backpressure -------------------------------------------------------------------------------------------------
 
 TEST_CASE("with three batches at the database and a full one behind them, no connection of the server is read") {
-    SyncDriver d(rows(5), {resume_at(900)});
+    SyncDriver d(small_queue(5), {resume_at(900)});
     const auto active = d.accepts();
     active.marks(StatusCode::data_missing);
     const auto bulk = d.accepts();
@@ -50,7 +57,7 @@ TEST_CASE("with three batches at the database and a full one behind them, no con
 }
 
 TEST_CASE("another server is read on, and has room of its own") {
-    SyncDriver d(rows(5, {server_v4("one"), server_v4("two")}), {resume_at(900), resume_at(900)});
+    SyncDriver d(small_queue(5, {server_v4("one"), server_v4("two")}), {resume_at(900), resume_at(900)});
     const auto one = d.accepts(0);
     const auto two = d.accepts(1);
     one.catches_up();
@@ -67,7 +74,7 @@ TEST_CASE("another server is read on, and has room of its own") {
 }
 
 TEST_CASE("silence that we cause ourselves ends no connection, and the patience with the server begins anew") {
-    SyncDriver d(rows(5), {resume_at(900)});
+    SyncDriver d(small_queue(5), {resume_at(900)});
     const auto active = d.goes_live();
     d.database_stalls();
     fill(d, active);
@@ -82,7 +89,7 @@ TEST_CASE("silence that we cause ourselves ends no connection, and the patience 
 }
 
 TEST_CASE("one commit is room for one more batch, and nothing of what waited is lost") {
-    SyncDriver d(rows(5), {resume_at(900)});
+    SyncDriver d(small_queue(5), {resume_at(900)});
     const auto active = d.goes_live();
     const auto before = changes(d);
     d.database_stalls();
@@ -100,7 +107,7 @@ TEST_CASE("one commit is room for one more batch, and nothing of what waited is 
 }
 
 TEST_CASE("a server that closes while it is not read is found closed once it is, and asked from what was committed") {
-    SyncDriver d(rows(5), {resume_at(900)});
+    SyncDriver d(small_queue(5), {resume_at(900)});
     const auto active = d.goes_live();
     d.database_stalls();
     fill(d, active);
@@ -135,7 +142,7 @@ TEST_CASE("a bulk-only server adds nothing to a queue that does not move") {
 
 TEST_CASE("a server that sends nothing but DataMissing is bounded by a slow database too") {
     // P3, and P7: what is no binding row must count for something as well.
-    SyncDriver d(rows(5), {resume_at(900)});
+    SyncDriver d(small_queue(5), {resume_at(900)});
     const auto active = d.goes_live();
     d.database_stalls();
     for (int i = 0; i < 20000 && active.wants() > 0; ++i)
@@ -152,6 +159,53 @@ TEST_CASE("a server that sends nonsense fills the log only so fast") {
     for (int i = 0; i < 1000; ++i)
         active.says(broken(m));
     CHECK(d.logs.size() < 100);
+}
+
+TEST_CASE(
+    "a server is read on while the database is slow, up to limits.queue_bytes, and the log says when that bites") {
+    // A reader that stalls costs a server like Kea the memory of all that it has still to send.
+    auto config = rows(5, {server_v4(), server_v4("idle")});
+    config.limits.queue_bytes = 512 * 1024;  // half of it for each
+    config.servers[0].mode = SyncMode::bulk;
+    SyncDriver d(config);
+    const auto bulk = d.accepts();
+    d.database_stalls();
+    std::size_t told = 0;
+    for (; told < 100'000 && bulk.wants() > 0; ++told) {
+        if (told == 100) CHECK_FALSE(d.logged("reading-waits"));  // many more than three batches
+        bulk.tells("192.0.2." + std::to_string(told % 250));
+    }
+    CHECK(bulk.wants() == 0);
+    CHECK(told * sizeof(Change) > 128 * 1024);
+    CHECK(told * sizeof(Change) <= 256 * 1024);
+    CHECK(d.waiting() == 3);  // at the writer, which others want to use too
+    CHECK(d.times_logged("reading-waits") == 1);
+    for (int i = 0; i < 20; ++i) {
+        d.commits();
+        bulk.tells("192.0.2.1");
+    }
+    CHECK(d.times_logged("reading-waits") == 1);
+    CHECK_FALSE(d.logged("reading-goes-on"));
+    d.passes(90s);
+    d.database_goes_on();
+    (void)d.writes();
+    CHECK(changes(d) == told + 20);
+    CHECK(d.times_logged("reading-waits") == 1);
+    REQUIRE(d.times_logged("reading-goes-on") == 1);
+    CHECK(d.logs.back().fields.back() == std::pair<std::string, std::string>{"after_seconds", "90"});
+}
+
+TEST_CASE("a database that is slow again and again does not fill the log") {
+    SyncDriver d(small_queue(5), {resume_at(900)});
+    const auto active = d.goes_live();
+    for (int i = 0; i < 100; ++i) {
+        d.database_stalls();
+        for (int n = 0; n < 200 && active.wants() > 0; ++n)
+            active.tells("192.0.2." + std::to_string(n));
+        d.database_goes_on();
+    }
+    CHECK(d.times_logged("reading-waits") == 10);
+    CHECK(d.times_logged("reading-goes-on") == 10);
 }
 
 // ---- when batches close -------------------------------------------------------------------------------------------
