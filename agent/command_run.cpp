@@ -1,6 +1,9 @@
 #include "agent/commands.hpp"
 #include "agent/log.hpp"
 #include "agent/run.hpp"
+#include "agent/tls_context.hpp"
+
+#include <ostream>
 
 namespace leasemirror {
 namespace {
@@ -10,30 +13,56 @@ void log_warnings(const Config& config, Log& log) {
         log.warn("config_warning", {{"text", warning}});
 }
 
-/// The new configuration, or nothing after its errors went to the log: a typing error must not stop a daemon.
-std::optional<Config> reload(const std::string& file, Log& log) {
+/// A configuration, and the certificates and keys that it names.
+struct Settings {
+    Config config;
+    TlsOfServers tls;
+};
+
+/// The new ones, or nothing after their errors went to the log: a typing error must not stop a daemon.
+std::optional<Settings> reload(const std::string& file, Log& log) {
+    const auto complain = [&log](const std::string& text) {
+        log.error("config_error", {{"text", text}, {"then", "the configuration stays as it was"}});
+    };
     auto loaded = load_config_file(file, process_environment());
-    if (auto* const config = std::get_if<Config>(&loaded)) return std::move(*config);
-    for (const auto& e : std::get<std::vector<ConfigError>>(loaded))
-        log.error("config_error", {{"text", to_string(e)}, {"then", "the configuration stays as it was"}});
+    auto* const config = std::get_if<Config>(&loaded);
+    if (config == nullptr) {
+        for (const auto& e : std::get<std::vector<ConfigError>>(loaded))
+            complain(to_string(e));
+        return std::nullopt;
+    }
+    auto tls = load_tls_credentials(*config);
+    if (tls) return Settings{std::move(*config), *std::move(tls)};
+    for (const auto& e : tls.error())
+        complain(e);
+    return std::nullopt;
+}
+
+std::optional<Settings> load_or_complain_of_all(const std::string& file, std::ostream& err) {
+    auto config = load_or_complain(file, err);
+    if (!config) return std::nullopt;
+    auto tls = load_tls_credentials(*config);
+    if (tls) return Settings{*std::move(config), *std::move(tls)};
+    for (const auto& e : tls.error())
+        err << file << ": " << e << '\n';
     return std::nullopt;
 }
 
 }  // namespace
 
 int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
-    auto config = load_or_complain(command.config, err);
-    if (!config) return exit_usage;
+    auto settings = load_or_complain_of_all(command.config, err);
+    if (!settings) return exit_usage;
     while (true) {
-        Log log(config->log);
-        log_warnings(*config, log);
-        std::optional<Config> next;
-        const auto end = run_daemon(*config, log, [&] {
+        Log log(settings->config.log);
+        log_warnings(settings->config, log);
+        std::optional<Settings> next;
+        const auto end = run_daemon(settings->config, settings->tls, log, [&] {
             next = reload(command.config, log);
             return next.has_value();
         });
         if (!end.reload || !next) return end.exit_code;
-        config = std::move(next);
+        settings = std::move(next);
     }
 }
 

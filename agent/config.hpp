@@ -58,7 +58,10 @@ enum class ClientData : std::uint8_t { delta, snapshot };
 
 struct TlsConfig {
     TlsMode mode = TlsMode::off;
-    std::string ca, cert, key, server_name;
+    std::string ca, cert, key;  ///< PEM files; as paths that this process can open
+    std::string crl;            ///< PEM file; empty: none
+    std::string server_name;    ///< empty: the address
+    std::vector<Bytes> pins;    ///< SHA-256 of the server's SubjectPublicKeyInfo, one of these; empty: any
 
     friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };

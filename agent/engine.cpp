@@ -23,9 +23,10 @@ void Engine::start(Now now) {
         server->start(now);
 }
 
-void Engine::on_connected(std::size_t server, ConnectionId connection, Now now) {
+void Engine::on_connected(std::size_t server, ConnectionId connection, Now now,
+                          std::optional<CertificateEnd> first_end) {
     now_ = now;
-    servers_[server]->on_connected(connection, now);
+    servers_[server]->on_connected(connection, now, first_end);
 }
 
 void Engine::on_connect_failed(std::size_t server, ConnectionId connection, const std::string& why, Now now) {

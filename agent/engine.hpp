@@ -62,7 +62,8 @@ public:
            std::uint64_t seed);
 
     void start(Now now);
-    void on_connected(std::size_t server, ConnectionId connection, Now now);
+    void on_connected(std::size_t server, ConnectionId connection, Now now,
+                      std::optional<CertificateEnd> first_end = std::nullopt);
     void on_connect_failed(std::size_t server, ConnectionId connection, const std::string& why, Now now);
     void on_sent(std::size_t server, ConnectionId connection, Now now);
     void on_bytes(std::size_t server, ConnectionId connection, ByteView in, Now now);

@@ -1,83 +1,103 @@
 #include "agent/probe_connection.hpp"
 
-#include <asio/buffer.hpp>
-#include <asio/connect.hpp>
+#include "agent/connection.hpp"
+#include "agent/tls_context.hpp"
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
 #include <asio/post.hpp>
-#include <asio/write.hpp>
+
+#include <atomic>
+#include <deque>
+#include <utility>
 
 namespace leasemirror {
 
-using asio::ip::tcp;
-
-std::string ProbeConnection::finish(const std::optional<std::error_code>& outcome, Deadline until) {
-    context_.restart();
-    if (!interrupted_) context_.run_until(until);
-    if (outcome) return *outcome ? outcome->message() : "";
-    std::error_code ignored;
-    socket_.close(ignored);
-    while (!outcome) {  // the cancelled operation reports, and lets go of our buffers
-        context_.restart();
-        context_.run();
+struct ProbeConnection::Impl {
+    ConnectionHooks hooks() {
+        ConnectionHooks h;
+        h.connected = [this](std::optional<CertificateEnd> end) {
+            connected = true;
+            first_end = end;
+        };
+        h.connect_failed = [this](const std::string& why) {
+            failed = why;
+            events.emplace_back(Disconnected{why});
+        };
+        h.sent = [this] { events.emplace_back(Sent{}); };
+        h.received = [this](ByteView in) { events.emplace_back(Received{{in.begin(), in.end()}}); };
+        h.disconnected = [this](const std::string& how) { events.emplace_back(Disconnected{how}); };
+        h.wants = [this] { return events.empty() ? room : 0; };
+        return h;
     }
-    return interrupted_ ? "interrupted" : std::string(timed_out);
-}
 
-void ProbeConnection::interrupt() {
-    interrupted_ = true;
-    asio::post(context_, [this] { context_.stop(); });  // ends a wait that has begun
+    /// Until `done` says so, `until` has come, or somebody interrupts.
+    template <class Done>
+    void run(Deadline until, Done done) {
+        while (!interrupted && !done() && std::chrono::steady_clock::now() < until)
+            context.run_one_until(until);
+    }
+
+    std::atomic<bool> interrupted{false};
+    asio::io_context context{1};
+    asio::executor_work_guard<asio::io_context::executor_type> waits_for_more{context.get_executor()};
+    std::deque<Event> events;
+    std::size_t room = 0;
+    bool connected = false;
+    std::optional<std::string> failed;
+    std::optional<CertificateEnd> first_end;
+    std::string endpoint;
+    std::shared_ptr<Connection> connection;
+};
+
+ProbeConnection::ProbeConnection() : impl_(std::make_unique<Impl>()) {}
+
+ProbeConnection::~ProbeConnection() {
+    if (impl_->connection) impl_->connection->close();
 }
 
 std::optional<std::string> ProbeConnection::connect(const ServerConfig& server) {
-    endpoint_ = server.address + " port " + std::to_string(server.port);
-    const auto until = std::chrono::steady_clock::now() + server.timeouts.connect;
-    tcp::resolver resolver(context_);
-    std::optional<std::error_code> outcome;
-    tcp::resolver::results_type found;
-    resolver.async_resolve(server.address, std::to_string(server.port), tcp::resolver::numeric_service,
-                           [&](const std::error_code& fault, tcp::resolver::results_type results) {
-                               outcome = fault;
-                               found = std::move(results);
-                           });
-    if (!interrupted_) context_.run_until(until);
-    if (!outcome) {
-        resolver.cancel();
-        while (!outcome) {
-            context_.restart();
-            context_.run();
-        }
-        if (interrupted_) return "interrupted";
-        return "the name " + server.address +
-               " was not resolved within timeouts.connect; see the resolver of this host";
-    }
-    if (*outcome) return "cannot resolve " + server.address + ": " + outcome->message();
-    outcome.reset();
-    asio::async_connect(
-        socket_, found,
-        [this](const std::error_code&, const tcp::endpoint& next) {
-            endpoint_ = next.address().to_string() + " port " + std::to_string(next.port());
-            return true;
-        },
-        [&](const std::error_code& fault, const tcp::endpoint&) { outcome = fault; });
-    const auto fault = finish(outcome, until);
-    if (fault.empty()) return std::nullopt;
-    if (fault == timed_out) return "no answer from " + endpoint_ + " within timeouts.connect; is a firewall between?";
-    return "cannot connect to " + endpoint_ + ": " + fault + "; does the server listen there for leasequery over TCP?";
+    auto& p = *impl_;
+    p.endpoint = server.address + " port " + std::to_string(server.port);
+    auto credentials = load_tls_credentials(server);
+    if (!credentials) return credentials.error();
+    p.connection = open_connection(p.context, target_of(server), *std::move(credentials), p.hooks());
+    // The connection sees to it that each of its stages ends.
+    p.run(std::chrono::steady_clock::now() + std::chrono::hours{24}, [&] { return p.connected || p.failed; });
+    p.endpoint = p.connection->endpoint();
+    if (p.connected) return std::nullopt;
+    if (p.interrupted) return "interrupted";
+    return "cannot connect to " + p.endpoint + ": " + p.failed.value_or("no answer in time");
 }
 
-std::string ProbeConnection::write(ByteView octets, Deadline until) {
-    std::optional<std::error_code> outcome;
-    asio::async_write(socket_, asio::buffer(octets.data(), octets.size()),
-                      [&](const std::error_code& fault, std::size_t) { outcome = fault; });
-    return finish(outcome, until);
+void ProbeConnection::interrupt() {
+    impl_->interrupted = true;
+    asio::post(impl_->context, [] {});  // ends a wait that has begun
 }
 
-std::string ProbeConnection::read(std::span<std::uint8_t> into, Deadline until, std::size_t& got) {
-    std::optional<std::error_code> outcome;
-    socket_.async_read_some(asio::buffer(into.data(), into.size()), [&](const std::error_code& fault, std::size_t n) {
-        outcome = fault;
-        got = n;
-    });
-    return finish(outcome, until);
+const std::string& ProbeConnection::endpoint() const {
+    return impl_->endpoint;
+}
+
+const std::optional<CertificateEnd>& ProbeConnection::first_end() const {
+    return impl_->first_end;
+}
+
+void ProbeConnection::send(ByteView octets) {
+    impl_->connection->send({octets.begin(), octets.end()});
+}
+
+std::optional<ProbeConnection::Event> ProbeConnection::next_event(std::size_t room, Deadline until) {
+    auto& p = *impl_;
+    p.room = room;
+    p.connection->read_if_wanted();
+    p.run(until, [&] { return !p.events.empty(); });
+    p.room = 0;
+    if (p.interrupted) return Disconnected{"interrupted"};
+    if (p.events.empty()) return std::nullopt;
+    auto event = std::move(p.events.front());
+    p.events.pop_front();
+    return event;
 }
 
 SessionNow ProbeConnection::now_of() {

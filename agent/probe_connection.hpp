@@ -1,35 +1,40 @@
-// One blocking TCP connection with deadlines that drives a session of proto/: the small brother of connection.hpp, for
-// one-off questions. Private to the probe.
+// One blocking connection with deadlines that drives a session of proto/: a Connection (connection.hpp), clear text or
+// TLS, with an event loop of its own, for one-off questions.
 #pragma once
 
+#include "agent/certificate_watch.hpp"
 #include "agent/config.hpp"
 #include "proto/session.hpp"
 
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
-
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <chrono>
+#include <memory>
 #include <optional>
-#include <span>
 #include <string>
+#include <variant>
 
 namespace leasemirror {
 
 class ProbeConnection {
 public:
-    /// Nothing, or why it could not be reached. Addresses of a name are tried in turn within `timeouts.connect`.
+    ProbeConnection();
+    ~ProbeConnection();
+    ProbeConnection(const ProbeConnection&) = delete;
+    ProbeConnection& operator=(const ProbeConnection&) = delete;
+
+    /// Nothing, or why it could not be had, as the configuration wants it: secured, unless tls.mode is off. Each stage has
+    /// `timeouts.connect`. Reads the certificates that it needs.
     [[nodiscard]] std::optional<std::string> connect(const ServerConfig& server);
     /// From any thread: what is being waited for here ends at once, and so does everything that is begun later. Reaches
     /// connect() and drive(), for Ctrl-C; a session is told that it was disconnected.
     void interrupt();
     /// The address that answered, or was tried last.
-    [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
+    [[nodiscard]] const std::string& endpoint() const;
+    /// When the first of the two certificates ends; none without TLS.
+    [[nodiscard]] const std::optional<CertificateEnd>& first_end() const;
 
     /// Feeds the session and shows `on_action` what it says, until that has returned true and all that has arrived is
-    /// worked off (true), or `wait` is over (false).
+    /// worked off (true), or `wait` is over (false). The session's own deadlines are kept.
     template <class Session, class OnAction>
     bool drive(Session& session, std::chrono::milliseconds wait, OnAction on_action) {
         const auto until = std::chrono::steady_clock::now() + wait;
@@ -37,49 +42,47 @@ public:
             bool settled = false;
             while (const auto action = session.poll_action()) {
                 if (const auto* const send = std::get_if<action::Send>(&*action)) {
-                    deliver(session, write(send->bytes, until));
+                    this->send(send->bytes);
                     continue;
                 }
                 settled = on_action(*action) || settled;
             }
             if (settled) return true;
-            const auto now = std::chrono::steady_clock::now();
-            if (now >= until) return false;
-            std::array<std::uint8_t, 16384> buffer;
-            const auto room = std::min(buffer.size(), session.wants_bytes());
-            std::size_t got = 0;
-            const auto fault = read(std::span(buffer).first(room), until, got);
-            if (fault.empty())
-                session.on_bytes(ByteView(buffer).first(got), now_of());
-            else if (fault == timed_out)
-                return false;
+            if (std::chrono::steady_clock::now() >= until) return false;
+            const auto deadline = session.next_deadline();
+            const auto event =
+                next_event(std::min(room_max, session.wants_bytes()), deadline ? std::min(*deadline, until) : until);
+            if (!event)
+                session.on_deadline(now_of());
+            else if (const auto* const in = std::get_if<Received>(&*event))
+                session.on_bytes(in->octets, now_of());
+            else if (const auto* const lost = std::get_if<Disconnected>(&*event))
+                session.on_disconnected(lost->how, now_of());
             else
-                session.on_disconnected(fault, now_of());
+                session.on_sent(now_of());
         }
     }
     [[nodiscard]] static SessionNow now_of();
 
 private:
     using Deadline = std::chrono::steady_clock::time_point;
-    static constexpr std::string_view timed_out = "timed out";
+    static constexpr std::size_t room_max = 16384;
 
-    template <class Session>
-    void deliver(Session& session, const std::string& fault) {
-        if (fault.empty())
-            session.on_sent(now_of());
-        else
-            session.on_disconnected(fault, now_of());
-    }
-    /// Empty, or what went wrong.
-    [[nodiscard]] std::string write(ByteView octets, Deadline until);
-    [[nodiscard]] std::string read(std::span<std::uint8_t> into, Deadline until, std::size_t& got);
-    /// Runs what was started until it has ended; cancels it at `until`.
-    [[nodiscard]] std::string finish(const std::optional<std::error_code>& outcome, Deadline until);
+    struct Sent {};
+    struct Received {
+        Bytes octets;
+    };
+    struct Disconnected {
+        std::string how;
+    };
+    using Event = std::variant<Sent, Received, Disconnected>;
 
-    std::atomic<bool> interrupted_{false};
-    asio::io_context context_;
-    asio::ip::tcp::socket socket_{context_};
-    std::string endpoint_;
+    void send(ByteView octets);
+    /// Nothing when `until` has come first. Reads at most `room` octets. After a disconnection nothing else comes.
+    [[nodiscard]] std::optional<Event> next_event(std::size_t room, Deadline until);
+
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace leasemirror

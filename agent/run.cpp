@@ -55,8 +55,9 @@ std::string agent_name() {
 /// The event loop around an Engine: sockets, the writers' threads, one timer and the signals. It decides nothing.
 class Daemon {
 public:
-    Daemon(const Config& config, Log& log, std::function<bool()> may_reload)
+    Daemon(const Config& config, const TlsOfServers& tls, Log& log, std::function<bool()> may_reload)
         : config_(config),
+          tls_(tls),
           log_(log),
           may_reload_(std::move(may_reload)),
           timer_(loop_),
@@ -230,7 +231,7 @@ private:
         const auto s = a.server;
         const auto c = a.connection;
         ConnectionHooks hooks;
-        hooks.connected = [=, this] { feed([&] { engine_->on_connected(s, c, now()); }); };
+        hooks.connected = [=, this](auto first_end) { feed([&] { engine_->on_connected(s, c, now(), first_end); }); };
         hooks.connect_failed = [=, this](const std::string& why) {
             connections_.erase({s, c});
             feed([&] { engine_->on_connect_failed(s, c, why, now()); });
@@ -241,7 +242,10 @@ private:
             feed([&] { engine_->on_disconnected(s, c, how, now()); });
         };
         hooks.wants = [=, this] { return engine_->wants_bytes(s, c); };
-        connections_[{s, c}] = open_tcp_connection(loop_, server.address, server.port, std::move(hooks));
+        hooks.warn = [=, this](const std::string& text) {
+            log_.warn("tls-files", {{"server", config_.servers[s].name}, {"text", text}});
+        };
+        connections_[{s, c}] = open_connection(loop_, target_of(server), tls_[s], std::move(hooks));
     }
 
     void perform(engine_action::Send& a) {
@@ -278,6 +282,7 @@ private:
     }
 
     const Config& config_;
+    const TlsOfServers& tls_;
     Log& log_;
     std::function<bool()> may_reload_;
     asio::io_context loop_{1};
@@ -295,8 +300,8 @@ private:
 
 }  // namespace
 
-DaemonEnd run_daemon(const Config& config, Log& log, std::function<bool()> may_reload) {
-    Daemon daemon(config, log, std::move(may_reload));
+DaemonEnd run_daemon(const Config& config, const TlsOfServers& tls, Log& log, std::function<bool()> may_reload) {
+    Daemon daemon(config, tls, log, std::move(may_reload));
     return daemon.run();
 }
 

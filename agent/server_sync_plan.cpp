@@ -108,7 +108,9 @@ ServerSync::Link& ServerSync::open_link(bool active, Now now) {
     // Never 0, and far from the end of 24 bits: transaction-ids count up from here on one connection.
     settings.first_xid = 1 + static_cast<std::uint32_t>(jitter_.next() % 0x7fffff);
     auto session = active ? Link::Session(ActiveSession(settings)) : Link::Session(BulkSession(settings));
-    return links_.emplace_back(++last_connection_, std::move(session), now.steady + config_.timeouts.connect);
+    // TCP, over TLS the answer to the upgrade, and the handshake: the shell bounds each, this is for all of them.
+    const auto stages = config_.tls.mode == TlsMode::off ? 1 : 3;
+    return links_.emplace_back(++last_connection_, std::move(session), now.steady + stages * config_.timeouts.connect);
 }
 
 /// Gives a connection the next query of the job; without one it has no use any more (RFC 6926 §7.8).

@@ -42,9 +42,8 @@ forbid "storage/ has no sockets and no event loop:" \
     '^#include +<asio' "$never" "${storage[@]}"
 forbid "the product knows nothing of its tests:" \
     '^#include +"tests/|^#include +<doctest' "$never" "${product[@]}"
-# The headers of an engine in storage/, and agent/config_reader.hpp, probe_connection.hpp are private to their folder: see
-# below.
-private='^(storage/(sqlite|postgres)_[a-z]+|agent/(config_reader|probe_connection))\.hpp:'
+# The headers of an engine in storage/, and agent/config_reader.hpp, tls_loaded.hpp are private to their folder: see below.
+private='^(storage/(sqlite|postgres)_[a-z]+|agent/(config_reader|tls_loaded))\.hpp:'
 forbid "libraries stay behind our headers:" \
     '^#include +<(pqxx|SQLiteCpp|sqlite3|yaml-cpp|asio|openssl|CLI|spdlog|fmt|nlohmann)' "$private" "${headers[@]}"
 forbid "a private header of storage/ is included outside of it:" \
