@@ -161,6 +161,9 @@ class Leasesim(Process):
         if not match:
             raise AssertionError(f"leasesim did not say where it listens: {first!r}")
         self.port = int(match[1])
+        self.udp_port = None  # with --udp 127.0.0.1:0
+        if "--udp" in options:
+            self.udp_port = int(self.child.stdout.readline().rstrip("\n").rpartition(":")[2])
 
     def ask(self, line):
         """The answer to one command: the lines before its last one, and what follows 'ok' there."""

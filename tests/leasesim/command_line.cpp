@@ -9,7 +9,7 @@ namespace leasemirror::leasesim {
 namespace {
 
 struct Words {
-    std::string family = "v4", listen = "127.0.0.1:0", history, server_id, stop_churn_after, run_for;
+    std::string family = "v4", listen = "127.0.0.1:0", udp, history, server_id, stop_churn_after, run_for;
     std::string tls = "off", tls_newest = "1.3";
     std::int64_t skew_ms = 0;
     std::int64_t history_events = -1;
@@ -20,6 +20,10 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     auto& s = run.server;
     app.add_option("--family", w.family, "v4 or v6")->check(CLI::IsMember({"v4", "v6"}))->capture_default_str();
     app.add_option("--listen", w.listen, "ADDRESS:PORT or [ADDRESS]:PORT, port 0 = any")->capture_default_str();
+    app.add_option("--udp", w.udp, "answer queries over UDP too; as --listen");
+    app.add_option("--udp-reply-port", run.udp_reply_port, "v4: the port at giaddr that answers go to")
+        ->check(CLI::Range(1, 65535))
+        ->capture_default_str();
     app.add_option("--bindings", s.model.bindings, "how many bindings")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
@@ -30,6 +34,10 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     app.add_option("--skew", w.skew_ms, "server clock minus true time, in ms")->capture_default_str();
     app.add_option("--links", s.model.links, "v6: number of links")->check(CLI::Range(1, 4096))->capture_default_str();
     app.add_option("--relays", s.model.relays, "number of relays")->check(CLI::Range(1, 65535))->capture_default_str();
+    app.add_option("--units-per-client", s.model.units_per_client,
+                   "clients with several v4 addresses, or v6 links; see README.md")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
     app.add_option("--vpns", s.model.vpns, "v4: VPNs beside the default one")
         ->check(CLI::Range(0, 100))
         ->capture_default_str();
@@ -58,15 +66,14 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     app.add_option("--run-for", w.run_for, "orderly shutdown after this time");
 }
 
-[[nodiscard]] bool set_listen(const std::string& text, Run& run) {
+[[nodiscard]] bool set_endpoint(const std::string& text, std::string& address, std::uint16_t& port) {
     const auto colon = text.rfind(':');
     if (colon == std::string::npos) return false;
-    run.address = text.substr(0, colon);
-    if (run.address.size() > 2 && run.address.front() == '[')
-        run.address = run.address.substr(1, run.address.size() - 2);
+    address = text.substr(0, colon);
+    if (address.size() > 2 && address.front() == '[') address = address.substr(1, address.size() - 2);
     const auto* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data() + colon + 1, end, run.port);
-    return error == std::errc{} && stopped == end && IpAddress::parse(run.address);
+    const auto [stopped, error] = std::from_chars(text.data() + colon + 1, end, port);
+    return error == std::errc{} && stopped == end && IpAddress::parse(address);
 }
 
 [[nodiscard]] bool set_duration(const std::string& text, std::optional<std::chrono::milliseconds>& out) {
@@ -91,7 +98,11 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     auto& s = run.server;
     s.model.family = w.family == "v6" ? Family::v6 : Family::v4;
     s.model.skew = std::chrono::milliseconds{w.skew_ms};
-    if (!set_listen(w.listen, run)) return "--listen " + w.listen + ": not ADDRESS:PORT";
+    run.udp = !w.udp.empty();
+    if (run.udp && !set_endpoint(w.udp, run.udp_address, run.udp_port)) return "--udp " + w.udp + ": not ADDRESS:PORT";
+    if (s.model.family == Family::v6 && s.model.units_per_client > s.model.links)
+        return "--units-per-client: in v6 at most one on each of --links";
+    if (!set_endpoint(w.listen, run.address, run.port)) return "--listen " + w.listen + ": not ADDRESS:PORT";
     if (!w.history.empty()) {
         const auto age = parse_duration(w.history);
         if (!age) return "--history " + w.history + ": not a duration such as 30s or 1h";

@@ -13,7 +13,11 @@ struct Run {
     ServerOptions server;
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;
-    TlsOptions tls;  ///< where server.tls is not off
+    bool udp = false;
+    std::string udp_address = "127.0.0.1";
+    std::uint16_t udp_port = 0;
+    std::uint16_t udp_reply_port = 67;  ///< v4: the port at giaddr (RFC 4388 §6.4.3)
+    TlsOptions tls;                     ///< where server.tls is not off
     std::optional<std::chrono::milliseconds> stop_churn_after, run_for;
 };
 /// Say `text` and leave: 0 for --help, 2 for a mistake.

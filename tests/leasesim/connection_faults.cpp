@@ -1,35 +1,11 @@
 // Where the fault switches of S4-20 and S6-16 strike.
 #include "tests/leasesim/connection_impl.hpp"
+#include "tests/leasesim/reply_parts.hpp"
 
 #include <algorithm>
 #include <array>
 
 namespace leasemirror::leasesim {
-
-namespace {
-
-/// A good header, then an option that runs past the message.
-void write_garbage(bool v4, std::uint32_t xid, ByteWriter& w) {
-    if (!v4) {
-        w.u8(static_cast<std::uint8_t>(MessageTypeV6::lease_query_data));
-        w.u24(xid);
-        w.u16(static_cast<std::uint16_t>(OptionCodeV6::client_data));
-        w.u16(4096);
-        return;
-    }
-    w.u8(static_cast<std::uint8_t>(OpV4::boot_reply));
-    w.zeros(3);
-    w.u32(xid);
-    w.zeros(header_bytes_v4 - 12);
-    w.u32(magic_cookie_v4);
-    w.u8(static_cast<std::uint8_t>(OptionCodeV4::message_type));
-    w.u8(1);
-    w.u8(static_cast<std::uint8_t>(MessageTypeV4::lease_active));
-    w.u8(static_cast<std::uint8_t>(OptionCodeV4::lease_time));
-    w.u8(200);
-}
-
-}  // namespace
 
 std::optional<Fault> ModelConnection::Impl::strike(FaultKind kind, bool sending, UtcMillis now) {
     if (!has_faults()) return std::nullopt;
@@ -94,7 +70,9 @@ void ModelConnection::Impl::stray_messages(UtcMillis now) {
     };
     if (strike(FaultKind::garbage_message, sending, now)) {
         const bool was_first = first;
-        emit(now, [&](ByteWriter& w) { write_garbage(v4(), request.xid, w); });
+        emit(now, [&](ByteWriter& w) {
+            write_garbage(server.model().family(), MessageTypeV6::lease_query_data, request.xid, w);
+        });
         first = was_first;
     }
     if (strike(FaultKind::done_for_foreign_xid, sending, now)) {

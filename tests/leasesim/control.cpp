@@ -37,6 +37,8 @@ std::string stats(const ModelServer& server, UtcMillis now) {
     j["octets"] = s.octets;
     j["faults"] = s.faults;
     j["data_missing"] = s.data_missing;
+    j["datagrams"] = s.datagrams;
+    j["datagrams_answered"] = s.datagrams_answered;
     j["upgrade_requests"] = s.upgrade_requests;
     j["clear_queries"] = s.clear_queries;
     j["handshakes"] = s.handshakes;

@@ -69,7 +69,7 @@ LeaseModel::Life LeaseModel::begin_block(std::uint64_t unit, std::uint64_t visit
     life.state = BindingState::active;
     life.held = life.all;
     life.known_client = life.seen = true;
-    life.client = roll(unit, visit, 1);
+    life.client = roll(unit - unit % options_.units_per_client, visit, 1);
     life.relay = life.remote = life.name = visit;
     life.seen_visit = life.since_visit = visit;
     return life;

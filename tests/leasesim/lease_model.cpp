@@ -28,6 +28,7 @@ LeaseModel::LeaseModel(const ModelOptions& options, UtcMillis t0)
     assert(options.family == Family::v6 ||
            options.bindings / (options.vpns + 1) + 2 <= (std::uint64_t{1} << (32U - options.v4_prefix_len)));
     assert(options.family == Family::v4 || units() < 0x1000000);
+    assert(options.units_per_client > 0 && (options.family == Family::v4 || options.units_per_client <= options.links));
 }
 
 UtcMillis LeaseModel::instant(std::uint64_t unit, std::uint64_t visit, seconds age) const {

@@ -35,7 +35,10 @@ struct ModelOptions {
     Skew skew{0};        ///< server clock minus true time
     unsigned links = 8;  ///< v6 links, each with a relay that clients use by default
     unsigned relays = 4;
-    unsigned vpns = 0;               ///< v4: further VPNs beside the default one; their addresses overlap with its own
+    unsigned vpns = 0;  ///< v4: further VPNs beside the default one; their addresses overlap with its own
+    /// So many neighbouring units, from a multiple of that number on, have one client, as long as their visits are in
+    /// the same block: a client with several addresses, in v6 with one unit on each of several links. At most `links`.
+    unsigned units_per_client = 1;
     double occupied = 0.75;          ///< share of the units that hold leases at the beginning
     std::uint8_t v4_prefix_len = 8;  ///< room for addresses, from 10.0.0.0 or `v4_base` on
     IpAddress v4_base = IpAddress::v4(0x0a000000);

@@ -13,6 +13,13 @@ namespace leasemirror::leasesim {
 
 class ModelConnection;
 
+struct Datagram {
+    Bytes octets;
+    std::optional<IpAddress> giaddr;     ///< v4: where to send it, port 67; none: back to where the query came from
+    std::chrono::milliseconds delay{0};  ///< before it is sent
+    bool other_port = false;             ///< not from the port that was asked
+};
+
 class ModelServer {
 public:
     ModelServer(ServerOptions options, UtcMillis t0);
@@ -23,6 +30,9 @@ public:
     /// A peer connected. Over the cap, or under the fault `refuse`, the connection wants to be closed at once
     /// (RFC 6926 §8.1). It must not outlive the server.
     [[nodiscard]] std::unique_ptr<ModelConnection> accept(UtcMillis now);
+
+    /// A datagram arrived (RFC 5007, RFC 4388, RFC 6148): the answers to it, mostly one or none.
+    [[nodiscard]] std::vector<Datagram> on_datagram(ByteView message, UtcMillis now);
 
     // What happens to the server.
     void set_churn(double events_per_second, UtcMillis now) { model_.set_churn(events_per_second, now); }
@@ -52,6 +62,7 @@ public:
     struct Stats {
         std::uint64_t accepted = 0, refused = 0, bulk_queries = 0, active_queries = 0, messages = 0, octets = 0;
         std::uint64_t faults = 0, data_missing = 0;
+        std::uint64_t datagrams = 0, datagrams_answered = 0;
         // With TLS on. What came in clear text: requests for an upgrade, and all other messages, answered or not.
         std::uint64_t upgrade_requests = 0, clear_queries = 0;
         std::uint64_t handshakes = 0, handshakes_failed = 0;
@@ -72,6 +83,8 @@ private:
     /// connection, `sending` whether one is about to be made, `struck` what struck that connection before.
     [[nodiscard]] std::optional<Fault> strike(FaultKind kind, std::uint64_t message, bool sending,
                                               std::vector<std::size_t>& struck, UtcMillis now);
+    [[nodiscard]] std::optional<Fault> strike_datagram(FaultKind kind, UtcMillis now);
+    [[nodiscard]] std::vector<Datagram> finish_datagram(Datagram answer, UtcMillis now);
     [[nodiscard]] bool is_due(const Armed& armed, std::uint64_t message, bool sending, UtcMillis now);
     [[nodiscard]] std::optional<UtcMillis> next_timed_fault(UtcMillis now) const;
 
@@ -83,6 +96,7 @@ private:
     std::uint64_t dice_;
     std::vector<Armed> faults_;
     std::vector<ModelConnection*> connections_;
+    std::uint64_t datagrams_to_drop_ = 0;
     Stats stats_;
 };
 

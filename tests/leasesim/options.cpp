@@ -8,7 +8,7 @@ namespace leasemirror::leasesim {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, FaultKind>, 37> fault_names{
+constexpr std::array<std::pair<std::string_view, FaultKind>, 42> fault_names{
     {{"tiny-writes", FaultKind::tiny_writes},
      {"hold-frames", FaultKind::hold_frames},
      {"truncated-frame", FaultKind::truncated_frame},
@@ -35,6 +35,11 @@ constexpr std::array<std::pair<std::string_view, FaultKind>, 37> fault_names{
      {"cut", FaultKind::cut},
      {"done-with-error", FaultKind::done_with_error},
      {"query-terminated", FaultKind::query_terminated},
+     {"udp-drop", FaultKind::udp_drop},
+     {"udp-other-port", FaultKind::udp_other_port},
+     {"udp-duplicate", FaultKind::udp_duplicate},
+     {"udp-delay", FaultKind::udp_delay},
+     {"associated-ip", FaultKind::associated_ip},
      {"tls-refused", FaultKind::tls_refused},
      {"tls-status", FaultKind::tls_status},
      {"tls-no-answer", FaultKind::tls_no_answer},
@@ -106,6 +111,10 @@ Personality kea_personality() {
     p.ignores_times = true;
     p.preferred_unreduced = true;
     p.closes_on_discard = true;
+    p.link_of_address_ignored = true;
+    p.udp_echoes = true;
+    p.udp_relay_data_outside = true;
+    p.udp_bulk_types_unknown = true;
     p.success = SuccessStatus::in_reply;
     p.end = EndEncoding::nothing;
     return p;

@@ -36,6 +36,10 @@ struct Personality {
     bool ignores_times = false;               ///< v6: base-time and windows unknown (RFC 5460 only)
     bool preferred_unreduced = false;         ///< v6: a preferred lifetime that has passed is sent whole again
     bool closes_on_discard = false;           ///< v6: closes where RFC 5007 §4.2.1 says to discard
+    bool link_of_address_ignored = false;     ///< v6: the link-address of a query by address
+    bool udp_echoes = false;                  ///< v4 over UDP: server-id and the key in every answer; no remote-id
+    bool udp_relay_data_outside = false;      ///< v6 over UDP: as relay_data_outside
+    bool udp_bulk_types_unknown = false;      ///< v6 over UDP: bulk's query types get UnknownQueryType, not NotAllowed
     SuccessStatus success = SuccessStatus::absent;
     EndEncoding end = EndEncoding::valid_zero;
 };
@@ -62,7 +66,7 @@ enum class FaultKind : std::uint8_t {
     second_reply,                ///< v6: another LEASEQUERY-REPLY
     done_for_foreign_xid,        ///< a DONE for a request that was never made
     no_client_time,              ///< v6: a CLIENT_DATA without CLT_TIME
-    foreign_client_id,           ///< v6: the REPLY names another requestor
+    foreign_client_id,           ///< v6: the REPLY names another requestor; v4 over UDP: the answer is to another key
     broken_relay_data,           ///< relay data, or option 82, with impossible nesting
     garbage_message,             ///< a well-framed message that cannot be decoded
     data_missing,                ///< active: changes of the last `arg` seconds are lost, then DataMissing
@@ -70,6 +74,11 @@ enum class FaultKind : std::uint8_t {
     cut,                         ///< close at once, without a word
     done_with_error,             ///< the request ends with UnspecFail
     query_terminated,            ///< the request ends with QueryTerminated
+    udp_drop,                    ///< the next `arg` datagrams are not answered
+    udp_other_port,              ///< an answer from another port than the one asked
+    udp_duplicate,               ///< an answer comes `arg` times more
+    udp_delay,                   ///< an answer comes `arg` ms late
+    associated_ip,               ///< v4 over UDP: an answer names the address of binding `arg` as the client's too
     tls_refused,                 ///< the upgrade is answered with TLSConnectionRefused
     tls_status,                  ///< the upgrade is answered with status number `arg`
     tls_no_answer,               ///< the upgrade is not answered at all

@@ -38,6 +38,11 @@ void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<St
 /// in the server's manner.
 void write_client_v6(const ReplyContext& c, MessageTypeV6 type, const UnitState& s, std::uint8_t held,
                      std::uint8_t ended, ByteWriter& out);
+/// The links on which a client is found (RFC 5007 §4.1.2.5), and none of its data.
+void write_client_links_v6(const ReplyContext& c, ByteView links, ByteWriter& out);
+/// DHCPLEASEUNASSIGNED or DHCPLEASEUNKNOWN over UDP (RFC 4388 §6.4, RFC 6148 §4.3).
+void write_none_v4(const ReplyContext& c, MessageTypeV4 type, ByteWriter& out);
+
 /// DHCPTLS or REPLY. Without a status, and so without any option, it agrees (RFC 7724 §7.2, RFC 7653 §8.2).
 void write_upgrade_answer(Family family, std::uint32_t xid, const std::optional<Status>& status, ByteWriter& out);
 /// Any v6 message without OPTION_CLIENT_DATA.

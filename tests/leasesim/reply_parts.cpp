@@ -103,6 +103,26 @@ void write_relay_data(const UnitState& s, bool broken, ByteWriter& out) {
     }
 }
 
+void write_garbage(Family family, MessageTypeV6 type, std::uint32_t xid, ByteWriter& out) {
+    if (family == Family::v6) {
+        out.u8(static_cast<std::uint8_t>(type));
+        out.u24(xid);
+        out.u16(static_cast<std::uint16_t>(OptionCodeV6::client_data));
+        out.u16(4096);
+        return;
+    }
+    out.u8(static_cast<std::uint8_t>(OpV4::boot_reply));
+    out.zeros(3);
+    out.u32(xid);
+    out.zeros(header_bytes_v4 - 12);
+    out.u32(magic_cookie_v4);
+    out.u8(static_cast<std::uint8_t>(OptionCodeV4::message_type));
+    out.u8(1);
+    out.u8(static_cast<std::uint8_t>(MessageTypeV4::lease_active));
+    out.u8(static_cast<std::uint8_t>(OptionCodeV4::lease_time));
+    out.u8(200);
+}
+
 void write_client_fqdn(std::string_view name, ByteWriter& out) {
     out.u8(0);
     while (!name.empty()) {

@@ -1,6 +1,7 @@
 // Pieces of replies that are made in more than one place.
 #pragma once
 
+#include "proto/numbers_v6.hpp"
 #include "tests/leasesim/lease_model.hpp"
 
 namespace leasemirror::leasesim {
@@ -25,6 +26,9 @@ struct HardwareOf {
 /// Option 82 without code and length; LQ_RELAY_DATA likewise. `broken`: a length that runs past its container.
 void write_relay_agent_information(const UnitState& s, bool broken, ByteWriter& out);
 void write_relay_data(const UnitState& s, bool broken, ByteWriter& out);
+
+/// A good header, in v6 of this type, then an option that runs past the message.
+void write_garbage(Family family, MessageTypeV6 type, std::uint32_t xid, ByteWriter& out);
 
 /// Option 39 (RFC 4704 §4) and v6 option 16 (RFC 8415 §21.16), without code and length.
 void write_client_fqdn(std::string_view name, ByteWriter& out);

@@ -53,6 +53,7 @@ MessageV4 begin(const ReplyContext& c, MessageTypeV4 type) {
     m.op = static_cast<std::uint8_t>(OpV4::boot_reply);
     m.type = type;
     m.xid = c.request.xid ^ (c.faults.wrong_xid ? 0x5a5a5a5aU : 0U);
+    if (c.request.giaddr.family() == Family::v4) m.giaddr = c.request.giaddr;
     // RFC 6926 §8.3: in the first message, not in later ones.
     if (c.first && !c.faults.missing_server_id) m.server_identifier = IpAddress::from_bytes(c.server_id);
     return m;
@@ -104,7 +105,40 @@ void write_binding_v4(const ReplyContext& c, const UnitState& s, ByteWriter& out
     }
     // RFC 6926 §8.2: for any other than the default VPN it MUST appear.
     const auto vss = vss_of(name.vpn);
+    m.associated_ip = c.request.associated_ip;
     if (name.vpn != 0) m.vss = VssV4{vss.type, vss.info()};
+    encode_v4(m, out, c.faults.layout);
+}
+
+void write_none_v4(const ReplyContext& c, MessageTypeV4 type, ByteWriter& out) {
+    auto m = begin(c, type);
+    const auto& q = c.request;
+    if (!c.personality.udp_echoes) m.server_identifier.reset();
+    std::array<std::uint8_t, 300> room{};
+    ByteWriter relay(room);
+    switch (q.kind) {
+        case QueryKind::address:
+            m.ciaddr = IpAddress::from_bytes(q.id);
+            break;
+        case QueryKind::hw_addr:
+            m.htype = q.hw_type;
+            m.hlen = static_cast<std::uint8_t>(q.id.size());
+            m.chaddr = q.id;
+            break;
+        case QueryKind::client_id:
+            if (c.personality.udp_echoes) m.client_id = q.id;
+            break;
+        case QueryKind::remote_id:  // RFC 6148 §4.3: option 82 MUST be echoed
+            relay.u8(static_cast<std::uint8_t>(RelaySubOptionV4::remote_id));
+            relay.u8(static_cast<std::uint8_t>(q.id.size()));
+            relay.bytes(q.id);
+            m.relay_agent_information = relay.written();
+            break;
+        case QueryKind::all:
+        case QueryKind::relay_id:
+        case QueryKind::link:
+            break;
+    }
     encode_v4(m, out, c.faults.layout);
 }
 

@@ -150,6 +150,14 @@ void write_status_v6(const ReplyContext& c, MessageTypeV6 type, std::optional<St
     encode_v6(m, out);
 }
 
+void write_client_links_v6(const ReplyContext& c, ByteView links, ByteWriter& out) {
+    auto m = begin(c, MessageTypeV6::lease_query_reply, false);
+    if (c.personality.success == SuccessStatus::in_reply)
+        m.status = make_status_v6(StatusCode::success, "active lease(s) found");
+    m.client_link = links;
+    encode_v6(m, out);
+}
+
 void write_upgrade_answer(Family family, std::uint32_t xid, const std::optional<Status>& status, ByteWriter& out) {
     if (family == Family::v4) {
         MessageV4 m;

@@ -24,6 +24,9 @@ struct Request {
     QueryWindow window;
     std::bitset<256> wanted;  ///< v4 parameter request list; v6 both OROs
     Bytes requestor;          ///< v6 CLIENTID
+    // v4 over UDP, in every answer.
+    IpAddress giaddr;
+    Bytes associated_ip;
 };
 
 /// DHCPTLS or STARTTLS.
@@ -48,6 +51,10 @@ using Asked = std::variant<Request, Upgrade, Refusal, Discard, CloseNow>;
 
 [[nodiscard]] Asked read_request_v4(ByteView message, ScratchV4& scratch, const LeaseModel& model,
                                     const Personality& personality);
+/// A DHCPLEASEQUERY over UDP (RFC 4388 §6.3, RFC 6148 §4.1). `kind` address: `binding`, none where the address is not
+/// one of ours. Nothing: it is not answered.
+[[nodiscard]] std::optional<Request> read_datagram_v4(ByteView message, ScratchV4& scratch, const LeaseModel& model,
+                                                      const Personality& personality, ByteView server_id);
 [[nodiscard]] Asked read_request_v6(ByteView message, ScratchV6& scratch, const LeaseModel& model,
                                     const Personality& personality, ByteView server_id);
 

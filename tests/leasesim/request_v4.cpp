@@ -92,6 +92,20 @@ Asked read_active(const MessageV4& m, const Personality& p, Request out) {
     return out;
 }
 
+void want(const MessageV4& m, const Personality& p, std::bitset<256>& wanted) {
+    for (const auto code : m.parameter_request_list)
+        wanted.set(code);
+    // Without a list: what RFC 4388 §6.4.2 has a server return, and Kea always does.
+    using enum OptionCodeV4;
+    if (!m.parameter_request_list.empty() && !p.v4_times_only) return;
+    wanted.reset();
+    for (const auto code : {lease_time, client_identifier, relay_agent_information, client_last_transaction_time})
+        wanted.set(static_cast<std::size_t>(code));
+    if (p.v4_times_only)
+        for (const auto code : {base_time, renewal_time, rebinding_time})
+            wanted.set(static_cast<std::size_t>(code));
+}
+
 }  // namespace
 
 Asked read_request_v4(ByteView message, ScratchV4& scratch, const LeaseModel& model, const Personality& p) {
@@ -109,18 +123,7 @@ Asked read_request_v4(ByteView message, ScratchV4& scratch, const LeaseModel& mo
     Request out;
     out.xid = m.xid;
     out.window = {m.query_start_time, m.query_end_time};
-    for (const auto code : m.parameter_request_list)
-        out.wanted.set(code);
-    // Without a list: what RFC 4388 §6.4.2 has a server return, and Kea always does.
-    using enum OptionCodeV4;
-    if (m.parameter_request_list.empty() || p.v4_times_only) {
-        out.wanted.reset();
-        for (const auto code : {lease_time, client_identifier, relay_agent_information, client_last_transaction_time})
-            out.wanted.set(static_cast<std::size_t>(code));
-        if (p.v4_times_only)
-            for (const auto code : {base_time, renewal_time, rebinding_time})
-                out.wanted.set(static_cast<std::size_t>(code));
-    }
+    want(m, p, out.wanted);
     switch (m.type) {
         case MessageTypeV4::bulk_lease_query:
             return read_bulk(m, model, p, std::move(out));
@@ -137,6 +140,41 @@ Asked read_request_v4(ByteView message, ScratchV4& scratch, const LeaseModel& mo
             return CloseNow{};
     }
     return CloseNow{};
+}
+
+std::optional<Request> read_datagram_v4(ByteView message, ScratchV4& scratch, const LeaseModel& model,
+                                        const Personality& p, ByteView server_id) {
+    const auto decoded = decode_v4(message, scratch);
+    if (!decoded || decoded->type != MessageTypeV4::lease_query ||
+        decoded->op != static_cast<std::uint8_t>(OpV4::boot_request))
+        return std::nullopt;
+    const auto& m = *decoded;
+    if (m.giaddr.is_unspecified()) return std::nullopt;  // RFC 4388 §6.4.3: it MUST NOT be answered
+    if (m.server_identifier && !std::ranges::equal(m.server_identifier->bytes(), server_id)) return std::nullopt;
+    Request out;
+    out.xid = m.xid;
+    out.giaddr = m.giaddr;
+    want(m, p, out.wanted);
+    // Options of RFC 6926, for bulk queries.
+    using enum OptionCodeV4;
+    for (const auto code : {base_time, start_time_of_state, dhcp_state, data_source})
+        out.wanted.reset(static_cast<std::size_t>(code));
+    auto keys = read_keys(m, out);
+    if (keys > 0 && (out.kind == QueryKind::relay_id || (out.kind == QueryKind::remote_id && p.udp_echoes)))
+        return std::nullopt;  // RFC 6148 §4: who does not know it SHOULD simply not respond
+    if (!m.ciaddr.is_unspecified()) {
+        ++keys;
+        out.kind = QueryKind::address;
+        const auto address = m.ciaddr.bytes();
+        out.id.assign(address.begin(), address.end());
+    }
+    if (keys != 1 || (m.vss && !p.vpn)) return std::nullopt;
+    if (!read_vpn(m, model.options().vpns, out)) out.vpn = model.options().vpns + 1;
+    if (!out.vpn) return std::nullopt;  // all VPNs: a question of bulk (RFC 6607 §3.5)
+    if (*out.vpn > model.options().vpns) return out;
+    if (const auto first = model.find(m.ciaddr); first && *first + *out.vpn < model.bindings())
+        out.binding = *first + *out.vpn;
+    return out;
 }
 
 }  // namespace leasemirror::leasesim

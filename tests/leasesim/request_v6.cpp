@@ -31,10 +31,10 @@ Asked with_id(Request q, QueryKind kind, ByteView id, std::string_view missing) 
     return q;
 }
 
-Asked read_lq_query(const LqQueryV6& query, const LeaseModel& model, Request q) {
+Asked read_lq_query(const LqQueryV6& query, const LeaseModel& model, const Personality& p, Request q) {
     q.filtered = true;
     const bool by_address = query.type == QueryTypeV6::by_address;
-    if (!by_address && !query.link_address.is_unspecified()) {
+    if (!(by_address && p.link_of_address_ignored) && !query.link_address.is_unspecified()) {
         q.link = model.find_link(query.link_address);
         if (!q.link) return refuse(q, StatusCode::not_configured, "not a configured link");
     }
@@ -82,7 +82,7 @@ Asked read_query(const MessageV6& m, const LeaseModel& model, const Personality&
     if (m.client_id.empty()) return discard(p);
     if (!m.server_id.empty() && !std::ranges::equal(m.server_id, server_id)) return discard(p);
     if (q.active && m.end_time) return refuse(q, StatusCode::malformed_query, "OPTION_LQ_END_TIME in an active query");
-    if (m.query) return read_lq_query(*m.query, model, std::move(q));
+    if (m.query) return read_lq_query(*m.query, model, p, std::move(q));
     if (!q.active) return discard(p);
     return q;
 }

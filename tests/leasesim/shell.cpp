@@ -2,6 +2,7 @@
 
 #include "tests/leasesim/control.hpp"
 #include "tests/leasesim/socket_connection.hpp"
+#include "tests/leasesim/udp_socket.hpp"
 
 #include <asio.hpp>
 
@@ -32,6 +33,7 @@ public:
           input_(io_),
           stop_churn_(io_),
           end_(io_) {
+        if (run.udp) udp_ = std::make_unique<UdpSocket>(io_, run, server_);
         asio::error_code ignored;
         if (const int input = ::dup(STDIN_FILENO); input >= 0) input_.assign(input, ignored);
         if (run.stop_churn_after) after(stop_churn_, *run.stop_churn_after, [this] { server_.stop_churn(now_utc()); });
@@ -46,10 +48,12 @@ public:
     Shell& operator=(const Shell&) = delete;
 
     int serve() {
-        const auto at = acceptor_.local_endpoint();
-        const auto address = at.address().to_string();
-        std::cout << "listening " << (at.address().is_v6() ? "[" + address + "]" : address) << ':' << at.port()
-                  << std::endl;
+        std::cout << "listening " << acceptor_.local_endpoint() << '\n';
+        if (udp_) {
+            std::cout << "udp " << udp_->local() << '\n';
+            udp_->start();
+        }
+        std::cout.flush();
         accept();
         wait_for_signal();
         read_command();
@@ -109,6 +113,7 @@ private:
         server_.shutdown(now_utc());
         pump_all();
         asio::error_code ignored;
+        if (udp_) udp_->close();
         acceptor_.close(ignored);
         signals_.cancel(ignored);
         input_.close(ignored);
@@ -127,6 +132,7 @@ private:
     std::unique_ptr<TlsContext> tls_;
     ModelServer server_;
     tcp::acceptor acceptor_;
+    std::unique_ptr<UdpSocket> udp_;
     asio::signal_set signals_;
     asio::posix::stream_descriptor input_;
     asio::steady_timer stop_churn_, end_;
