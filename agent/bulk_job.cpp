@@ -6,8 +6,21 @@
 #include <utility>
 
 namespace leasemirror {
+namespace {
 
-BulkJob::BulkJob(bool full, std::uint64_t run, const std::vector<BulkQuery>& queries) : full_(full), run_(run) {
+/// So many queries are named where several went wrong.
+constexpr std::size_t troubles_named_max = 3;
+
+/// When a binding last changed at the latest. Nothing where that cannot be told: what ended, and what is known from
+/// another server, may have changed here long after its client was last heard.
+std::optional<ServerTime> last_change(const Binding& b) {
+    if (b.state != BindingState::active || b.data_source == DataSource::remote) return std::nullopt;
+    return std::max(b.client_last_seen, b.state_since);  // what is not told is the lesser one
+}
+
+}  // namespace
+
+BulkJob::BulkJob(Kind kind, std::uint64_t run, const std::vector<BulkQuery>& queries) : kind_(kind), run_(run) {
     assert(run != 0);
     for (const auto& query : queries) {
         auto& item = items_.emplace_back();
@@ -18,17 +31,24 @@ BulkJob::BulkJob(bool full, std::uint64_t run, const std::vector<BulkQuery>& que
 
 BulkJob BulkJob::full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
                       std::string cause) {
-    BulkJob job(true, run, queries);
+    BulkJob job(Kind::full, run, queries);
     job.gaps_ = std::move(gaps);
     job.cause_ = std::move(cause);
     return job;
 }
 
 BulkJob BulkJob::window(std::uint64_t run, const Gap& gap, const std::vector<BulkQuery>& queries) {
-    BulkJob job(false, run, queries);
+    BulkJob job(Kind::gap, run, queries);
     job.window_ = {gap.from, gap.to};
     job.gaps_ = {gap.number};
     job.cause_ = gap.cause;
+    return job;
+}
+
+BulkJob BulkJob::recent(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries) {
+    BulkJob job(Kind::recent, run, queries);
+    job.window_ = {start, std::nullopt};
+    job.cause_ = "poll";
     return job;
 }
 
@@ -64,6 +84,12 @@ void BulkJob::on_reply(std::size_t item, std::optional<ServerTime> base, ServerT
     began_at_ = began_at_ ? std::min(*began_at_, first) : first;
 }
 
+void BulkJob::on_binding(std::size_t item, const Binding& binding) {
+    ++items_[item].bindings;
+    if (const auto changed = last_change(binding))
+        oldest_change_ = oldest_change_ ? std::min(*oldest_change_, *changed) : *changed;
+}
+
 void BulkJob::on_complete(std::size_t item) {
     assert(items_[item].state == ItemState::running);
     items_[item].state = ItemState::complete;
@@ -97,6 +123,10 @@ bool BulkJob::any_complete() const {
     return std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::complete; });
 }
 
+bool BulkJob::any_refused() const {
+    return std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::refused; });
+}
+
 bool BulkJob::absence_proves() const {
     return all_complete() && std::none_of(items_.begin(), items_.end(), [](const Item& i) { return i.lease_lost; });
 }
@@ -115,11 +145,40 @@ bool BulkJob::any_cut_off() const {
 }
 
 std::string BulkJob::trouble() const {
+    std::string all;
+    std::size_t troubles = 0;
     for (const auto& item : items_) {
-        if (item.state == ItemState::complete || item.trouble.empty()) continue;
-        return "query for " + to_string(item.query) + ": " + item.trouble;
+        if (item.state == ItemState::complete || item.trouble.empty() || ++troubles > troubles_named_max) continue;
+        all += (all.empty() ? "query for " : "; query for ") + to_string(item.query) + ": " + item.trouble;
     }
-    return {};
+    if (troubles > troubles_named_max) all += "; and " + std::to_string(troubles - troubles_named_max) + " more";
+    return all;
+}
+
+std::vector<BulkQuery> BulkJob::queries_complete() const {
+    std::vector<BulkQuery> out;
+    for (const auto& item : items_)
+        if (item.state == ItemState::complete) out.push_back(item.query);
+    return out;
+}
+
+std::vector<BulkQuery> BulkJob::queries_not_refused() const {
+    std::vector<BulkQuery> out;
+    for (const auto& item : items_)
+        if (item.state != ItemState::refused) out.push_back(item.query);
+    return out;
+}
+
+std::optional<bool> BulkJob::heeds_start(Family family, std::optional<ServerTime> oldest) const {
+    assert(window_.start);
+    const auto clearly_before = *window_.start - window_slack;
+    if (oldest_change_ && *oldest_change_ < clearly_before) return false;
+    if (!any_complete()) return std::nullopt;
+    // A v6 server puts a base-time into its replies if it knows time windows at all (RFC 7653 §9.3).
+    if (family == Family::v6 && base_times_seen_) return true;
+    if (family == Family::v6) return bindings() > 0 ? std::optional(false) : std::nullopt;
+    if (oldest && *oldest < clearly_before) return true;  // there was something to leave out, and it did
+    return std::nullopt;
 }
 
 }  // namespace leasemirror

@@ -1,11 +1,13 @@
-// A set of bulk queries that together answer one need: a full load, or the repair of gaps. It knows which query is still
-// to be asked and what became of each; it opens no connection itself.
+// A set of bulk queries that together answer one need: a full load, the repair of gaps, or what is new since the last
+// poll. It knows which query is still to be asked, what became of each, and what the answers show of the server; it opens
+// no connection itself.
 #pragma once
 
 #include "proto/query.hpp"
 #include "proto/status.hpp"
 #include "storage/store.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,6 +21,8 @@ public:
     /// twice". A full load tries harder, since nothing else would bring what it brings.
     static constexpr int window_attempts_max = 2;
     static constexpr int full_attempts_max = 5;
+    /// What changed this much before the start of a window has no place in its answer; less may be cut seconds.
+    static constexpr std::chrono::seconds window_slack{5};
 
     enum class ItemState : std::uint8_t { waiting, running, complete, cut_off, refused };
     struct Item {
@@ -40,8 +44,11 @@ public:
                         std::string cause);
     /// What changed in one gap.
     static BulkJob window(std::uint64_t run, const Gap& gap, const std::vector<BulkQuery>& queries);
+    /// What has changed since `start`, between two full loads.
+    static BulkJob recent(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries);
 
-    [[nodiscard]] bool is_full() const { return full_; }
+    [[nodiscard]] bool is_full() const { return kind_ == Kind::full; }
+    [[nodiscard]] bool is_recent() const { return kind_ == Kind::recent; }
     [[nodiscard]] std::uint64_t run() const { return run_; }
     /// A query is asked again: what only its earlier attempt listed must not count as listed.
     void renumber(std::size_t item, std::uint64_t run) { items_[item].run = run; }
@@ -59,7 +66,7 @@ public:
 
     /// `base` is that of the reply, `server_now` our best guess where it has none.
     void on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime server_now);
-    void on_binding(std::size_t item) { ++items_[item].bindings; }
+    void on_binding(std::size_t item, const Binding& binding);
     void on_lease_lost(std::size_t item) { items_[item].lease_lost = true; }
     void on_lease_unread(std::size_t item) { items_[item].unread = true; }
     void on_complete(std::size_t item);
@@ -72,14 +79,18 @@ public:
     /// Every query ended well.
     [[nodiscard]] bool all_complete() const;
     [[nodiscard]] bool any_complete() const;
+    [[nodiscard]] bool any_refused() const;
     /// Every query ended well, and every reply could be read: what was not listed is not there.
     [[nodiscard]] bool absence_proves() const;
     /// All that was answered could be read.
     [[nodiscard]] bool all_read() const;
     /// Any query was cut off too often.
     [[nodiscard]] bool any_cut_off() const;
-    /// What went wrong first, for people; empty if nothing did.
+    /// What went wrong with which query, for people; empty if nothing did. The first few, and how many more.
     [[nodiscard]] std::string trouble() const;
+    /// The queries that ended well, or also those that were cut off: all but the refused ones.
+    [[nodiscard]] std::vector<BulkQuery> queries_complete() const;
+    [[nodiscard]] std::vector<BulkQuery> queries_not_refused() const;
     /// The earliest first reply of all its queries: what changed from then on is for the active query to tell
     /// (DESIGN section 3.1). Nothing before the first reply.
     [[nodiscard]] std::optional<ServerTime> began_at() const { return began_at_; }
@@ -87,17 +98,24 @@ public:
     /// (RFC 7653 §9.3, RFC 6926 §8.3).
     [[nodiscard]] bool base_times_seen() const { return base_times_seen_; }
     [[nodiscard]] std::uint64_t bindings() const;
+    /// When the binding that has been still for longest last changed, as far as the bindings say.
+    [[nodiscard]] std::optional<ServerTime> oldest_change() const { return oldest_change_; }
+    /// Whether the server heeds the start time that this job's queries had; nothing as long as the answers fit both.
+    /// `oldest` is the oldest_change() of the last full load: what a server that heeds no start time lists again.
+    [[nodiscard]] std::optional<bool> heeds_start(Family family, std::optional<ServerTime> oldest) const;
 
 private:
-    BulkJob(bool full, std::uint64_t run, const std::vector<BulkQuery>& queries);
+    enum class Kind : std::uint8_t { full, gap, recent };
+    BulkJob(Kind kind, std::uint64_t run, const std::vector<BulkQuery>& queries);
 
-    bool full_;
+    Kind kind_;
     std::uint64_t run_;
     QueryWindow window_;
     std::vector<std::uint64_t> gaps_;
     std::string cause_;
     std::vector<Item> items_;
     std::optional<ServerTime> began_at_;
+    std::optional<ServerTime> oldest_change_;
     bool base_times_seen_ = false;
 };
 

@@ -50,6 +50,8 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
     status_.last_full_sync_at = resume.last_full_sync_at;
     status_.last_error = resume.last_error;
     status_.last_error_at = resume.last_error_at;
+    status_.certificate_expires_at = resume.certificate_expires_at;
+    status_.support = resume.support;
 }
 
 void ServerSync::start(Now now) {
@@ -58,6 +60,7 @@ void ServerSync::start(Now now) {
     // The base-time may stem from a stream that no whole load preceded.
     const auto unproven = covers_everything_ && status_.coverage == Coverage::partial;
     if (kept_ && (!status_.last_full_sync_at || unproven)) full_again_ = now.steady;
+    resume_support(now);
     outbox_.touch(now.steady);
     replan_ = true;
 }
@@ -322,6 +325,7 @@ Phase ServerSync::phase_now() const {
         std::any_of(links_.begin(), links_.end(), [](const Link& l) { return !l.active() && l.connected; });
     if (state == ActiveState::live) return gaps_.empty() && !job_ ? Phase::live : Phase::gap;
     if (state == ActiveState::asked || state == ActiveState::catching_up) return Phase::catch_up;
+    if (bulk && job_ && job_->is_recent()) return Phase::polling;
     if (bulk) return kept_ && !polling_ ? Phase::gap : Phase::bulk;
     if (!links_.empty()) return Phase::connecting;
     if (wants_slot_) return Phase::waiting;

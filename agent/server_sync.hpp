@@ -7,7 +7,8 @@
 //      together with the base-time of its first reply.
 //   2. A base-time, and none of the windowed bulks that a restart left open: the active query from that base-time.
 //   3. Open gaps: a windowed bulk each; where that cannot show what ended, one paced full bulk for all of them.
-//   4. A server that only knows bulk: a full bulk each poll_interval.
+//   4. A server that only knows bulk: a full bulk each poll_interval, and between them, each window_interval, what is new
+//      since the last poll, if the server heeds a start time (server_sync_polls.cpp).
 //
 // An active query and one bulk job can run at the same time, the job over several connections. plan() looks at what is
 // missing and opens connections; it runs after every event that changed something, and decides everything anew from
@@ -104,6 +105,9 @@ struct SyncSettings {
 
 class ServerSync {
 public:
+    /// How long it is taken for granted that a server does not support something.
+    static constexpr std::chrono::milliseconds support_lasts = std::chrono::hours{24};
+
     /// `slots` outlives this object.
     ServerSync(const ServerConfig& config, const ResumePoint& resume, SyncSettings settings, BulkSlots& slots);
 
@@ -168,6 +172,21 @@ private:
     [[nodiscard]] Reconcile reconcile_of(const BulkJob& job) const;
     [[nodiscard]] std::optional<SteadyTime> plan_deadline() const;
     [[nodiscard]] std::optional<std::string> full_due_for(Now now) const;
+    [[nodiscard]] std::chrono::milliseconds full_again_after(const BulkJob& job) const;
+
+    // Servers that only know bulk, and what a server supports (server_sync_polls.cpp).
+    [[nodiscard]] bool recent_due(Now now) const;
+    void begin_recent(Now now);
+    void finish_recent(const BulkJob& job, Now now);
+    void plan_polls(const BulkJob& full, Now now);
+    void resume_support(Now now);
+    void ask_support_anew(Now now);
+    void learn_active(bool supported);
+    void learn_windows(bool supported, const std::string& why);
+    void learn(std::optional<bool>& ability, const std::optional<bool>& other, bool supported);
+    void poll_instead(std::chrono::milliseconds ask_again, const std::string& why);
+    void on_refused_silently(const std::string& text);
+    void forget_abilities();
 
     // What the sessions say (server_sync_replies.cpp).
     [[nodiscard]] bool pump();
@@ -188,7 +207,6 @@ private:
     }
     void open_gap(ServerTime from, ServerTime to, const std::string& cause);
     void start_afresh(const std::string& cause);
-    void forget_abilities();
     void drop(ConnectionId connection, bool tell_shell);
     [[nodiscard]] Link* find(ConnectionId connection);
     [[nodiscard]] const Link* find(ConnectionId connection) const;
@@ -236,7 +254,7 @@ private:
     bool hold_active_;                       // gaps that a restart left open are filled first
     bool bulk_refused_ = false;              // every bulk query was refused the last time
     int silent_refusals_ = 0;                // of active queries, in a row
-    bool active_known_ = false;              // the server has answered an active query
+    bool bulk_answered_ = false;             // since the last of them
     bool ask_all_vpns_ = true;               // until the server refuses option 221
     bool failing_ = false;                   // something went wrong, and nothing has been heard since
     bool stopping_ = false;
@@ -247,9 +265,15 @@ private:
     Pacing bulk_pacing_;
     Pacing full_pacing_;  // full bulks that repair gaps
     std::optional<SteadyTime> poll_due_;
-    std::optional<SteadyTime> full_again_;  // the last full bulk left something open
+    // Windowed polls: when the next is due, from where, and what is asked: the queries that the last full one answered.
+    std::optional<SteadyTime> window_due_;
+    std::optional<ServerTime> window_from_;
+    std::vector<BulkQuery> window_queries_;
+    std::optional<ServerTime> oldest_change_;  // of what the last full bulk listed
+    std::optional<SteadyTime> full_again_;     // the last full bulk left something open
     std::optional<SteadyTime> ask_active_again_;
-    std::optional<SteadyTime> catch_up_alarm_;  // set while the active query is catching up
+    std::optional<SteadyTime> ask_support_again_;  // what the server did not support, it may by now
+    std::optional<SteadyTime> catch_up_alarm_;     // set while the active query is catching up
     std::optional<SteadyTime> last_blocked_;
     std::optional<SteadyTime> waiting_since_;  // the database is behind, and reading has stopped for it
     bool waiting_said_ = false;

@@ -14,6 +14,7 @@ void ServerSync::plan(Now now) {
         ask_active_again_.reset();
         if (!committed_) full_cause_ = "no base-time to resume from";
     }
+    if (ask_support_again_ && now.steady >= *ask_support_again_) ask_support_anew(now);
     // A batch holds one reconciliation: the end of this job waits until that of the last one is on its way.
     if (job_ && job_->over() && !outbox_.pending().reconcile) finish_job(now);
     plan_job(now);
@@ -35,8 +36,14 @@ void ServerSync::plan_active(Now now) {
 void ServerSync::plan_job(Now now) {
     if (queries_.empty()) return;
     if (!job_) {
+        if (status_.support.windows == false && gaps_.window_pending()) {
+            gaps_.all_need_full();
+            hold_active_ = false;
+        }
         if (const auto cause = full_due_for(now)) {
             begin_full(*cause, now);
+        } else if (recent_due(now)) {
+            begin_recent(now);
         } else if (const auto gap = gaps_.next_window(); gap && !full_cause_ && bulk_pacing_.is_due(now.steady)) {
             begin_window(*gap, now);
         }
@@ -136,6 +143,8 @@ void ServerSync::finish_job(Now now) {
     outbox_.touch(now.steady);
     if (job.is_full()) {
         finish_full(job, now);
+    } else if (job.is_recent()) {
+        finish_recent(job, now);
     } else {
         finish_window(job, now);
     }
@@ -158,32 +167,44 @@ void ServerSync::finish_full(const BulkJob& job, Now now) {
         return;
     }
     full_cause_.reset();
+    plan_polls(job, now);
     auto& pending = outbox_.pending();
     outbox_.touch(now.steady);
     pending.reconcile = reconcile_of(job);
     const auto proven = job.absence_proves();
     if (!job.any_cut_off()) close_gaps(job);
+    std::string lacks = proven ? "bulk.queries cover a part of the server (bulk.covers: partial)" : "";
     if (!proven || !job.all_read()) {
-        set_error(job.all_complete() ? "full bulk: some replies could not be understood (see quarantine); nothing is "
-                                       "concluded from their absence"
-                                     : "full bulk incomplete: " + job.trouble());
-        full_again_ =
-            now.steady + (job.any_cut_off() ? config_.timeouts.retry
-                                            : std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval));
+        lacks = job.all_complete() ? "some replies could not be understood (see quarantine); nothing is concluded from "
+                                     "their absence"
+                                   : job.trouble();
+        set_error((job.all_complete() ? "full bulk: " : "full bulk incomplete: ") + lacks);
+        full_again_ = now.steady + full_again_after(job);
     }
     status_.coverage = proven && covers_everything_ ? Coverage::full : Coverage::partial;
     // What was cut off is asked for again, also after a restart: that looks here (start()).
     if (!job.any_cut_off()) status_.last_full_sync_at = utc_now();
-    if (!kept_ || polling_) {
+    // Of a server that is polled, what a query did not bring is as old as its last answer.
+    if (polling_ ? !job.any_cut_off() : !kept_) {
         kept_ = job.began_at();
         // A server that sends no base-times has none to resume from, unless it turns out to know active leasequery after
         // all: then equal clocks are assumed (RFC 7653 §6.3.2, REQUIREMENTS RC-58).
         if (job.base_times_seen() || !polling_) pending.base_time = kept_;
     }
+    const auto partial = status_.coverage == Coverage::partial;
     log(LogLevel::info, "full-bulk-done",
         {{"run", std::to_string(job.run())},
          {"bindings", std::to_string(job.bindings())},
-         {"coverage", std::string(to_string(status_.coverage))}});
+         {"coverage", std::string(to_string(status_.coverage)) + (partial ? ": " + lacks : "")}});
+}
+
+/// A server that is polled is read again before long anyway, and one query that is always cut off must not make it send
+/// all the others each minute.
+std::chrono::milliseconds ServerSync::full_again_after(const BulkJob& job) const {
+    const auto retry = config_.timeouts.retry;
+    const auto interval = config_.bulk.poll_interval;
+    if (!job.any_cut_off()) return std::max(10 * retry, interval);
+    return polling_ ? std::min(10 * retry, interval) : retry;
 }
 
 /// Every query was answered or refused: asking again would bring the same. The gaps end, and say how.
@@ -217,7 +238,9 @@ void ServerSync::finish_window(const BulkJob& job, Now now) {
     const auto shows_ended = std::all_of(job.items().begin(), job.items().end(),
                                          [](const BulkJob::Item& i) { return i.query.shows_ended(); });
     // A v6 server puts a base-time into every reply if it knows time windows at all (RFC 7653 §9.3).
-    const auto knows_windows = job.base_times_seen() || config_.family == Family::v4;
+    const auto heeds = job.heeds_start(config_.family, std::nullopt);
+    const auto knows_windows = heeds != false && (job.base_times_seen() || config_.family == Family::v4);
+    if (heeds) learn_windows(*heeds, "its answer to a windowed query");
     hold_active_ = hold_active_ && gaps_.next_window().has_value();
     if (!job.all_complete() || !knows_windows) {
         // It refuses, breaks off, or would ignore the window: a full bulk at once (DESIGN section 3.3).
@@ -245,7 +268,9 @@ std::optional<SteadyTime> ServerSync::plan_deadline() const {
     consider(bulk_pacing_.due());
     if (gaps_.full_due()) consider(full_pacing_.due());
     if (polling_) consider(poll_due_);
+    if (polling_) consider(window_due_);
     consider(ask_active_again_);
+    consider(ask_support_again_);
     consider(full_again_);
     return first;
 }

@@ -9,9 +9,6 @@ namespace {
 /// A message read this soon after we had stopped reading may have waited for us: its base-time tells no skew.
 constexpr std::chrono::seconds prompt_after{30};
 
-/// A server that knew active leasequery is taken to know it no more after so many silent refusals in a row.
-constexpr int silent_refusals_max = 5;
-
 /// How much later than it happened a server may tell a change.
 constexpr std::chrono::seconds told_late{10};
 
@@ -55,10 +52,9 @@ void ServerSync::on_heard(Link& link, const action::Heard& heard) {
     }
     if (const auto* active = std::get_if<ActiveSession>(&link.session)) {
         const auto state = active->state();  // closed: this very message refuses the query
-        if (state == ActiveState::catching_up || state == ActiveState::live) {
-            active_known_ = true;
-            silent_refusals_ = 0;
-        }
+        if (state == ActiveState::catching_up || state == ActiveState::live) learn_active(true);
+    } else {
+        bulk_answered_ = true;
     }
     if (link.item && job_) job_->on_reply(*link.item, heard.base_time, skew_.server_now(now_.utc));
     if (!heard.base_time) return;
@@ -87,7 +83,7 @@ void ServerSync::on_binding(Link& link, const Binding& binding) {
     change.late = link.active() && catch_up_alarm_.has_value();
     if (link.item && job_) {
         const auto& item = job_->items()[*link.item];
-        job_->on_binding(*link.item);
+        job_->on_binding(*link.item, binding);
         change.run = item.run;
         change.scope = item.query.scope_id();
     } else {
@@ -134,6 +130,7 @@ void ServerSync::on_quarantine(Link& link, const action::Quarantine& quarantine)
     change.kind = Change::Kind::sighting;
     change.run = job_->items()[*link.item].run;
     change.binding.key.address = *quarantine.address;
+    outbox_.account(change);
 }
 
 void ServerSync::on_advance(ServerTime base_time) {
@@ -177,24 +174,25 @@ void ServerSync::on_query_done(Link& link, const action::QueryDone& done) {
     replan_ = true;
     if (!link.item || !job_) return;
     const auto item = *std::exchange(link.item, std::nullopt);
+    const auto query = job_->items()[item].query;
     const auto transient = done.status == StatusCode::query_terminated || done.status == StatusCode::unspec_fail ||
                            done.status == StatusCode::unknown;
     if (done.outcome == QueryOutcome::complete) {
         job_->on_complete(item);
         bulk_pacing_.on_success();
     } else if (transient) {
-        set_error("bulk query failed: " + done.text);
+        set_error("bulk query for " + to_string(query) + " failed: " + done.text);
         bulk_pacing_.on_failure(now_.steady, jitter_);
         job_->on_cut_off(item, done.text);
         // After QueryTerminated nothing more comes here (RFC 6926 §7.1, RFC 5460 §5.5): again on another connection, paced.
         return drop(link.id, true);
-    } else if (asks_all_vpns(job_->items()[item].query)) {
+    } else if (asks_all_vpns(query)) {
         // Option 221 may be all that the server minds (Kea refuses any): once more, for the default VPN alone.
         ask_all_vpns_ = false;
         job_->give_back(item);
     } else {
         ask_all_vpns_ = true;  // if that was not it, the next query may ask for them again
-        set_error("bulk query refused: " + done.text);
+        set_error("bulk query for " + to_string(query) + " refused: " + done.text);
         job_->on_refused(item, done.text);
     }
     ask_next(link, now_);
@@ -229,39 +227,19 @@ void ServerSync::on_active_closed(const action::Close& close) {
             if (close.status == StatusCode::unspec_fail || close.status == StatusCode::unknown) return;
             return active_pacing_.put_off(now_.steady + 10 * retry);
         case CloseReason::refused_silently:
-            // A server that has answered one may have too many connections, or just be starting: once more, at its pace.
-            if (active_known_ && ++silent_refusals_ < silent_refusals_max) return;
-            [[fallthrough]];
-        case CloseReason::not_supported:
-            // Bulk there, but no active leasequery (RFC 7653 §9.2); v4 has no word for it and closes (RFC 7724 §8.1.1).
-            active_pacing_.put_off(now_.steady + 10 * retry);
-            if (config_.mode != SyncMode::automatic || queries_.empty()) return;
-            polling_ = true;
-            failing_ = false;
-            ask_active_again_ = now_.steady + (close.why == CloseReason::not_supported
-                                                   ? std::chrono::milliseconds(std::chrono::hours{24})
-                                                   : 10 * retry);
-            log(LogLevel::warn, "polling-instead", {{"reason", close.text}});
-            return;
+            return on_refused_silently(close.text);
+        case CloseReason::not_supported:  // bulk there, but no active leasequery (RFC 7653 §9.2)
+            learn_active(false);
+            return poll_instead(support_lasts, close.text);
     }
 }
 
 void ServerSync::on_bulk_closed(Link& link, const std::string& text) {
     if (!link.item || !job_) return;
-    set_error(text);
+    const auto item = *std::exchange(link.item, std::nullopt);
+    set_error(text + "; it was the query for " + to_string(job_->items()[item].query));
     bulk_pacing_.on_failure(now_.steady, jitter_);
-    job_->on_cut_off(*std::exchange(link.item, std::nullopt), text);
-}
-
-/// Another server need not know what the last one knew (DESIGN section 3.5).
-void ServerSync::forget_abilities() {
-    active_known_ = false;
-    silent_refusals_ = 0;
-    bulk_refused_ = false;
-    ask_all_vpns_ = true;
-    polling_ = config_.mode == SyncMode::bulk;
-    ask_active_again_.reset();
-    poll_due_.reset();
+    job_->on_cut_off(item, text);
 }
 
 /// What we hold of this server was told in another clock, or by another server: a new epoch (DESIGN section 3.7).
@@ -284,6 +262,9 @@ void ServerSync::start_afresh(const std::string& cause) {
     committed_.reset();
     highest_heard_.reset();
     catch_up_alarm_.reset();
+    window_from_.reset();  // of the old clock
+    window_due_.reset();
+    oldest_change_.reset();
     skew_.reset();
     if (queries_.empty()) {
         for (const auto number : gaps_.numbers())

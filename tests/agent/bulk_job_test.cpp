@@ -131,11 +131,11 @@ TEST_CASE("a query that is asked again from its start is judged by what the new 
     // Otherwise one bad message in an attempt that broke off anyway costs another full bulk, and 'partial' until then.
     auto job = BulkJob::full(1, {BulkQuery{}}, {}, "x");
     (void)job.take();
-    job.on_binding(0);
+    job.on_binding(0, {});
     job.on_lease_lost(0);
     job.on_cut_off(0, "closed");
     (void)job.take();
-    job.on_binding(0);
+    job.on_binding(0, {});
     job.on_complete(0);
     CHECK(job.absence_proves());
     CHECK(job.bindings() == 1);
