@@ -1,6 +1,7 @@
 #include "agent/commands.hpp"
 #include "agent/probe.hpp"
 #include "agent/time_text.hpp"
+#include "agent/tls_context.hpp"
 #include "proto/numbers_v6.hpp"
 #include "proto/status.hpp"
 
@@ -65,6 +66,7 @@ int print_probe(const ServerConfig& server, const ProbeResult& result, std::ostr
     out << "reachable  bulk: " << to_string(result.bulk) << "  active: " << to_string(result.active);
     if (result.base_time && result.skew)
         out << "  (base-time " << iso_utc(*result.base_time) << ", skew " << skew_text(result.skew->count()) << ")";
+    if (result.first_end) out << "  (TLS: the first certificate ends " << iso_utc(result.first_end->at) << ")";
     out << '\n';
     const auto fault = mismatch(server, result);
     if (fault.empty()) return exit_fine;
@@ -93,6 +95,11 @@ int check_servers(const Config& config, std::ostream& out) {
 int execute(const CheckCommand& command, std::ostream& out, std::ostream& err) {
     const auto config = load_or_complain(command.config, err);
     if (!config) return exit_usage;
+    if (const auto tls = load_tls_credentials(*config); !tls) {
+        for (const auto& e : tls.error())
+            err << command.config << ": " << e << '\n';
+        return exit_usage;
+    }
     for (const auto& warning : config_warnings(*config))
         out << "warning: " << warning << '\n';
     out << command.config << ": valid, " << config->servers.size()

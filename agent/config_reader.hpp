@@ -127,9 +127,10 @@ private:
 /// "expected X, not a list": how messages name what a node is.
 [[nodiscard]] std::string kind_of(const YAML::Node& node);
 
-// config_sections.cpp and config_servers.cpp
+// config_sections.cpp, config_servers.cpp, config_tls.cpp and config_queries.cpp
 void read_config(MapReader& top, Config& out);
 void read_servers(MapReader& top, std::vector<ServerConfig>& out);
+void read_tls(MapReader tls, TlsConfig& out);
 [[nodiscard]] std::optional<BulkQuery> read_query(MapReader& entry, std::optional<Family> family);
 
 }  // namespace leasemirror

@@ -32,23 +32,6 @@ std::optional<Family> read_family(MapReader& server) {
     return family;
 }
 
-void read_tls(MapReader tls, TlsConfig& out) {
-    const auto text = [](std::string_view t) -> Parsed<std::string> { return std::string(t); };
-    tls.read("mode", out.mode, [](auto t) {
-        return parse_word<TlsMode>(
-            t, {{"off", TlsMode::off}, {"starttls", TlsMode::starttls}, {"direct", TlsMode::direct}});
-    });
-    tls.read_or_null("ca", out.ca, text);
-    tls.read_or_null("cert", out.cert, text);
-    tls.read_or_null("key", out.key, text);
-    tls.read_or_null("server_name", out.server_name, text);
-    if (out.mode != TlsMode::off)
-        tls.error("mode",
-                  "this version cannot do TLS, and it never falls back to clear text by itself; set it to off where "
-                  "clear text is acceptable, or leave this server out");
-    tls.finish();
-}
-
 void read_queries(MapReader& bulk, std::optional<Family> family, std::vector<BulkQuery>& out) {
     const auto nodes = bulk.list("queries");
     for (std::size_t i = 0; i < nodes.size(); ++i) {

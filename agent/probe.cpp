@@ -99,11 +99,20 @@ Support ask_active(const ServerConfig& server, const ProbeSettings& settings, Pr
 
 using Ask = Support (*)(const ServerConfig&, const ProbeSettings&, ProbeConnection&, ProbeResult&);
 
-/// Each question on a connection of its own: a refusal closes it.
-Support ask(Ask question, const ServerConfig& server, const ProbeSettings& settings, ProbeResult& result) {
+/// Nothing of the protocol can be concluded from a server that does not want our certificate.
+Support ask(Ask question, const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
+            ProbeResult& result) {
+    auto answer = question(server, settings, connection, result);
+    if (!connection.refusal()) return answer;
+    result.error = "cannot connect to " + connection.endpoint() + ": " + *connection.refusal();
+    return {Answer::unclear, *connection.refusal()};
+}
+
+/// A connection of its own for the second question: a refusal of the first has closed it.
+Support ask_anew(Ask question, const ServerConfig& server, const ProbeSettings& settings, ProbeResult& result) {
     ProbeConnection connection;
     if (const auto fault = connection.connect(server)) return {Answer::unclear, *fault};
-    return question(server, settings, connection, result);
+    return ask(question, server, settings, connection, result);
 }
 
 }  // namespace
@@ -132,16 +141,18 @@ ProbeResult probe_server(const ServerConfig& server, const ProbeSettings& settin
         const auto fault = connection.connect(server);
         result.endpoint = connection.endpoint();
         result.error = fault.value_or("");
+        result.first_end = connection.first_end();
         if (fault) return result;
         if (server.family == Family::v6 && server.bulk.queries.empty())
             result.bulk.why = "no bulk.queries";
         else
-            result.bulk = ask_bulk(server, settings, connection, result);
+            result.bulk = ask(ask_bulk, server, settings, connection, result);
     }
+    if (!result.reachable()) return result;
     if (server.mode == SyncMode::bulk)
         result.active.why = "mode: bulk";
     else
-        result.active = ask(ask_active, server, settings, result);
+        result.active = ask_anew(ask_active, server, settings, result);
     return result;
 }
 

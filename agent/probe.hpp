@@ -1,6 +1,7 @@
 // Asks one server what it can do, for `check --connect`. Blocking, with its own connections; changes nothing anywhere.
 #pragma once
 
+#include "agent/certificate_watch.hpp"
 #include "agent/config.hpp"
 #include "proto/time.hpp"
 
@@ -26,8 +27,9 @@ struct ProbeResult {
     std::string error;     ///< empty if it could be reached; else what to look at
     Support bulk;
     Support active;
-    std::optional<ServerTime> base_time;  ///< of the last reply that carried one
-    std::optional<Skew> skew;             ///< its sample: server minus ours
+    std::optional<ServerTime> base_time;      ///< of the last reply that carried one
+    std::optional<Skew> skew;                 ///< its sample: server minus ours
+    std::optional<CertificateEnd> first_end;  ///< over TLS: of the two certificates
 
     [[nodiscard]] bool reachable() const { return error.empty(); }
 };

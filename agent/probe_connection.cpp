@@ -21,7 +21,7 @@ struct ProbeConnection::Impl {
             first_end = end;
         };
         h.connect_failed = [this](const std::string& why) {
-            failed = why;
+            (connected ? refusal : failed) = why;
             events.emplace_back(Disconnected{why});
         };
         h.sent = [this] { events.emplace_back(Sent{}); };
@@ -45,6 +45,7 @@ struct ProbeConnection::Impl {
     std::size_t room = 0;
     bool connected = false;
     std::optional<std::string> failed;
+    std::optional<std::string> refusal;
     std::optional<CertificateEnd> first_end;
     std::string endpoint;
     std::shared_ptr<Connection> connection;
@@ -77,6 +78,10 @@ void ProbeConnection::interrupt() {
 
 const std::string& ProbeConnection::endpoint() const {
     return impl_->endpoint;
+}
+
+const std::optional<std::string>& ProbeConnection::refusal() const {
+    return impl_->refusal;
 }
 
 const std::optional<CertificateEnd>& ProbeConnection::first_end() const {

@@ -30,6 +30,8 @@ public:
     void interrupt();
     /// The address that answered, or was tried last.
     [[nodiscard]] const std::string& endpoint() const;
+    /// Why the server, after connect() had it, refused it after all: over TLS that may come late (connection.hpp).
+    [[nodiscard]] const std::optional<std::string>& refusal() const;
     /// When the first of the two certificates ends; none without TLS.
     [[nodiscard]] const std::optional<CertificateEnd>& first_end() const;
 

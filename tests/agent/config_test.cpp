@@ -134,7 +134,7 @@ TEST_CASE("every key that is understood stands in config.example.yaml") {
             ++keys;
         }
     }
-    CHECK(keys == 62);
+    CHECK(keys == 64);
 }
 
 TEST_CASE("the port defaults by family and can be given") {
@@ -146,15 +146,23 @@ TEST_CASE("the port defaults by family and can be given") {
 TEST_CASE("every value of a server can be set") {
     const auto server = server_of("v6",
                                   "    mode: active\n"
-                                  "    tls: { mode: off, ca: ca.pem, server_name: d.example }\n"
+                                  "    tls: { mode: starttls, ca: ca.pem, cert: /etc/agent.pem, key: agent.key,\n"
+                                  "           crl: crl.pem, server_name: d.example,\n"
+                                  "           pin: sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=;"
+                                  "sha256////////////////////////////////////////////8= }\n"
                                   "    client_data: snapshot\n"
                                   "    request_options: [39, 16]\n"
                                   "    bulk: { max_connections: 2, poll_interval: 12h, window_interval: 90s,\n"
                                   "            queries: [ { link: 2001:db8::1 } ], covers: all }\n"
                                   "    timeouts: { connect: 500ms, receive: 1d, data: 5m, retry: 2m }\n");
     CHECK(server.mode == SyncMode::active);
+    CHECK(server.tls.mode == TlsMode::starttls);
     CHECK(server.tls.ca == "ca.pem");
+    CHECK(server.tls.cert == "/etc/agent.pem");
+    CHECK(server.tls.key == "agent.key");
+    CHECK(server.tls.crl == "crl.pem");
     CHECK(server.tls.server_name == "d.example");
+    CHECK(server.tls.pins == std::vector<Bytes>{Bytes(32, 0x00), Bytes(32, 0xff)});
     CHECK(server.client_data == ClientData::snapshot);
     CHECK(server.request_options == std::vector<std::uint16_t>{39, 16});
     CHECK(server.bulk.max_connections == 2);
@@ -329,8 +337,22 @@ TEST_CASE("each mistake is named with its place, what was expected and the neare
         {with_server("v4", "    tls: off\n"),
          "f.yaml:6:10: servers[0].tls: expected a map of keys and values, not 'off'\n"},
         {with_server("v4", "    tls: { mode: starttls }\n"),
-         "f.yaml:6:18: servers[0].tls.mode: this version cannot do TLS, and it never falls back to clear text by "
-         "itself; set it to off where clear text is acceptable, or leave this server out\n"},
+         "f.yaml:6:10: servers[0].tls.ca: missing; where tls.mode is not off, a file of the authorities that the "
+         "server's certificate may come from is needed\n"
+         "f.yaml:6:10: servers[0].tls.cert: missing; where tls.mode is not off, a file of our own certificate, since "
+         "TLS "
+         "is mutual (RFC 7653 §9.1, RFC 7724 §8.1), is needed\n"
+         "f.yaml:6:10: servers[0].tls.key: missing; where tls.mode is not off, the file of our certificate's private "
+         "key "
+         "is needed\n"},
+        {with_server("v4", "    tls: { ca: '' }\n"),
+         "f.yaml:6:16: servers[0].tls.ca: expected the name of a PEM file, not ''\n"},
+        {with_server("v4", "    tls: { server_name: a b }\n"),
+         "f.yaml:6:25: servers[0].tls.server_name: expected a host name or an address without brackets and port, not "
+         "'a b'\n"},
+        {with_server("v4", "    tls: { pin: sha256//AAAA }\n"),
+         "f.yaml:6:17: servers[0].tls.pin: expected sha256//, then 44 characters of base64; several separated by ';', "
+         "not 'sha256//AAAA'\n"},
         {with_server("v4", "    timeouts: { data: 300 }\n"),
          "f.yaml:6:23: servers[0].timeouts.data: expected a duration such as 500ms, 30s, 5m, 12h or 30d, not '300'\n"},
         {with_server("v4", "    timeouts: { data: 0 }\n"),
