@@ -25,15 +25,22 @@ struct CommandLine {
 
     CLI::App app{"Mirrors the leases of DHCP servers into SQL.", "leasemirror"};
     std::string config, file, family, action, address, at, server, since, limit, client_id, mac;
+    std::string prefix, relay_id, remote_id, link, until, tries;
+    std::vector<std::string> servers;
     bool connect = false;
+    bool bulk = false;
+    bool udp = false;
     bool json = false;
     bool yes = false;
 
 private:
     void add_who();
     void add_watch();
+    void add_query();
+    void add_query_filters(CLI::App& query);
     void add_forget();
     [[nodiscard]] WatchCommand watch() const;
+    [[nodiscard]] Command query() const;
     [[nodiscard]] Command forget() const;
 };
 
@@ -47,7 +54,12 @@ auto checked(Parse parse) {
     };
 }
 
-/// Rows that `watch` may be told to leave after.
+/// More transmissions would not come nearer an answer: five take two minutes in v4.
+Parsed<std::uint32_t> parse_tries(std::string_view text) {
+    return parse_number<std::uint32_t>(text, 1, 10);
+}
+
+/// Rows that `watch` and `query` may be told to leave after.
 Parsed<std::int64_t> parse_limit(std::string_view text) {
     return parse_number<std::int64_t>(text, 1);
 }
@@ -63,6 +75,7 @@ CommandLine::CommandLine() {
         ->add_flag("--json", json, "One JSON object per line");
     add_who();
     add_watch();
+    add_query();
     add_forget();
     auto* const decode = add("decode", "Print the messages in a raw capture of a leasequery stream");
     decode->add_option("FILE", file, "Octets of one direction of a TCP stream; - for stdin")->required();
@@ -95,6 +108,64 @@ void CommandLine::add_watch() {
         ->check(checked(parse_seq));
     watch->add_option("--limit", limit, "Leave after so many rows")->type_name("ROWS")->check(checked(parse_limit));
     watch->add_flag("--json", json, "One JSON object per line");
+}
+
+void CommandLine::add_query() {
+    auto* const query = add_with_config("query", "Ask a DHCP server, now, past the database");
+    query->add_option("SERVER", servers, "By its name in the configuration; may be several")->required();
+    add_query_filters(*query);
+    auto* const by_bulk = query->add_flag("--bulk", bulk, "Over TCP: any number of bindings, printed as they come");
+    auto* const by_udp = query->add_flag("--udp", udp, "Over UDP: of one address, client or (v4) remote-id");
+    by_bulk->excludes(by_udp);
+    query
+        ->add_option("--tries", tries,
+                     "Over UDP: how often to send a query that is not answered; default 5, as the RFCs")
+        ->type_name("N")
+        ->check(checked(parse_tries));
+    query->add_option("--limit", limit, "Leave after so many bindings")->type_name("ROWS")->check(checked(parse_limit));
+    query->add_flag("--json", json, "One JSON object per line");
+    query->footer(
+        "Without a filter: everything; where bulk.queries are configured, all of these. One filter at a time, but for\n"
+        "--link, --since and --until. Identifiers are hex, with or without colons, or text:...\n"
+        "Without --bulk and --udp it is bulk, but where only UDP has the query (v4 by address).\n"
+        "Bindings go to stdout, all else to stderr. Exit codes: 0 answered, if only with nothing; 1 refused, cut off "
+        "or\n"
+        "interrupted; 2 usage or configuration error; 3 could not connect, or no answer over UDP.");
+}
+
+void CommandLine::add_query_filters(CLI::App& query) {
+    const auto address_check = checked([](std::string_view text) -> Parsed<IpAddress> {
+        const auto parsed = IpAddress::parse(text);
+        if (parsed && !parsed->is_unspecified()) return *parsed;
+        return Unexpected{std::string("expected an address such as 192.0.2.7 or 2001:db8::7")};
+    });
+    const auto time_check = checked([](std::string_view text) { return parse_time(text, UtcSeconds{}); });
+    query.add_option("--address", address, "v6: and what else the server tells of its client there")
+        ->type_name("ADDRESS")
+        ->check(address_check);
+    query.add_option("--prefix", prefix, "A delegated prefix (v6)")
+        ->type_name("PREFIX/LENGTH")
+        ->check(checked(parse_prefix));
+    query.add_option("--client-id", client_id, "v4 option 61; v6 the client's DUID")
+        ->type_name("ID")
+        ->check(checked(parse_query_id));
+    query.add_option("--mac", mac, "Hardware address (v4)")->type_name("MAC")->check(checked(parse_mac));
+    query.add_option("--relay-id", relay_id, "What came through this relay (bulk)")
+        ->type_name("ID")
+        ->check(checked(parse_query_id));
+    query.add_option("--remote-id", remote_id, "v6: enterprise number (four octets) and identifier; bulk")
+        ->type_name("ID")
+        ->check(checked(parse_query_id));
+    query
+        .add_option("--link", link,
+                    "All of this link, named by an address on it; with another filter: there alone (v6)")
+        ->type_name("ADDRESS")
+        ->check(address_check);
+    query
+        .add_option("--since", since, "What changed since then by the server's clock: 2026-11-20T12:00:00Z, 2h (bulk)")
+        ->type_name("TIME")
+        ->check(time_check);
+    query.add_option("--until", until, "And not after then (bulk)")->type_name("TIME")->check(time_check);
 }
 
 void CommandLine::add_forget() {
@@ -130,6 +201,7 @@ Command CommandLine::command() const {
     if (name == "status") return StatusCommand{config, json};
     if (name == "who") return WhoCommand{config, *parse_sought(address), at, json};
     if (name == "watch") return watch();
+    if (name == "query") return query();
     if (name == "forget") return forget();
     if (name == "schema") return SchemaCommand{config, schema_action(action)};
     DecodeCommand decode{file, std::nullopt};
@@ -144,6 +216,28 @@ WatchCommand CommandLine::watch() const {
     if (!server.empty()) out.server = server;
     if (!since.empty()) out.since = *parse_seq(since);
     if (!limit.empty()) out.limit = *parse_limit(limit);
+    return out;
+}
+
+Command CommandLine::query() const {
+    QueryCommand out;
+    out.config = config;
+    out.servers = servers;
+    out.json = json;
+    if (bulk || udp) out.via = bulk ? QueryVia::bulk : QueryVia::udp;
+    if (!limit.empty()) out.limit = static_cast<std::uint64_t>(*parse_limit(limit));
+    if (!tries.empty()) out.tries = *parse_tries(tries);
+    auto& filter = out.filter;
+    if (!address.empty()) filter.address = IpAddress::parse(address);
+    if (!link.empty()) filter.link = IpAddress::parse(link);
+    if (!prefix.empty()) filter.prefix = *parse_prefix(prefix);
+    if (!client_id.empty()) filter.client_id = *parse_query_id(client_id);
+    if (!mac.empty()) filter.mac = *parse_mac(mac);
+    if (!relay_id.empty()) filter.relay_id = *parse_query_id(relay_id);
+    if (!remote_id.empty()) filter.remote_id = *parse_query_id(remote_id);
+    filter.remote_id_as_text = remote_id.starts_with("text:");
+    filter.since = since;
+    filter.until = until;
     return out;
 }
 

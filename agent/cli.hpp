@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace leasemirror {
 
@@ -59,6 +60,33 @@ struct WatchCommand {
     friend bool operator==(const WatchCommand&, const WatchCommand&) = default;
 };
 
+/// What is asked for; nothing in it: everything. What a family or a protocol does not have is for plan_query()
+/// (query_plan.hpp) to say, which knows the server.
+struct QueryFilter {
+    std::optional<IpAddress> address;
+    std::optional<Sought> prefix;  ///< with its length
+    Bytes client_id, mac, relay_id, remote_id;
+    bool remote_id_as_text = false;  ///< was written as text:...
+    std::optional<IpAddress> link;
+    std::string since, until;  ///< as parse_time() reads them; empty: no bound
+
+    friend bool operator==(const QueryFilter&, const QueryFilter&) = default;
+};
+
+enum class QueryVia : std::uint8_t { automatic, bulk, udp };
+
+struct QueryCommand {
+    std::string config;
+    std::vector<std::string> servers;  ///< at least one
+    QueryFilter filter;
+    QueryVia via = QueryVia::automatic;
+    std::optional<std::uint32_t> tries;  ///< transmissions of each question over UDP
+    std::optional<std::uint64_t> limit;  ///< leave after so many bindings
+    bool json = false;
+
+    friend bool operator==(const QueryCommand&, const QueryCommand&) = default;
+};
+
 struct ForgetCommand {
     std::string config;
     ClientIdentity client;
@@ -84,8 +112,8 @@ struct Exit {
     friend bool operator==(const Exit&, const Exit&) = default;
 };
 
-using Command = std::variant<RunCommand, CheckCommand, StatusCommand, WhoCommand, WatchCommand, ForgetCommand,
-                             DecodeCommand, SchemaCommand, Exit>;
+using Command = std::variant<RunCommand, CheckCommand, StatusCommand, WhoCommand, WatchCommand, QueryCommand,
+                             ForgetCommand, DecodeCommand, SchemaCommand, Exit>;
 
 /// `arguments` without the program's name.
 [[nodiscard]] Command parse_command_line(std::span<const char* const> arguments);

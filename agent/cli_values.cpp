@@ -33,6 +33,18 @@ Parsed<Bytes> parse_client_id(std::string_view text) {
     return parse_identifier(text, client_id_bytes_min, client_id_bytes_max);
 }
 
+Parsed<Sought> parse_prefix(std::string_view text) {
+    const auto sought = parse_sought(text);
+    if (sought && sought->prefix_len) return *sought;
+    if (!sought && text.find('/') != std::string_view::npos && IpAddress::parse(text.substr(0, text.find('/'))))
+        return Unexpected{sought.error()};
+    return Unexpected{std::string("expected a prefix with its length, such as 2001:db8:100::/56")};
+}
+
+Parsed<Bytes> parse_query_id(std::string_view text) {
+    return parse_identifier(text, 1, client_id_bytes_max);
+}
+
 Parsed<std::int64_t> parse_seq(std::string_view text) {
     return parse_number<std::int64_t>(text, 0);
 }

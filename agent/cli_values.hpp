@@ -14,6 +14,12 @@ namespace leasemirror {
 /// As a client gives it to its server; of a length that is not found in just any message.
 [[nodiscard]] Parsed<Bytes> parse_client_id(std::string_view text);
 
+/// 2001:db8:100::/56: with its length.
+[[nodiscard]] Parsed<Sought> parse_prefix(std::string_view text);
+
+/// Any identifier that a query can ask for; which lengths a family allows is for plan_query() to say.
+[[nodiscard]] Parsed<Bytes> parse_query_id(std::string_view text);
+
 /// A `seq` of the change feed; 0 is before the first.
 [[nodiscard]] Parsed<std::int64_t> parse_seq(std::string_view text);
 

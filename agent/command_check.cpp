@@ -17,15 +17,6 @@ namespace {
 /// Servers asked at the same time: most of the wait is for those that do not answer.
 constexpr std::size_t probes_at_once = 16;
 
-/// For this check alone: the lasting DUID is kept in the database, which a check does not write to.
-Bytes passing_duid() {
-    Bytes duid{0, static_cast<std::uint8_t>(DuidType::uuid)};
-    std::random_device random;
-    for (int i = 0; i < 16; ++i)
-        duid.push_back(static_cast<std::uint8_t>(random() & 0xffU));
-    return duid;
-}
-
 int check_database(const Config& config, std::ostream& out) {
     try {
         const auto report = inspect_store(store_settings(config));
@@ -76,7 +67,7 @@ int print_probe(const ServerConfig& server, const ProbeResult& result, std::ostr
 
 int check_servers(const Config& config, std::ostream& out) {
     ProbeSettings settings;
-    settings.requestor_duid = config.requestor.duid.empty() ? passing_duid() : config.requestor.duid;
+    settings.requestor_duid = asking_duid(config);
     int code = exit_fine;
     for (std::size_t first = 0; first < config.servers.size(); first += probes_at_once) {
         const auto end = std::min(first + probes_at_once, config.servers.size());
@@ -91,6 +82,15 @@ int check_servers(const Config& config, std::ostream& out) {
 }
 
 }  // namespace
+
+Bytes asking_duid(const Config& config) {
+    if (!config.requestor.duid.empty()) return config.requestor.duid;
+    Bytes duid{0, static_cast<std::uint8_t>(DuidType::uuid)};
+    std::random_device random;
+    for (int i = 0; i < 16; ++i)
+        duid.push_back(static_cast<std::uint8_t>(random() & 0xffU));
+    return duid;
+}
 
 int execute(const CheckCommand& command, std::ostream& out, std::ostream& err) {
     const auto config = load_or_complain(command.config, err);

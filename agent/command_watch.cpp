@@ -5,7 +5,6 @@
 #include "agent/table_text.hpp"
 
 #include <poll.h>
-#include <unistd.h>
 #include <algorithm>
 #include <csignal>
 #include <ostream>
@@ -29,12 +28,6 @@ void take_signals() {
     sigaction(SIGTERM, &action, nullptr);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, nullptr);
-}
-
-/// Whether the other end of the pipe that stdout may be has gone: seen here even while nothing is to be written.
-bool nobody_reads() {
-    pollfd output{STDOUT_FILENO, 0, 0};
-    return ::poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
 void print_heading(std::ostream& out) {

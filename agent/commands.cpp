@@ -1,5 +1,7 @@
 #include "agent/commands.hpp"
 
+#include <poll.h>
+#include <unistd.h>
 #include <ostream>
 
 namespace leasemirror {
@@ -35,6 +37,11 @@ int exit_code_of(const StoreError& e) {
             return exit_found_wrong;
     }
     return exit_found_wrong;
+}
+
+bool nobody_reads() {
+    pollfd output{STDOUT_FILENO, 0, 0};
+    return ::poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
 int execute(const Exit& exit, std::ostream& out, std::ostream& err) {

@@ -22,11 +22,18 @@ namespace leasemirror {
 /// 3 if another try can help (no file, no connection, locked), else 1.
 [[nodiscard]] int exit_code_of(const StoreError& e);
 
+/// The DUID to ask DHCPv6 servers with: the configured one, else one for this call alone, since the lasting one is kept in
+/// the database, which these commands do not touch.
+[[nodiscard]] Bytes asking_duid(const Config& config);
+/// Whether the other end of the pipe that stdout may be has gone: seen here even while nothing is to be written.
+[[nodiscard]] bool nobody_reads();
+
 int execute(const RunCommand& command, std::ostream& out, std::ostream& err);
 int execute(const CheckCommand& command, std::ostream& out, std::ostream& err);
 int execute(const StatusCommand& command, std::ostream& out, std::ostream& err);
 int execute(const WhoCommand& command, std::ostream& out, std::ostream& err);
 int execute(const WatchCommand& command, std::ostream& out, std::ostream& err);
+int execute(const QueryCommand& command, std::ostream& out, std::ostream& err);
 int execute(const ForgetCommand& command, std::ostream& out, std::ostream& err);
 int execute(const DecodeCommand& command, std::ostream& out, std::ostream& err);
 int execute(const SchemaCommand& command, std::ostream& out, std::ostream& err);

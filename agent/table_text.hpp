@@ -28,16 +28,31 @@ public:
     /// A line below the row that was added last, across all columns.
     void add_note(std::string text);
     void print(std::ostream& out) const;
+    /// Prints the rows added since the last call and forgets them, for tables that do not end soon. Columns keep the
+    /// width, and optional ones the place, that earlier rows gave them; the heading is printed above the first row, and
+    /// again where a column is new.
+    void print_part(std::ostream& out);
 
 private:
     struct Row {
         std::vector<std::string> cells;
         std::vector<std::string> notes;
     };
+    /// A column as it is printed: which one, and how wide.
+    struct Shown {
+        std::size_t column;
+        std::size_t width;
+    };
     [[nodiscard]] bool is_shown(std::size_t column) const;
+    [[nodiscard]] std::vector<Shown> shown() const;
+    template <class CellOf>
+    void print_line(const std::vector<Shown>& shown, CellOf cell_of, std::ostream& out) const;
+    void print_heading(const std::vector<Shown>& shown, std::ostream& out) const;
+    void print_rows(const std::vector<Shown>& shown, std::ostream& out) const;
 
     std::vector<Column> columns_;
     std::vector<Row> rows_;
+    std::vector<std::size_t> widths_;  // of the columns that print_part() has shown; 0: not shown yet
 };
 
 }  // namespace leasemirror

@@ -45,6 +45,7 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"watch", "-c", "a.yaml"}) == Command{WatchCommand{"a.yaml", {}, {}, {}, false}});
     CHECK(parse({"watch", "-c", "a.yaml", "--server", "east", "--since", "0", "--limit", "7", "--json"}) ==
           Command{WatchCommand{"a.yaml", "east", 0, 7, true}});
+    CHECK(parse({"query", "-c", "a.yaml", "east"}) == Command{QueryCommand{"a.yaml", {"east"}, {}, {}, {}, {}, false}});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "00:03:00:01", "--yes"}) ==
           Command{ForgetCommand{"a.yaml", {{0, 3, 0, 1}, {}}, true}});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "text:ab"}) ==
@@ -60,8 +61,32 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"schema", "version", "-c", "a.yaml"}) == Command{SchemaCommand{"a.yaml", SchemaAction::version}});
 }
 
+TEST_CASE("query takes several servers, every filter, and the way to ask") {
+    QueryCommand all{"a.yaml", {"east", "west"}, {}, QueryVia::udp, 3, 7, true};
+    all.filter.address = IpAddress::parse("192.0.2.7");
+    all.filter.prefix = Sought{*IpAddress::parse("2001:db8::"), 56};
+    all.filter.client_id = {0, 3, 0, 1};
+    all.filter.mac = {2, 0x42, 0xac, 0x11, 0, 2};
+    all.filter.relay_id = {'r'};
+    all.filter.remote_id = {'p', '1'};
+    all.filter.remote_id_as_text = true;
+    all.filter.link = IpAddress::parse("2001:db8:1::1");
+    all.filter.since = "2h";
+    all.filter.until = "now";
+    CHECK(parse({"query",       "-c",          "a.yaml",    "east",         "west",
+                 "--udp",       "--tries",     "3",         "--limit",      "7",
+                 "--json",      "--address",   "192.0.2.7", "--prefix",     "2001:db8::/56",
+                 "--client-id", "00030001",    "--mac",     "0242ac110002", "--relay-id",
+                 "text:r",      "--remote-id", "text:p1",   "--link",       "2001:db8:1::1",
+                 "--since",     "2h",          "--until",   "now"}) == Command{all});
+    CHECK(std::get<QueryCommand>(parse({"query", "-c", "a", "e", "--bulk"})).via == QueryVia::bulk);
+    CHECK_FALSE(
+        std::get<QueryCommand>(parse({"query", "-c", "a", "e", "--remote-id", "7031"})).filter.remote_id_as_text);
+}
+
 TEST_CASE("--help and --version work everywhere and exit with 0") {
-    for (const char* const command : {"run", "check", "status", "who", "watch", "forget", "decode", "schema"}) {
+    for (const char* const command :
+         {"run", "check", "status", "who", "watch", "query", "forget", "decode", "schema"}) {
         CAPTURE(command);
         const auto help = exit_of({command, "--help"});
         CHECK(help.code == 0);
@@ -76,10 +101,10 @@ TEST_CASE("--help and --version work everywhere and exit with 0") {
 }
 
 TEST_CASE("a usage error exits with 2 and names the nearest command or option") {
-    CHECK(complaint({}) == "no command; expected run, check, status, who, watch, forget, decode or schema");
+    CHECK(complaint({}) == "no command; expected run, check, status, who, watch, query, forget, decode or schema");
     CHECK(complaint({"statsu"}) == "unknown command 'statsu'; did you mean 'status'?");
     CHECK(complaint({"xyzzy"}) ==
-          "unknown command 'xyzzy'; expected run, check, status, who, watch, forget, decode or schema");
+          "unknown command 'xyzzy'; expected run, check, status, who, watch, query, forget, decode or schema");
     CHECK(complaint({"status", "-c", "a", "--jsn"}) == "unknown option '--jsn'; did you mean '--json'?");
     CHECK(complaint({"check", "-c", "a", "--conect=1"}) == "unknown option '--conect'; did you mean '--connect'?");
     CHECK(complaint({"-c", "a", "status"}) == "option '-c' goes after the command");
@@ -96,6 +121,8 @@ TEST_CASE("missing and superfluous arguments are usage errors") {
     CHECK(complaint({"decode", "--family", "v5", "x"}) == "--family: v5 not in {v4,v6}");
     CHECK(complaint({"who", "-c", "a"}) == "ADDRESS is required");
     CHECK(complaint({"watch"}) == "--config is required");
+    CHECK(complaint({"query", "-c", "a"}) == "SERVER is required");
+    CHECK(complaint({"query", "-c", "a", "east", "--udp", "--bulk"}) == "--bulk excludes --udp");
     CHECK(complaint({"forget", "-c", "a"}) == "expected either --client-id or --mac");
     CHECK(complaint({"forget", "-c", "a", "--client-id", "0102", "--mac", "02:42:ac:11:00:02"}) ==
           "expected either --client-id or --mac");
@@ -119,6 +146,18 @@ TEST_CASE("a value that cannot be read is a usage error that says what was expec
           "--since: expected a whole number from 0 to 9223372036854775807, not 'x'");
     CHECK(complaint({"watch", "-c", "a", "--limit", "0"}) ==
           "--limit: expected a whole number from 1 to 9223372036854775807, not '0'");
+    CHECK(complaint({"query", "-c", "a", "e", "--address", "::"}) ==
+          "--address: expected an address such as 192.0.2.7 or 2001:db8::7, not '::'");
+    CHECK(complaint({"query", "-c", "a", "e", "--prefix", "2001:db8::"}) ==
+          "--prefix: expected a prefix with its length, such as 2001:db8:100::/56, not '2001:db8::'");
+    CHECK(complaint({"query", "-c", "a", "e", "--prefix", "2001:db8::5/56"}) ==
+          "--prefix: expected no bits set behind the prefix; did you mean 2001:db8::/56?");
+    CHECK(complaint({"query", "-c", "a", "e", "--relay-id", "0g"}) ==
+          "--relay-id: expected hex with or without colons (00:03:00:01), or text:..., not '0g'");
+    CHECK(complaint({"query", "-c", "a", "e", "--tries", "0"}) ==
+          "--tries: expected a whole number from 1 to 10, not '0'");
+    CHECK(complaint({"query", "-c", "a", "e", "--adress", "192.0.2.7"}) ==
+          "unknown option '--adress'; did you mean '--address'?");
     CHECK(complaint({"forget", "-c", "a", "--client-id", "01"}) == "--client-id: expected 2 to 1024 octets, not '01'");
     CHECK(complaint({"forget", "-c", "a", "--mac", "text:x"}) ==
           "--mac: expected a hardware address such as 02:42:ac:11:00:02, not 'text:x'");

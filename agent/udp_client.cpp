@@ -1,0 +1,224 @@
+#include "agent/udp_client.hpp"
+
+#include <asio/buffer.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/udp.hpp>
+#include <asio/ip/v6_only.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <span>
+
+namespace leasemirror {
+namespace {
+
+using asio::ip::udp;
+
+IpAddress from_asio(const asio::ip::address& address) {
+    if (address.is_v4()) return IpAddress::v4(address.to_v4().to_uint());
+    const auto v6 = address.to_v6();
+    if (v6.is_v4_mapped()) return IpAddress::v4(asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_uint());
+    return IpAddress::from_bytes(v6.to_bytes());
+}
+
+asio::ip::address to_asio(const IpAddress& address) {
+    if (address.family() == Family::v4) return asio::ip::address_v4(address.v4_value());
+    asio::ip::address_v6::bytes_type octets;
+    std::copy_n(address.bytes().begin(), octets.size(), octets.begin());
+    return asio::ip::address_v6(octets);
+}
+
+SessionNow now_of() {
+    const auto utc = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    return {std::chrono::steady_clock::now(), ServerTime{utc.time_since_epoch()}};
+}
+
+std::string bind_fault(const std::error_code& fault, const IpAddress& giaddr, std::uint16_t port) {
+    const auto where = giaddr.to_string() + " port " + std::to_string(port);
+    const std::string why = ", where DHCPv4 servers answer (RFC 4388, section 6.4.3)";
+    if (fault == asio::error::access_denied || fault == asio::error::no_permission)
+        return "not permitted to receive at " + where + why +
+               "; run this as root or with CAP_NET_BIND_SERVICE. requestor.port is for servers that answer to another "
+               "port";
+    if (fault == asio::error::address_in_use)
+        return where + " is taken on this host, and it is" + why.substr(1) +
+               "; stop the relay agent or DHCP server that has it, or ask from another host";
+    if (fault == std::errc::address_not_available)
+        return giaddr.to_string() + " is no address of this host; requestor.giaddr must be one, or auto";
+    return "cannot receive at " + where + why + ": " + fault.message();
+}
+
+}  // namespace
+
+struct UdpClient::Impl {
+    /// Until `outcome` is there, the time is up, or somebody interrupts.
+    void wait(const std::optional<std::error_code>& outcome, SteadyTime until) {
+        context.restart();
+        if (!interrupted && !outcome) context.run_until(until);
+    }
+
+    std::optional<std::string> resolve(const ServerConfig& server);
+    std::optional<std::string> find_giaddr(const RequestorConfig& requestor, UdpSettings& settings);
+    std::optional<std::string> bind_v4(const IpAddress& giaddr, std::uint16_t port);
+    std::optional<std::string> open_v6();
+    void pump(UdpQuery& query);
+    void send(UdpQuery& query, const udp_action::Send& send);
+    void receive(UdpQuery& query);
+    void arm(UdpQuery& query);
+
+    /// A socket that hears errors and nothing else is given up: the query then ends by its timers.
+    static constexpr int receive_faults_max = 100;
+
+    std::atomic<bool> interrupted{false};
+    asio::io_context context;
+    udp::socket socket{context};
+    asio::steady_timer timer{context};
+    std::vector<udp::endpoint> servers;  // with the interface of a link-local address
+    std::array<std::uint8_t, 65536> buffer{};
+    udp::endpoint from;
+    int receive_faults = 0;
+    const std::function<void()>* looked = nullptr;
+};
+
+std::optional<std::string> UdpClient::Impl::resolve(const ServerConfig& server) {
+    udp::resolver resolver(context);
+    std::optional<std::error_code> outcome;
+    udp::resolver::results_type found;
+    const auto on_found = [&](const std::error_code& fault, udp::resolver::results_type results) {
+        outcome = fault;
+        found = std::move(results);
+    };
+    const auto port = std::to_string(server.port);
+    if (server.family == Family::v4)
+        resolver.async_resolve(udp::v4(), server.address, port, udp::resolver::numeric_service, on_found);
+    else
+        resolver.async_resolve(server.address, port, udp::resolver::numeric_service, on_found);
+    wait(outcome, std::chrono::steady_clock::now() + server.timeouts.connect);
+    const bool in_time = outcome.has_value();
+    resolver.cancel();
+    while (!outcome) {  // it still refers to what is here
+        context.restart();
+        context.run();
+    }
+    if (interrupted) return "interrupted";
+    if (!in_time)
+        return "the name " + server.address +
+               " was not resolved within timeouts.connect; see the resolver of this host";
+    if (*outcome) return "cannot resolve " + server.address + ": " + outcome->message();
+    servers.push_back(found.begin()->endpoint());
+    return std::nullopt;
+}
+
+/// The address that this host uses towards the first server, unless one is configured. Connecting a UDP socket sends
+/// nothing; it only looks up the route.
+std::optional<std::string> UdpClient::Impl::find_giaddr(const RequestorConfig& requestor, UdpSettings& settings) {
+    if (requestor.giaddr) {
+        settings.giaddr = *requestor.giaddr;
+        return std::nullopt;
+    }
+    std::error_code fault;
+    udp::socket probe(context);
+    probe.open(udp::v4(), fault);
+    if (!fault) probe.connect(servers.front(), fault);
+    const auto local = fault ? udp::endpoint() : probe.local_endpoint(fault);
+    if (fault) return "no way to " + servers.front().address().to_string() + ": " + fault.message();
+    settings.giaddr = from_asio(local.address());
+    return std::nullopt;
+}
+
+std::optional<std::string> UdpClient::Impl::bind_v4(const IpAddress& giaddr, std::uint16_t port) {
+    std::error_code fault;
+    socket.open(udp::v4(), fault);
+    if (!fault) socket.bind({to_asio(giaddr), port}, fault);
+    if (fault) return bind_fault(fault, giaddr, port);
+    return std::nullopt;
+}
+
+/// One socket for all servers, also for those that are reached over IPv4.
+std::optional<std::string> UdpClient::Impl::open_v6() {
+    const bool v4_alone =
+        std::all_of(servers.begin(), servers.end(), [](const auto& e) { return e.address().is_v4(); });
+    std::error_code fault;
+    socket.open(v4_alone ? udp::v4() : udp::v6(), fault);
+    if (!fault && !v4_alone) socket.set_option(asio::ip::v6_only(false), fault);
+    if (!fault) socket.bind({v4_alone ? udp::v4() : udp::v6(), 0}, fault);
+    if (fault) return "cannot open a UDP socket: " + fault.message();
+    return std::nullopt;
+}
+
+void UdpClient::Impl::send(UdpQuery& query, const udp_action::Send& send) {
+    auto to = send.server ? servers[*send.server] : udp::endpoint(to_asio(send.to.address), send.to.port);
+    const bool mapped = to.address().is_v4() && socket.local_endpoint().address().is_v6();
+    if (mapped) to.address(asio::ip::make_address_v6(asio::ip::v4_mapped, to.address().to_v4()));
+    std::error_code fault;
+    socket.send_to(asio::buffer(send.bytes.data(), send.bytes.size()), to, 0, fault);
+    if (fault) query.on_send_failed(send.question, fault.message(), std::chrono::steady_clock::now());
+}
+
+void UdpClient::Impl::pump(UdpQuery& query) {
+    while (const auto action = query.poll_action())
+        if (const auto* const wanted = std::get_if<udp_action::Send>(&*action)) send(query, *wanted);
+    (*looked)();
+    if (query.done()) return context.stop();
+    arm(query);
+}
+
+void UdpClient::Impl::arm(UdpQuery& query) {
+    const auto deadline = query.next_deadline();
+    if (!deadline) return;
+    timer.expires_at(*deadline);
+    timer.async_wait([this, &query](const std::error_code& fault) {
+        if (fault) return;  // armed anew
+        query.on_deadline(std::chrono::steady_clock::now());
+        pump(query);
+    });
+}
+
+void UdpClient::Impl::receive(UdpQuery& query) {
+    socket.async_receive_from(asio::buffer(buffer), from, [this, &query](const std::error_code& fault, std::size_t n) {
+        if (fault == asio::error::operation_aborted || (fault && ++receive_faults > receive_faults_max)) return;
+        if (!fault) {
+            receive_faults = 0;
+            query.on_datagram({from_asio(from.address()), from.port()}, ByteView(buffer).first(n), now_of());
+        }
+        receive(query);
+        pump(query);
+    });
+}
+
+UdpClient::UdpClient() : impl_(std::make_unique<Impl>()) {}
+
+UdpClient::~UdpClient() = default;
+
+std::optional<std::string> UdpClient::open(const std::vector<const ServerConfig*>& servers,
+                                           const RequestorConfig& requestor, UdpSettings& settings) {
+    for (const auto* const server : servers) {
+        if (auto fault = impl_->resolve(*server)) return server->name + ": " + *fault;
+        const auto& at = impl_->servers.back();
+        settings.servers.push_back({from_asio(at.address()), at.port()});
+    }
+    if (settings.family == Family::v6) return impl_->open_v6();
+    if (auto fault = impl_->find_giaddr(requestor, settings)) return fault;
+    return impl_->bind_v4(settings.giaddr, requestor.port);
+}
+
+void UdpClient::run(UdpQuery& query, const std::function<void()>& looked) {
+    impl_->looked = &looked;
+    impl_->context.restart();
+    query.start(std::chrono::steady_clock::now());
+    impl_->receive(query);
+    impl_->pump(query);
+    if (!impl_->interrupted && !query.done()) impl_->context.run();
+    std::error_code ignored;
+    impl_->socket.close(ignored);
+}
+
+void UdpClient::interrupt() {
+    impl_->interrupted = true;
+    asio::post(impl_->context, [this] { impl_->context.stop(); });
+}
+
+}  // namespace leasemirror
