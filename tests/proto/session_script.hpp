@@ -71,6 +71,7 @@ struct V4 {
     Bytes option_82{};
     std::uint32_t id = xid;
     std::vector<RawOptionV4> raw{};
+    std::optional<std::uint32_t> age{};  ///< since the client's last transaction
 
     [[nodiscard]] Bytes bytes() const {
         MessageV4 m;
@@ -86,6 +87,7 @@ struct V4 {
         m.lease_time = lease_time;
         m.relay_agent_information = option_82;
         m.options = raw;
+        m.client_last_transaction_age = age;
         return framed([&](ByteWriter& out) { encode_v4(m, out); });
     }
 };
@@ -96,6 +98,7 @@ struct Client {
     Bytes duid = some_duid;
     bool with_age = true;  ///< CLT_TIME, without which it must be discarded
     Bytes relay_data{};
+    std::uint32_t age = 10;
 };
 
 inline LeaseV6 ia(std::string_view text, std::uint32_t valid = 600, std::optional<StatusCode> status = std::nullopt) {
@@ -128,7 +131,7 @@ struct V6 {
         for (const auto& client : clients) {
             auto& data = all.emplace_back();
             data.client_id = client.duid;
-            if (client.with_age) data.client_last_transaction_age = 10;
+            if (client.with_age) data.client_last_transaction_age = client.age;
             data.leases = client.leases;
             data.relay_data = client.relay_data;
         }
