@@ -328,7 +328,7 @@ class LiveCapture(Process):
         wait_until(lambda: self._line("^File: ") or self.child.poll() is not None, "dumpcap to begin or to end")
         if not self._line("^File: "):
             self._said.join()
-            self.why_not = " ".join(self._said.since()[:3])
+            self.why_not = " ".join(line for line in self._said.since() if not line.startswith("Capturing on"))
 
     def _line(self, pattern):
         return any(re.search(pattern, line) for line in self._said.since())
