@@ -71,6 +71,8 @@ Objection value_objection(Family family, const BulkQuery& query) {
                 return query.address.to_string() + " is no address that a client can have";
             return std::nullopt;
         case QueryKind::client_id:
+            if (family == Family::v6 && query.address.family() == Family::v4 && !query.address.is_unspecified())
+                return query.address.to_string() + " is not the address of a DHCPv6 link";
             // v4: RFC 2132 §9.14, one option; v6: a DUID (RFC 8415 §11.1).
             return family == Family::v4 ? length_objection("client-id", query.id.size(), 2, 255)
                                         : length_objection("DUID", query.id.size(), 1, duid_bytes_max);

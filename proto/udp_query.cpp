@@ -100,6 +100,7 @@ private:
     std::deque<Question> questions_;  // never shrinks: what ended is known as repeated; references stay good
     std::map<std::uint32_t, std::size_t> by_xid_;
     std::deque<UdpAction> actions_;
+    std::size_t multicast_follow_ups_ = 0;
     bool started_ = false;
     SteadyTime look_again_at_{};  // while something is queued
 };
@@ -155,7 +156,10 @@ void UdpQuery::Machine::ask_server(std::size_t server, SteadyTime now) {
 void UdpQuery::Machine::follow_up(UdpAnswerBook::Place place, const std::vector<IpAddress>& named,
                                   const Question& origin) {
     assert(place.part == 0 || named.empty());  // one step and no further: a chain of answers would have no end
-    const auto followed = std::min<std::size_t>(named.size(), settings_.follow_ups_max);
+    // All who answer a multicast share one budget: nobody makes us send many multicasts by answering in many names.
+    const auto budget = settings_.follow_ups_max - (origin.server ? 0 : multicast_follow_ups_);
+    const auto followed = std::min<std::size_t>(named.size(), budget);
+    if (!origin.server) multicast_follow_ups_ += followed;
     book_.answer(place).not_followed += named.size() - followed;
     for (const auto& about : std::span(named).first(followed)) {
         Question question(settings_.family, settings_.transmissions_max);

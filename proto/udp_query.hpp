@@ -45,7 +45,8 @@ struct UdpSettings {
     std::vector<UdpEndpoint> servers;            ///< each asked by unicast
     std::optional<UdpEndpoint> multicast;        ///< v6: All_DHCP_Servers, asked beside them
     std::uint32_t transmissions_max = 5;         ///< of each question; LQ_MAX_RC
-    std::uint32_t follow_ups_max = 100;          ///< links or addresses asked for each server that names some
+    /// Links or addresses that are asked for: of each of `servers`, and of all together that answer the multicast.
+    std::uint32_t follow_ups_max = 100;
     /// Of transaction-ids and jitter. The transaction-id is what a forger has to guess: take it from the system.
     std::uint64_t seed = 0;
 };

@@ -63,6 +63,9 @@ TEST_CASE("values that no query can have") {
     CHECK(objection(udp_v4(), ask_by(QueryKind::remote_id, Bytes(253))) == "none");
     CHECK(names(objection(udp_v6(), ask_by(QueryKind::client_id, Bytes(131))), "131"));
     CHECK(names(objection(udp_v6(), ask_by(QueryKind::client_id, {})), "DUID"));
+    auto on_link = ask_by(QueryKind::client_id, client_duid);
+    on_link.address = address("10.0.0.0");
+    CHECK(names(objection(udp_v6(), on_link), "10.0.0.0"));
 }
 
 TEST_CASE("settings without which no answer can come") {

@@ -458,6 +458,21 @@ TEST_CASE("v6: links named in answer to a multicast are asked for by multicast, 
     CHECK(talk.reply_of(0).complete());
 }
 
+TEST_CASE("v6: all who answer a multicast share one budget of links") {
+    auto settings = multicast_only();
+    settings.follow_ups_max = 5;
+    UdpTalk talk(settings, by_client_id());
+    auto reply = on_links({"2001:db8:1::", "2001:db8:2::", "2001:db8:3::"});
+    for (std::uint8_t i = 0; i < 4; ++i) {
+        reply.server_id = duid_of_server(i);
+        talk.answer(0, reply, endpoint("2001:db8::66"));
+    }
+    CHECK(talk.sent.size() == 1 + 5);
+    CHECK(talk.reply_of(0).not_followed == 0);
+    CHECK(talk.reply_of(1).not_followed == 1);
+    CHECK(talk.reply_of(3).not_followed == 3);
+}
+
 TEST_CASE("v6: a flood of servers that answer a multicast is bounded") {
     UdpTalk talk(multicast_only(), ask_for("2001:db8:1::5"));
     auto reply = holds({ia("2001:db8:1::5")});
