@@ -52,8 +52,11 @@ MessageV4 by_client(ByteView id) {
     return m;
 }
 Bytes sub_option(std::uint8_t code, ByteView data) {
-    Bytes out{code, static_cast<std::uint8_t>(data.size())};
-    out.insert(out.end(), data.begin(), data.end());
+    Bytes out(2 + data.size());
+    ByteWriter w(out);
+    w.u8(code);
+    w.u8(static_cast<std::uint8_t>(data.size()));
+    w.bytes(data);
     return out;
 }
 
