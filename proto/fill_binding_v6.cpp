@@ -38,6 +38,13 @@ BindingState lease_state(const LeaseV6& lease) {
     return BindingState::ended;
 }
 
+/// A DUID of zeros alone names no client: no type 0 is assigned (RFC 8415 §11.1). Kea 3.3.1 puts 00:00:00 in the place
+/// of the client's where a client has declined the address, and lists that lease among the active ones (spec/KEA.md
+/// section 6).
+bool names_nobody(ByteView duid) {
+    return !duid.empty() && std::all_of(duid.begin(), duid.end(), [](std::uint8_t octet) { return octet == 0; });
+}
+
 /// Kea 3.3.1 reduces even an infinite lifetime by its age (spec/KEA.md section 4).
 bool is_infinite(std::uint32_t lifetime, std::uint32_t age) {
     return lifetime == infinite_seconds || std::uint64_t{lifetime} + age == infinite_seconds;
@@ -98,6 +105,7 @@ Fault fill_relay(const MessageV6& m, const ClientDataV6& client, Binding& out) {
 }
 
 void fill_client(const ClientDataV6& client, Binding& out) {
+    if (names_nobody(client.client_id)) return;
     assign(out.client_id, client.client_id);
     if (const auto hardware = duid_hardware(client.client_id)) {
         out.hw_type = hardware->hw_type;
@@ -129,6 +137,8 @@ std::optional<DecodeError> fill_binding(const MessageV6& m, const ClientDataV6& 
     if (auto fault = fill_key(lease, out)) return fault;
     if (auto fault = fill_vpn(m, client, out)) return fault;
     out.state = lease_state(lease);
+    // Somebody else uses the address, and the server keeps it from everybody for a while.
+    if (out.state == BindingState::active && names_nobody(client.client_id)) out.state = BindingState::abandoned;
     out.via = context.via;
     fill_times(m, client, lease, context, out);
     fill_client(client, out);

@@ -126,6 +126,21 @@ TEST_CASE("a preferred lifetime past the valid one is cut, and a preferred lifet
     CHECK(l.fill().binding.state == BindingState::active);
 }
 
+TEST_CASE("a lease whose client is a DUID of zeros was declined: nobody holds it") {
+    Least l;
+    const Bytes declined{0, 0, 0};
+    l.client.client_id = declined;
+    CHECK(l.fill().binding.state == BindingState::abandoned);
+    CHECK(l.fill().binding.client_id.empty());
+    l.lease.valid = 0;
+    CHECK(l.fill().binding.state == BindingState::ended);
+    l.lease.valid = 3600;
+    const Bytes somebody{0, 0, 1};
+    l.client.client_id = somebody;
+    CHECK(l.fill().binding.state == BindingState::active);
+    CHECK(l.fill().binding.client_id == somebody);
+}
+
 TEST_CASE("a lease has ended by its valid lifetime or by its binding status") {
     Least l;
     CHECK(l.fill().binding.state == BindingState::active);
@@ -188,7 +203,7 @@ TEST_CASE("hardware addresses come from DUID-LL and DUID-LLT, and from no other 
     for (const auto& c : {Case{"0003 0001 020000000001", true}, Case{"0001 0001 30000000 020000000001", true},
                           Case{"0002 00000009 0102", false}, Case{"0004 00112233445566778899aabbccddeeff", false},
                           Case{"0003 0001", false}, Case{"0003 00", false}, Case{"0001 0001 300000", false},
-                          Case{"0001 0001 30000000", false}, Case{"00", false}, Case{"000000", false}}) {
+                          Case{"0001 0001 30000000", false}, Case{"01", false}, Case{"000001", false}}) {
         CAPTURE(c.duid);
         Least l;
         l.duid = hex(c.duid);
