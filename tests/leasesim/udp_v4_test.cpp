@@ -142,7 +142,9 @@ TEST_CASE("v4 by hardware address and client-id: the address used last, all of t
             if (s.held != 0) clients[Bytes(mac.begin(), mac.end())].push_back(s);
         }
         std::size_t several = 0;
-        for (const auto& [mac, held] : clients) {
+        for (const auto& client : clients) {
+            const auto& mac = client.first;  // no structured binding: clang 14 captures none
+            const auto& held = client.second;
             std::set<std::uint32_t> addresses;
             auto latest = held.front();
             for (const auto& s : held) {
