@@ -85,9 +85,7 @@ public:
     }
 
     void close() override {
-        if (stage_ == Stage::closed) return;
-        if (tls_ && stage_ == Stage::open) tls_->close();
-        shut();
+        if (stage_ != Stage::closed) shut();
     }
 
     [[nodiscard]] const std::string& endpoint() const override { return endpoint_; }
@@ -122,11 +120,18 @@ private:
                 upgrade_->on_silence();
                 return lose(upgrade_->why());
             case Stage::handshaking:
-                return lose("TLS: the handshake did not end in time");
+                return lose("TLS: the handshake did not end in time" + hint_of_mode());
             case Stage::open:
             case Stage::closed:
                 return;
         }
+    }
+
+    /// Whoever expects a DHCP message first takes our first octets for the length of one, and waits for the rest.
+    [[nodiscard]] std::string hint_of_mode() const {
+        if (target_.tls == TlsMode::starttls) return "";
+        return "; if the server expects " + std::string(target_.family == Family::v4 ? "DHCPTLS" : "STARTTLS") +
+               " first, set tls.mode to starttls";
     }
 
     void connect(const tcp::resolver::results_type& endpoints) {
@@ -299,7 +304,7 @@ private:
                 upgrade_->on_disconnected(words(error));
                 return lose(upgrade_->why());
             case Stage::handshaking:
-                return lose("TLS: the handshake was cut off: " + words(error));
+                return lose("TLS: the handshake was cut off: " + words(error) + hint_of_mode());
             case Stage::open:
                 // Without close_notify anybody on the way may have ended it (RFC 8446 §6.1): what is whole stays valid.
                 return lose(tls_ && cut_off ? "the TLS stream was cut off: closed without close_notify" : words(error));
@@ -321,6 +326,7 @@ private:
 
     void shut() {
         asio::error_code ignored;  // the peer may have closed first; there is nothing left to do about it
+        if (tls_ && stage_ == Stage::open) tls_->close();
         stage_ = Stage::closed;
         stage_timer_.cancel();
         resolver_.cancel();

@@ -85,11 +85,14 @@ std::string revocation_words(int error, const std::string& whose, const TlsNames
     }
 }
 
-std::string chain_words(int error, const X509* certificate, const std::string& whose, const TlsNames& names) {
-    if (error == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT)
-        return whose + " is signed by itself and is not in " + names.ca + " (tls.ca)";
-    const auto* const issuer = X509_get_issuer_name(certificate);
-    return whose + " does not come from an authority in " + names.ca + " (tls.ca): its issuer is " + name_text(issuer);
+/// What is missing is at the upper end of the chain; what people know is the certificate at its lower end.
+std::string chain_words(const X509_STORE_CTX* context, const TlsNames& names) {
+    const auto* const servers = X509_STORE_CTX_get0_cert(context);
+    const auto whose = "TLS: the server's certificate (" + certificate_name(servers) + ") ";
+    if (X509_STORE_CTX_get_error(context) == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT)
+        return whose + "is signed by itself and is not in " + names.ca + " (tls.ca)";
+    return whose + "does not come from an authority in " + names.ca + " (tls.ca): it leads to " +
+           name_text(X509_get_issuer_name(X509_STORE_CTX_get_current_cert(context)));
 }
 
 std::string wrong_name_words(const X509* certificate, const std::string& whose, const TlsNames& names) {
@@ -142,7 +145,7 @@ std::string verification_words(const X509_STORE_CTX* context, const TlsNames& na
         case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
         case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
         case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-            return chain_words(error, certificate, whose, names);
+            return chain_words(context, names);
         case X509_V_ERR_INVALID_PURPOSE:
             return whose + " was not issued for a TLS server (extended key usage)";
         case X509_V_ERR_EE_KEY_TOO_SMALL:

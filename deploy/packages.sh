@@ -13,7 +13,7 @@ build=(g++ cmake ninja-build pkg-config
        libasio-dev libcli11-dev libfmt-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libssl-dev
        libyaml-cpp-dev nlohmann-json3-dev doctest-dev python3)
 demo=(sqlite3)
-test=(clang-format postgresql python3-scapy tshark)
+test=(clang-format openssl postgresql python3-scapy tshark)
 tidy=(clang-tidy)
 
 wanted=()

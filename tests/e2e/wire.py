@@ -230,8 +230,10 @@ class Connection:
 class Server:
     """Listens on a port of its own and hands out connections in the order in which they came."""
 
-    def __init__(self, family):
+    def __init__(self, family, secure=None):
+        """`secure` makes another socket of each that the agent opened: one that speaks TLS."""
         self.family = family
+        self.secure = secure or (lambda peer: peer)
         self.queries = []  # all that were ever read
         self.arrivals = []  # time.monotonic() of each connection
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -257,7 +259,7 @@ class Server:
         with self._came:
             if not self._came.wait_for(lambda: self._waiting, PATIENCE):
                 raise AssertionError(f"the agent did not connect in {PATIENCE:.0f} s")
-            connection = Connection(self, self._waiting.popleft())
+            connection = Connection(self, self.secure(self._waiting.popleft()))
             self._given.append(connection)
             return connection
 

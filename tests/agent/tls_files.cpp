@@ -1,0 +1,110 @@
+#include "tests/agent/tls_files.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace leasemirror::test {
+namespace {
+
+std::shared_ptr<EVP_PKEY> new_key() {
+    return {EVP_EC_gen("P-256"), EVP_PKEY_free};
+}
+
+void add_extension(X509* certificate, X509* issuer, int what, const std::string& value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+    auto* const extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
+    REQUIRE(extension != nullptr);
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+}
+
+std::shared_ptr<X509> new_certificate(const CertificateSpec& spec, EVP_PKEY* key) {
+    static long serial = 0;
+    std::shared_ptr<X509> certificate(X509_new(), X509_free);
+    auto* const c = certificate.get();
+    X509_set_version(c, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(c), ++serial);
+    X509_gmtime_adj(X509_getm_notBefore(c), static_cast<long>(spec.begins.count()));
+    X509_gmtime_adj(X509_getm_notAfter(c), static_cast<long>(spec.ends.count()));
+    X509_set_pubkey(c, key);
+    const auto* const name = reinterpret_cast<const unsigned char*>(spec.common_name.c_str());
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_UTF8, name, -1, -1, 0);
+    return certificate;
+}
+
+template <class Write>
+std::string pem(Write write) {
+    const std::unique_ptr<BIO, int (*)(BIO*)> out(BIO_new(BIO_s_mem()), BIO_free);
+    REQUIRE(write(out.get()) == 1);
+    char* data = nullptr;
+    const auto size = BIO_get_mem_data(out.get(), &data);
+    return {data, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
+TemporaryDirectory::TemporaryDirectory() {
+    char path[] = "/tmp/leasemirror-tls-XXXXXX";
+    REQUIRE(::mkdtemp(path) != nullptr);
+    path_ = path;
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+Identity::Identity(const std::string& common_name)
+    : key_(new_key()), certificate_(new_certificate({common_name, {}}, key_.get())) {
+    auto* const c = certificate_.get();
+    X509_set_issuer_name(c, X509_get_subject_name(c));
+    add_extension(c, c, NID_basic_constraints, "critical,CA:TRUE");
+    REQUIRE(X509_sign(c, key_.get(), EVP_sha256()) > 0);
+}
+
+Identity::Identity(const CertificateSpec& spec, const Identity& issuer)
+    : key_(new_key()), certificate_(new_certificate(spec, key_.get())) {
+    auto* const c = certificate_.get();
+    X509_set_issuer_name(c, X509_get_subject_name(issuer.certificate()));
+    if (!spec.alternative.empty()) add_extension(c, issuer.certificate_.get(), NID_subject_alt_name, spec.alternative);
+    REQUIRE(X509_sign(c, issuer.key(), EVP_sha256()) > 0);
+}
+
+std::string Identity::certificate_pem() const {
+    return pem([this](BIO* out) { return PEM_write_bio_X509(out, certificate_.get()); });
+}
+
+std::string Identity::key_pem() const {
+    return pem(
+        [this](BIO* out) { return PEM_write_bio_PrivateKey(out, key_.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+}
+
+void put_file(const std::string& path, const std::string& content) {
+    const auto fresh = path + ".new";
+    std::ofstream(fresh) << content;
+    std::filesystem::permissions(fresh, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    std::filesystem::rename(fresh, path);
+}
+
+ServerConfig server_over_tls(const TemporaryDirectory& directory, const Identity& authority, const Identity& agent) {
+    ServerConfig server;
+    server.name = "s";
+    server.address = "127.0.0.1";
+    server.tls.mode = TlsMode::direct;
+    server.tls.ca = directory / "ca.pem";
+    server.tls.cert = directory / "agent.pem";
+    server.tls.key = directory / "agent.key";
+    put_file(server.tls.ca, authority.certificate_pem());
+    put_file(server.tls.cert, agent.certificate_pem());
+    put_file(server.tls.key, agent.key_pem());
+    return server;
+}
+
+}  // namespace leasemirror::test
