@@ -1,7 +1,9 @@
 """Streams that ISC Kea sent, replayed over TCP, against the lease rows that it sent them from (tests/golden/kea)."""
 
+import ipaddress
 import json
 import pathlib
+import select
 import struct
 import threading
 import time
@@ -47,8 +49,19 @@ class Capture:
         return message[:1] + xid.to_bytes(3, "big") + message[4:]
 
 
+    def message_of(self, row):
+        """The one message that tells of this lease."""
+        packed = ipaddress.ip_address(row["address"]).packed
+        found = [m for m in self.messages if packed in m]
+        assert len(found) == 1, (row["address"], len(found))
+        return found[0]
+
+
 class Replay:
-    """Answers query number n with what the recording has for its n-th query, then with that of the last."""
+    """Answers query number n with what the recording has for its n-th query, then with that of the last.
+
+    `without`: messages that are left out from now on. `cut`: so many answers end in their middle, `how`: 'close' for the
+    end of the connection, 'silence' for no more octets."""
 
     def __init__(self, capture):
         self.capture = capture
@@ -56,6 +69,10 @@ class Replay:
         self.port = self.server.port
         self.answered = 0
         self.sent_at = []
+        self.without = []
+        self.cut = 0
+        self.how = "close"
+        self.too_many = 0  # queries that came while another one was being answered on the same connection
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -69,11 +86,21 @@ class Replay:
             try:
                 while True:
                     query = connection.query()
-                    if self.capture.json["end"] == "eof":
+                    if self.capture.json["end"] == "eof" or query.kind != "bulk":
                         break
                     self.sent_at.append(time.time())
-                    for message in queries[min(self.answered, len(queries) - 1)]:
+                    messages = [m for m in queries[min(self.answered, len(queries) - 1)] if m not in self.without]
+                    if self.cut:
+                        for message in messages[:len(messages) // 2]:
+                            query.send(self.capture.with_xid(message, query.xid))
+                        self.cut -= 1
+                        if self.how == "silence":
+                            connection.wait_closed()
+                        break
+                    for message in messages:
                         query.send(self.capture.with_xid(message, query.xid))
+                        if message is messages[-2:][0] and select.select([connection.socket], [], [], 0)[0]:
+                            self.too_many += 1
                     self.answered += 1
             except wire.Closed:
                 pass
@@ -137,13 +164,14 @@ def expected_v6(row):
 
 
 class Kea(EndToEnd):
-    def replay(self, name, query, mode="bulk", **bulk):
+    def replay(self, name, query, mode="bulk", timeouts=None, **bulk):
         self.capture = Capture(name)
         self.replayed = Replay(self.capture)
         self.addCleanup(self.replayed.server.close)
         queries = {"queries": [query]} if query else {}
         self.configure(yaml_server("kea", self.capture.family, self.replayed.port, mode=mode,
-                                   bulk={**queries, "poll_interval": "1h", **bulk}), requestor={"duid": DUID})
+                                   bulk={**queries, "poll_interval": "1h", **bulk}, timeouts=timeouts or {}),
+                       requestor={"duid": DUID})
         return self.agent()
 
     def expect_rows(self, queries=1):
@@ -189,6 +217,102 @@ class Kea(EndToEnd):
             check_time("preferred_until", row["pref_lifetime"])
         elif found["expires_at"] is not None:  # lapsed, and sent at its full length: at most the valid one counts
             self.assertLessEqual(found["preferred_until"], found["expires_at"])
+
+    # Poll after poll: a lease ends when a whole answer does not have it any more, and only then.
+
+    def states(self):
+        return {row["address"]: (row["state"], row["end_reason"])
+                for row in self.rows("SELECT address, state, end_reason FROM binding")}
+
+    def wait_polls(self, more):
+        wanted = self.replayed.answered + more
+        wait_until(lambda: self.replayed.answered >= wanted, f"{more} more polls")
+
+    def poll(self, name, query, **timeouts):
+        self.replay(name, query, poll_interval="100ms", covers="all", timeouts=timeouts)
+        self.wait_sql("SELECT last_full_sync_at IS NOT NULL FROM server")
+        self.wait_polls(2)  # what the first has told is in the database
+        self.before = self.states()
+        self.assertEqual(set(self.before.values()), {("active", None)})
+        self.assertEqual(len(self.before), len(self.capture.json["bindings"]))
+
+    def expect_end_of_absent(self, name, query):
+        self.poll(name, query)
+        rows = [b["row"] for b in self.capture.json["bindings"]]
+        gone = [row for row in rows if row.get("lease_type", 0) == 0][1:3]  # the REPLY of v6 begins with the first
+        self.assertEqual(len(gone), 2)
+        self.replayed.without = [self.capture.message_of(row) for row in gone]
+        expected = {address: ("ended", "reconciled") if address in [row["address"] for row in gone] else state
+                    for address, state in self.before.items()}
+        wait_until(lambda: self.states() == expected, lambda: f"two leases of {self.states()} to end")
+        told = self.rows("SELECT address, state, inferred FROM binding_change WHERE change = 'ended'")
+        self.assertEqual(sorted(row["address"] for row in told), sorted(row["address"] for row in gone))
+        for row in told:
+            self.assertEqual((row["state"], bool(row["inferred"])), ("ended", True))
+        held = self.rows("SELECT address, end_reason FROM assignment WHERE ended_at IS NOT NULL AND ended_inferred")
+        self.assertEqual(sorted((row["address"], row["end_reason"]) for row in held),
+                         sorted((row["address"], "reconciled") for row in gone))
+        self.wait_polls(2)
+        self.assertEqual(self.states(), expected)
+        self.replayed.without = []
+        wait_until(lambda: self.states() == self.before, lambda: f"two leases of {self.states()} to come back")
+        self.assertEqual(self.server("kea")["coverage"], "full")
+        self.assertEqual(self.replayed.too_many, 0)
+        self.assert_sound()
+
+    def expect_no_end_by_a_cut(self, name, query, how):
+        self.poll(name, query, data="1s")
+        full_sync = self.server("kea")["last_full_sync_at"]
+        self.replayed.how, self.replayed.cut = how, 3
+        wait_until(lambda: self.replayed.cut == 0, "three answers to be cut off")
+        self.wait_polls(2)  # the same query again, and again until its answer is whole
+        self.assertEqual(self.states(), self.before)
+        self.assertEqual(self.rows("SELECT * FROM binding_change WHERE change = 'ended'"), [])
+        self.assertIsNotNone(full_sync)
+        error = self.server("kea")["last_error"]
+        self.assertRegex(error, "no reply to the bulk query for 1 s" if how == "silence" else "inside a bulk query")
+        self.assertRegex(error, "it was the query for (link|relay-id)")
+        self.wait_sql("SELECT phase = 'polling' FROM server")
+        self.assert_sound()
+
+    def test_v4_a_lease_that_is_not_listed_any_more(self):
+        self.expect_end_of_absent("v4-relay-A", RELAY_A)
+
+    def test_v6_a_lease_that_is_not_listed_any_more(self):
+        self.expect_end_of_absent("v6-link-1", {"link": "2001:db8:1::"})
+
+    def test_v4_a_poll_that_breaks_off(self):
+        self.expect_no_end_by_a_cut("v4-relay-A", RELAY_A, "close")
+
+    def test_v6_a_poll_that_breaks_off(self):
+        self.expect_no_end_by_a_cut("v6-link-1", {"link": "2001:db8:1::"}, "close")
+
+    def test_v4_a_poll_that_falls_silent(self):
+        self.expect_no_end_by_a_cut("v4-relay-A", RELAY_A, "silence")
+
+    def test_v6_a_poll_that_falls_silent(self):
+        self.expect_no_end_by_a_cut("v6-link-1", {"link": "2001:db8:1::"}, "silence")
+
+    def test_v6_heeds_no_start_time(self):
+        agent = self.replay("v6-link-1", {"link": "2001:db8:1::"}, poll_interval="400ms", window_interval="100ms")
+        agent.log.wait("no-windowed-polls")
+        self.wait_sql("SELECT last_full_sync_at IS NOT NULL FROM server")
+        self.wait_sql("SELECT window_support = 'no' AND support_seen_at IS NOT NULL FROM server")
+        self.wait_polls(3)
+        self.assertEqual([query.start for query in self.replayed.server.queries if query.start], [])
+        self.assertEqual(len([line for line in agent.log.since() if "no-windowed-polls" in line]), 1)
+
+    def test_auto_polls_a_server_without_active_leasequery_and_remembers_it(self):
+        agent = self.replay("v4-relay-A", RELAY_A, mode="auto", poll_interval="100ms", timeouts={"retry": "100ms"})
+        self.wait_sql("SELECT last_full_sync_at IS NOT NULL FROM server")
+        self.wait_sql("SELECT active_support = 'no' FROM server", patience=60)
+        self.wait_polls(2)
+        agent.terminate()
+        asked = len(self.replayed.server.queries)
+        self.agent()
+        self.wait_polls(3)
+        self.assertEqual({query.kind for query in self.replayed.server.queries[asked:]}, {"bulk"})
+        self.assertEqual(self.one("SELECT active_support FROM server_overview"), "no")
 
     def expect_error(self, pattern):
         self.wait_sql("SELECT last_error LIKE ? FROM server", f"%{pattern}%")
