@@ -32,10 +32,6 @@ std::optional<std::chrono::nanoseconds> UdpBackoff::transmit(UdpRandom& random) 
     return std::chrono::duration_cast<std::chrono::nanoseconds>(previous_);
 }
 
-void UdpBackoff::poll_slowly() {
-    if (family_ == Family::v4) previous_ = udp_backoff_max_v4;
-}
-
 /// Doubled without the jitter: "4 seconds", "8 seconds", each "randomized by ... the range -1 to +1" (RFC 2131 §4.1).
 std::chrono::duration<double> UdpBackoff::next_v4(UdpRandom& random) {
     previous_ = previous_.count() == 0 ? udp_backoff_first_v4

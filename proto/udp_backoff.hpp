@@ -21,8 +21,6 @@ public:
 
     /// How long to wait after the transmission that is made now. Nothing: there may be none any more.
     [[nodiscard]] std::optional<std::chrono::nanoseconds> transmit(UdpRandom& random);
-    /// v4: from the next transmission on the longest wait, about 64 seconds (RFC 4388 §6.6).
-    void poll_slowly();
 
 private:
     [[nodiscard]] std::chrono::duration<double> next_v4(UdpRandom& random);

@@ -249,13 +249,11 @@ void UdpQuery::Machine::give_up(Question& question, UdpOutcome outcome, std::str
 }
 
 /// RFC 4388 §6.6: "all outstanding messages SHOULD be dropped except for a single DHCPLEASEQUERY message that is used to
-/// poll the server at approximately 64-second intervals".
+/// poll the server at approximately 64-second intervals": as far as its backoff has come, or will.
 void UdpQuery::Machine::drop_all_but_one(std::size_t server, SteadyTime now) {
     for (auto& question : questions_) {
         if (question.server != server || question.state == QuestionState::ended) continue;
-        if (question.ticket != 0 && paced_[server].pacing->keeps(question.ticket, now))
-            question.backoff.poll_slowly();
-        else
+        if (question.ticket == 0 || !paced_[server].pacing->keeps(question.ticket, now))
             give_up(question, UdpOutcome::silent, "given up: the server was not heard for a minute");
     }
 }

@@ -2,6 +2,8 @@
 #include "tests/proto/udp_talk.hpp"
 #include "tests/proto/wire.hpp"
 
+#include <set>
+
 namespace leasemirror {
 namespace {
 
@@ -210,6 +212,38 @@ TEST_CASE("v4: a source that was not asked, and is named so that it can be") {
     CHECK_FALSE(talk.query.done());
 }
 
+TEST_CASE("v4: an answer to a question that has not gone out yet was guessed") {
+    const UdpTalk same_seed(udp_v4(), ask_for("10.0.0.5"));
+    UdpQuery query(udp_v4(), ask_for("10.0.0.5"));
+    query.start(SteadyTime{});
+    const auto reply = active("10.0.0.5").to(same_seed.sent[0].bytes);
+    query.on_datagram(endpoint("192.0.2.1"), reply, {SteadyTime{}, at(0)});
+    CHECK(query.discards().of(UdpDiscard::wrong_xid) == 1);
+    CHECK_FALSE(query.done());
+    CHECK(query.poll_action());
+    query.on_datagram(endpoint("192.0.2.1"), reply, {SteadyTime{}, at(0)});
+    CHECK(query.done());
+}
+
+TEST_CASE("transaction-ids are drawn from all there are, and do not follow from each other") {
+    std::uint32_t set_v4 = 0, set_v6 = 0;
+    std::set<std::uint32_t> seen;
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+        auto v4 = udp_v4({endpoint("192.0.2.1"), endpoint("192.0.2.2")}), v6 = udp_v6();
+        v4.seed = v6.seed = seed;
+        const UdpTalk a(v4, by_mac()), b(v6, ask_for("2001:db8::5"));
+        const auto first = ByteReader(ByteView(a.sent.at(0).bytes).subspan(4)).u32();
+        const auto second = ByteReader(ByteView(a.sent.at(1).bytes).subspan(4)).u32();
+        CHECK((first > second ? first - second : second - first) > 1000);
+        seen.insert({first, second});
+        set_v4 |= first;
+        set_v6 |= ByteReader(ByteView(b.sent.at(0).bytes).subspan(1)).u24();
+    }
+    CHECK(seen.size() == 200);
+    CHECK(set_v4 == 0xffffffff);
+    CHECK(set_v6 == 0x00ffffff);
+}
+
 TEST_CASE("v4: too short for a DHCP message") {
     UdpTalk talk(udp_v4(), ask_for("10.0.0.5"));
     auto bytes = active("10.0.0.5").to(talk.sent[0].bytes);
@@ -348,6 +382,16 @@ TEST_CASE("v4: not heard for a minute, all but one are given up, and that one is
     CHECK(talk.reply_of(0).parts[1].outcome == UdpOutcome::silent);
     CHECK(talk.reply_of(0).outcome() == UdpOutcome::found);
     CHECK_FALSE(talk.reply_of(0).complete());
+}
+
+TEST_CASE("v4: the minute ends when it ends, whatever else there is to wake up for") {
+    UdpTalk talk(udp_v4(), by_mac());
+    talk.run_until(2);
+    talk.answer(0, with_others({"10.0.0.6", "10.0.0.7"}));
+    talk.run_to_end();
+    REQUIRE(talk.learned_at.size() == 3);
+    CHECK(talk.learned_at[0] == 2);
+    CHECK(talk.learned_at[1] == doctest::Approx(62).epsilon(1e-9));
 }
 
 TEST_CASE("v4: each answer gives the others another minute") {

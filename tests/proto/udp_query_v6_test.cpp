@@ -538,8 +538,13 @@ TEST_CASE("v6: what a server does not have is remembered from one query to the n
     CHECK(later.sent.size() == 1);
     auto confined = udp_v6();  // what was said of any link does not hold for one
     confined.link_address = address("2001:db8:1::");
-    const UdpTalk on_link(confined, ask_for("2001:db8:1::5"), &memory, 200);
+    UdpTalk on_link(confined, ask_for("2001:db8:1::5"), &memory, 200);
     CHECK(on_link.sent.size() == 1);
+    UdpMemory fresh;  // and what was said of one link does not hold for any
+    UdpTalk first_on_link(confined, ask_for("2001:db8:1::5"), &fresh);
+    first_on_link.answer(0, not_configured);
+    const UdpTalk any_link(udp_v6(), ask_for("2001:db8:1::5"), &fresh, 1);
+    CHECK(any_link.sent.size() == 1);
 }
 
 }  // namespace leasemirror

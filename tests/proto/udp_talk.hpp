@@ -277,8 +277,10 @@ private:
             if (const auto* send = std::get_if<udp_action::Send>(&*action))
                 sent.push_back({clock_, send->question, send->server, send->to,
                                 Bytes(send->bytes.begin(), send->bytes.end()), send->attempt});
-            else
+            else {
                 learned.push_back(std::get<udp_action::Learned>(*action).answer);
+                learned_at.push_back(clock_);
+            }
         }
     }
 
@@ -291,6 +293,7 @@ public:
     UdpQuery query;
     std::vector<Sent> sent;
     std::vector<std::size_t> learned;
+    std::vector<double> learned_at;
 };
 
 }  // namespace leasemirror::test
