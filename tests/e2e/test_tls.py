@@ -300,6 +300,22 @@ class Files(Secure):
                               check=True).stdout
         return int(ssl.cert_time_to_seconds(text.strip().partition("=")[2]))
 
+    def test_the_commands_of_the_readme(self):
+        """As they stand there, and then a server that is reached by its name."""
+        text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
+        commands = re.findall(r"^    (openssl .*)$", text[text.index("\n## Secure mode"):text.index("\n## Operation")], re.M)
+        self.assertEqual(len(commands), 5)
+        for line in commands:
+            subprocess.run(line, shell=True, cwd=self.dir, check=True, capture_output=True)
+        pin = re.search(r"`(openssl x509 -in server.pem [^`]*)`", text)[1]
+        pin = subprocess.run(pin, shell=True, cwd=self.dir, check=True, capture_output=True, text=True).stdout.strip()
+        sim = self.leasesim("--family", "v4", "--bindings", "100", "--tls", "starttls", "--tls-cert", self.dir / "server.pem",
+                            "--tls-key", self.dir / "server.key", "--tls-ca", self.dir / "ca.pem")
+        self.start("v4", "starttls", sim.port, {"mode": "starttls", "ca": "ca.pem", "cert": "agent.pem", "key": "agent.key",
+                                                "server_name": "dhcp.example.net", "pin": f"sha256//{pin}"})
+        self.wait_live()
+        self.assert_equal_to(sim)
+
     def test_a_renewed_certificate_is_used_for_the_next_connection(self):
         short, long = self.ca.issue("short", None, ends=40 * DAY), self.ca.issue("long", None, ends=50 * DAY)
         self.put(short)
