@@ -309,6 +309,19 @@ TEST_CASE("v6: each link that a server names is asked for once, by a question of
     CHECK(talk.reply_of(0).complete());
 }
 
+TEST_CASE("v6: of two records of one lease by one server the later counts, whichever comes first") {
+    UdpTalk talk(udp_v6(), by_client_id());
+    talk.answer(0, on_links({"2001:db8:1::", "2001:db8:2::", "2001:db8:3::"}));
+    auto reply = holds({ia("2001:db8:1::5")});
+    for (const auto age : {50U, 10U, 90U}) {
+        reply.age = age;
+        talk.answer(age == 50 ? 1 : age == 10 ? 2 : 3, reply);
+    }
+    REQUIRE(talk.query.done());
+    CHECK(talk.keys(0) == "2001:db8:1::5");
+    CHECK(talk.reply_of(0).bindings[0].binding.client_last_seen == at(-10));
+}
+
 TEST_CASE("v6: a link that is not answered leaves the answer incomplete, and the rest of it good") {
     UdpTalk talk(udp_v6(), by_client_id());
     talk.answer(0, on_links({"2001:db8:1::", "2001:db8:2::"}));
@@ -518,6 +531,22 @@ TEST_CASE("v6: the first datagram that cannot be sent ends the question; a later
     CHECK(talk.sent.size() == 6);
     CHECK(talk.reply_of(1).outcome() == UdpOutcome::silent);
     CHECK(talk.reply_of(1).parts[0].text == "Operation not permitted");
+}
+
+TEST_CASE("v6: what was answered while its retransmission waited to be sent is not sent again") {
+    UdpQuery query(udp_v6(), ask_for("2001:db8:1::5"));
+    query.start(SteadyTime{});
+    const auto first = query.poll_action();
+    REQUIRE(first);
+    const auto octets = std::get<udp_action::Send>(*first).bytes;
+    const auto reply = holds({ia("2001:db8:1::5")}).to(octets);
+    query.on_deadline(SteadyTime{} + 2s);
+    query.on_datagram(endpoint("2001:db8::1"), reply, {SteadyTime{} + 2s, at(2)});
+    REQUIRE(query.done());
+    const auto next = query.poll_action();
+    REQUIRE(next);
+    CHECK(std::holds_alternative<udp_action::Learned>(*next));
+    CHECK_FALSE(query.poll_action());
 }
 
 TEST_CASE("v6: what a server does not have is remembered from one query to the next") {
