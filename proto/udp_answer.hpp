@@ -69,7 +69,7 @@ struct UdpAnswer {
     std::vector<UdpBinding> bindings;
     /// What was left out of the above, and why, one line each, printable; at most UdpLimits::notes_max.
     std::vector<std::string> notes;
-    std::size_t left_out = 0;      ///< bindings beyond UdpLimits::bindings_max
+    std::size_t left_out = 0;      ///< bindings that could not be read, or beyond UdpLimits::bindings_max
     std::size_t not_followed = 0;  ///< links or addresses named beyond UdpSettings::follow_ups_max
 
     /// `found` where a binding in force is known; else what the server said of the query itself.

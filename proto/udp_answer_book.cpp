@@ -56,6 +56,7 @@ void UdpAnswerBook::enter(Place place, UdpReply reply) {
     p.status = reply.status;
     p.text = std::move(reply.text);
     auto& a = answer(place);
+    a.left_out += reply.left_out;
     if (a.server_id.empty()) a.server_id = std::move(reply.server_id);
     for (auto& note : reply.notes)
         add_note(a, std::move(note));
@@ -75,8 +76,10 @@ void UdpAnswerBook::enter_binding(Place place, UdpBinding told) {
         if (supersedes(told, *known)) *known = std::move(told);
     } else if (a.bindings.size() < UdpLimits::bindings_max) {
         a.bindings.push_back(std::move(told));
-    } else if (a.left_out++ == 0) {
-        add_note(a, "more than " + std::to_string(UdpLimits::bindings_max) + " bindings: the rest is left out");
+    } else {
+        ++a.left_out;
+        const auto note = "more than " + std::to_string(UdpLimits::bindings_max) + " bindings: the rest is left out";
+        if (std::find(a.notes.begin(), a.notes.end(), note) == a.notes.end()) add_note(a, note);
     }
 }
 

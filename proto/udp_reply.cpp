@@ -39,8 +39,10 @@ void take_records(ReplyReader& reader, const std::optional<ServerTime>& base_tim
     while (const auto record = reader.next_record()) {
         if (const auto* told = std::get_if<action::Deliver>(&*record))
             reply.bindings.push_back({*told->binding, ahead});
-        else if (const auto* lost = std::get_if<action::Quarantine>(&*record))
+        else if (const auto* lost = std::get_if<action::Quarantine>(&*record)) {
             reply.notes.push_back("not understood: " + lost->reason);
+            if (lost->lease_lost) ++reply.left_out;
+        }
     }
 }
 

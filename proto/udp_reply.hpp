@@ -13,6 +13,7 @@ struct UdpReply {
     std::string text;  ///< of `refused`: status and its text
     Bytes server_id;   ///< v6 DUID; v4 option 54 if it was sent
     std::vector<UdpBinding> bindings;
+    std::size_t left_out = 0;        ///< bindings that could not be read
     std::vector<IpAddress> named;    ///< links or addresses to ask for next: each once, none unspecified
     std::vector<std::string> notes;  ///< what could not be read or is not followed
 };
