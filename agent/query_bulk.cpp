@@ -88,12 +88,14 @@ void QueryBulk::on_quarantine(const action::Quarantine& quarantine) {
 
 void QueryBulk::on_done(const action::QueryDone& done, SessionNow now) {
     if (done.outcome == QueryOutcome::failed) {
-        if (asks_all_vpns() && report_.bindings == 0 && !ends_all(done.status)) {
+        if (asks_all_vpns() && report_.bindings == 0 && done.status != StatusCode::query_terminated) {
             all_vpns_ = false;
             say_("refused for all VPNs (" + done.text + "); asking for the default VPN alone");
             return ask(now);
         }
-        const auto why = "the query for " + to_string(plan_.queries[next_]) + " failed: " + done.text;
+        auto why = "the query for " + to_string(plan_.queries[next_]) + " failed: " + done.text;
+        if (plan_.queries[next_].kind == QueryKind::all)
+            why += "; a server without such a query is asked with a filter, or as bulk.queries has it";
         if (ends_all(done.status) || next_ + 1 == plan_.queries.size()) return fail(why);
         say_(why);
         report_.code = exit_found_wrong;

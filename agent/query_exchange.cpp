@@ -117,11 +117,12 @@ QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const 
     UdpClient client;
     const StopSignal::Hook hook(with.stop, [&client] { client.interrupt(); });
     const auto& asked = plan.queries.front();
-    auto fault = client.open(servers, with.requestor, settings);
-    if (!fault) fault = udp_objection(settings, asked, plan.window);
-    if (fault) {
+    if (const auto fault = client.open(servers, with.requestor, settings)) {
         report.fault = *fault;
         report.code = exit_cannot_connect;
+    } else if (const auto objection = udp_objection(settings, asked, plan.window)) {
+        report.fault = *objection;
+        report.code = exit_usage;
     } else {
         UdpQuery query(settings, asked);
         client.run(query, [&] { with.progress.show(udp_progress_text(query.answers()), steady_clock::now()); });

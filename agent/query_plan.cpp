@@ -219,6 +219,8 @@ Result<QueryPlan, std::string> plan_query(const QueryFilter& filter, QueryVia vi
         if (via != QueryVia::udp) return Unexpected{name + clear + "; say --udp if that is all right"};
         plan.notes.push_back(clear);
     }
+    if (const auto literal = IpAddress::parse(server.address); plan.over_udp && literal && literal->family() != family)
+        return Unexpected{name + "over UDP a server has an address of its own family, not " + server.address};
     if (*key == Key::everything) {
         if (const auto fault = plan_everything(server, plan); !fault.empty()) return Unexpected{fault};
     } else {

@@ -89,7 +89,7 @@ int udp_exit_code(const UdpAnswer& answer) {
     if (std::none_of(answer.parts.begin(), answer.parts.end(), heard)) return exit_cannot_connect;
     const bool refused = std::any_of(answer.parts.begin(), answer.parts.end(),
                                      [](const UdpPart& part) { return part.outcome == UdpOutcome::refused; });
-    return refused || !answer.complete() || !answer.notes.empty() ? exit_found_wrong : exit_fine;
+    return refused || !answer.complete() ? exit_found_wrong : exit_fine;
 }
 
 std::string udp_discards_text(const UdpDiscards& discards) {

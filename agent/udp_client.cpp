@@ -3,13 +3,13 @@
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/udp.hpp>
-#include <asio/ip/v6_only.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <span>
 
 namespace leasemirror {
@@ -19,9 +19,7 @@ using asio::ip::udp;
 
 IpAddress from_asio(const asio::ip::address& address) {
     if (address.is_v4()) return IpAddress::v4(address.to_v4().to_uint());
-    const auto v6 = address.to_v6();
-    if (v6.is_v4_mapped()) return IpAddress::v4(asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_uint());
-    return IpAddress::from_bytes(v6.to_bytes());
+    return IpAddress::from_bytes(address.to_v6().to_bytes());
 }
 
 asio::ip::address to_asio(const IpAddress& address) {
@@ -46,7 +44,7 @@ std::string bind_fault(const std::error_code& fault, const IpAddress& giaddr, st
     if (fault == asio::error::address_in_use)
         return where + " is taken on this host, and it is" + why.substr(1) +
                "; stop the relay agent or DHCP server that has it, or ask from another host";
-    if (fault == std::errc::address_not_available)
+    if (fault.value() == EADDRNOTAVAIL)
         return giaddr.to_string() + " is no address of this host; requestor.giaddr must be one, or auto";
     return "cannot receive at " + where + why + ": " + fault.message();
 }
@@ -91,11 +89,8 @@ std::optional<std::string> UdpClient::Impl::resolve(const ServerConfig& server) 
         outcome = fault;
         found = std::move(results);
     };
-    const auto port = std::to_string(server.port);
-    if (server.family == Family::v4)
-        resolver.async_resolve(udp::v4(), server.address, port, udp::resolver::numeric_service, on_found);
-    else
-        resolver.async_resolve(server.address, port, udp::resolver::numeric_service, on_found);
+    resolver.async_resolve(server.family == Family::v4 ? udp::v4() : udp::v6(), server.address,
+                           std::to_string(server.port), udp::resolver::numeric_service, on_found);
     wait(outcome, std::chrono::steady_clock::now() + server.timeouts.connect);
     const bool in_time = outcome.has_value();
     resolver.cancel();
@@ -137,22 +132,16 @@ std::optional<std::string> UdpClient::Impl::bind_v4(const IpAddress& giaddr, std
     return std::nullopt;
 }
 
-/// One socket for all servers, also for those that are reached over IPv4.
 std::optional<std::string> UdpClient::Impl::open_v6() {
-    const bool v4_alone =
-        std::all_of(servers.begin(), servers.end(), [](const auto& e) { return e.address().is_v4(); });
     std::error_code fault;
-    socket.open(v4_alone ? udp::v4() : udp::v6(), fault);
-    if (!fault && !v4_alone) socket.set_option(asio::ip::v6_only(false), fault);
-    if (!fault) socket.bind({v4_alone ? udp::v4() : udp::v6(), 0}, fault);
+    socket.open(udp::v6(), fault);
+    if (!fault) socket.bind({udp::v6(), 0}, fault);
     if (fault) return "cannot open a UDP socket: " + fault.message();
     return std::nullopt;
 }
 
 void UdpClient::Impl::send(UdpQuery& query, const udp_action::Send& send) {
-    auto to = send.server ? servers[*send.server] : udp::endpoint(to_asio(send.to.address), send.to.port);
-    const bool mapped = to.address().is_v4() && socket.local_endpoint().address().is_v6();
-    if (mapped) to.address(asio::ip::make_address_v6(asio::ip::v4_mapped, to.address().to_v4()));
+    const auto to = send.server ? servers[*send.server] : udp::endpoint(to_asio(send.to.address), send.to.port);
     std::error_code fault;
     socket.send_to(asio::buffer(send.bytes.data(), send.bytes.size()), to, 0, fault);
     if (fault) query.on_send_failed(send.question, fault.message(), std::chrono::steady_clock::now());

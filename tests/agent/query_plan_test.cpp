@@ -198,6 +198,17 @@ TEST_CASE("a time window is read against now, and only bulk has one") {
     CHECK(fault(over_udp, Family::v4) == "queries over UDP have no --since and --until; use --bulk");
 }
 
+TEST_CASE("DHCPv6 over UDP needs a server with an IPv6 address, and v4 one with an IPv4 address") {
+    auto config = server(Family::v6);
+    config.address = "192.0.2.1";
+    const auto refused = plan_query(by_address("2001:db8::7"), QueryVia::udp, config, now);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == "'east' (v6): over UDP a server has an address of its own family, not 192.0.2.1");
+    CHECK(plan_query(by_address("2001:db8::7"), QueryVia::bulk, config, now));
+    config.address = "dhcp.example.net";
+    CHECK(plan_query(by_address("2001:db8::7"), QueryVia::udp, config, now));
+}
+
 TEST_CASE("a server configured with TLS is asked in clear text over UDP only by who says so") {
     auto config = server(Family::v4);
     config.tls.mode = TlsMode::starttls;

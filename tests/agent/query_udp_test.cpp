@@ -98,9 +98,11 @@ TEST_CASE("the exit code tells a server that was not heard from one that refused
     CHECK(udp_exit_code(answer(0, UdpOutcome::refused)) == 1);
     for (const auto unheard : {UdpOutcome::silent, UdpOutcome::unsendable, UdpOutcome::waiting})
         CHECK(udp_exit_code(answer(0, unheard)) == 3);
-    auto left_out = answer(0, UdpOutcome::found);
-    left_out.notes.emplace_back("a lease was left out");
-    CHECK(udp_exit_code(left_out) == 1);
+    auto hinted = answer(0, UdpOutcome::found);
+    hinted.notes.emplace_back("the client has more addresses");
+    CHECK(udp_exit_code(hinted) == 0);
+    hinted.left_out = 1;
+    CHECK(udp_exit_code(hinted) == 1);
 }
 
 TEST_CASE(
