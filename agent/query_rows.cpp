@@ -92,7 +92,6 @@ QueryRows::QueryRows(std::ostream& out, bool json, std::optional<std::uint64_t> 
               {"STATE"},
               {"CLIENT"},
               optional("MAC"),
-              optional("HOSTNAME"),
               {"EXPIRES"},
               {"LAST SEEN"},
               optional("LINK"),
@@ -110,9 +109,9 @@ bool QueryRows::add(const Record& row) {
         out_ << json_line(row) << '\n';
     } else {
         table_.add({address_cell(row), cell_of(row, "vpn_id"), cell_of(row, "state"), cell_of(row, "client_id"),
-                    cell_of(row, "hw_addr"), cell_of(row, "hostname"), expires_cell(row),
-                    cell_of(row, "client_last_seen"), cell_of(row, "link_address"), cell_of(row, "relay_id"),
-                    cell_of(row, "remote_id"), cell_of(row, "server")});
+                    cell_of(row, "hw_addr"), expires_cell(row), cell_of(row, "client_last_seen"),
+                    cell_of(row, "link_address"), cell_of(row, "relay_id"), cell_of(row, "remote_id"),
+                    cell_of(row, "server")});
     }
     return true;
 }
