@@ -129,20 +129,21 @@ class TcpRelay:
 
 
 class UdpRelay:
-    """The same for datagrams. Answers go back to whoever asked last, or to `reply_port`."""
+    """The same for datagrams, on `address`. Answers go back to whoever asked last, or to `reply_port` there."""
 
-    def __init__(self, server_port, recorder, reply_port=None):
-        self._to, self._recorder, self._reply_port = ("127.0.0.1", server_port), recorder, reply_port
-        self._near, self._far = (self._bound() for _ in range(2))
+    def __init__(self, recorder, address="127.0.0.1", reply_port=None):
+        self._recorder, self._reply_port = recorder, reply_port
+        self.server_port = None  # to be set before anything is asked: in v4 the server must know our far_port first
+        self.address, self._near, self._far = address, self._bound(address), self._bound("127.0.0.1")
         self.port, self.far_port = self._near.getsockname()[1], self._far.getsockname()[1]
         self._asked = None
         for work in (self._ask, self._answer):
             threading.Thread(target=work, daemon=True).start()
 
     @staticmethod
-    def _bound():
-        out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        out.bind(("127.0.0.1", 0))
+    def _bound(address):
+        out = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        out.bind((address, 0))
         return out
 
     def _ask(self):
@@ -150,7 +151,7 @@ class UdpRelay:
             while True:
                 octets, self._asked = self._near.recvfrom(65536)
                 self._recorder.keep("udp", self.port, False, octets)
-                self._far.sendto(octets, self._to)
+                self._far.sendto(octets, ("127.0.0.1", self.server_port))
         except OSError:
             return
 
@@ -159,7 +160,7 @@ class UdpRelay:
             while True:
                 octets, _ = self._far.recvfrom(65536)
                 self._recorder.keep("udp", self.port, True, octets)
-                self._near.sendto(octets, ("127.0.0.1", self._reply_port) if self._reply_port else self._asked)
+                self._near.sendto(octets, (self.address, self._reply_port) if self._reply_port else self._asked)
         except OSError:
             return
 

@@ -13,8 +13,8 @@ import sys
 
 from dissection import BULK, LiveCapture, Recorder, TcpRelay, UdpRelay, datagram, frames, packets, relayed, tshark, \
     write_pcap
-from harness import PATIENCE, EndToEnd, main, sim_server, wait_until
-from wire import frame, message6, option4, option6
+from harness import PATIENCE, EndToEnd, command, main, sim_server, wait_until
+from wire import frame, message6, option6
 
 DUID = bytes.fromhex("00030001020909090909")
 BY_ADDRESS, BY_CLIENT, BY_RELAY, BY_LINK, BY_REMOTE = range(1, 6)
@@ -36,13 +36,10 @@ def address6(text):
     return option6(5, ipaddress.IPv6Address(text).packed + bytes(8))
 
 
-def query4(options=b"", ciaddr=bytes(4), mac=b"", xid=7):
-    """DHCPLEASEQUERY from 127.0.0.1."""
-    head = struct.pack(">BBBBIHH", 1, 1 if mac else 0, len(mac), 0, xid, 0, 0)
-    head += ciaddr + bytes(8) + bytes([127, 0, 0, 1])
-    wanted = option4(55, bytes([51, 61, 82, 91, 92]))
-    return head + mac.ljust(16, b"\0") + bytes(192) + bytes.fromhex("63825363") + option4(53, bytes([10])) + wanted \
-        + options + b"\xff"
+def filter6(lease):
+    if lease["kind"] == "prefix":
+        return "--prefix", f"{lease['address']}/{lease['prefix_len']}"
+    return "--address", lease["address"]
 
 
 class Dissection(EndToEnd):
@@ -51,8 +48,8 @@ class Dissection(EndToEnd):
         self.addCleanup(relay.close)
         return relay
 
-    def udp(self, sim, recorder, reply_port=None):
-        relay = UdpRelay(sim.udp_port, recorder, reply_port)
+    def udp(self, recorder, address="127.0.0.1", reply_port=None):
+        relay = UdpRelay(recorder, address, reply_port)
         self.addCleanup(relay.close)
         return relay
 
@@ -202,52 +199,69 @@ class Dissection(EndToEnd):
 
     # UDP.
 
-    def exchange(self, port, *questions):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as requestor:
-            requestor.bind(("127.0.0.1", 0))
+    def query(self, *arguments):
+        """`leasemirror query --udp s`: how many bindings it found."""
+        done = command("query", "-c", self.config, "s", "--udp", "--json", *arguments)
+        self.assertEqual(done.returncode, 0, (arguments, done.stderr))
+        return len(done.stdout.splitlines())
+
+    def exchange(self, relay, *questions):
+        """What leasemirror does not ask."""
+        with socket.socket(socket.AF_INET6 if ":" in relay.address else socket.AF_INET, socket.SOCK_DGRAM) as requestor:
+            requestor.bind((relay.address, 0))
             requestor.settimeout(PATIENCE)
             for question in questions:
-                requestor.sendto(question, ("127.0.0.1", port))
+                requestor.sendto(question, (relay.address, relay.port))
                 requestor.recv(65536)
 
     def test_v6_over_udp(self):
         sim = self.leasesim("--family", "v6", "--bindings", 100, "--links", 3, "--units-per-client", 2,
                             "--udp", "127.0.0.1:0")
         recorder = Recorder()
-        relay = self.udp(sim, recorder)
+        relay = self.udp(recorder, "::1")
+        relay.server_port = sim.udp_port
+        self.configure(sim_server("s", "v6", relay.port, links=3, address="::1"))
         leases = sim.dump()
-        clients = {one["client_id"] for one in leases}
-        self.exchange(relay.port, *(query6(BY_ADDRESS, options=address6(one["address"])) for one in leases),
-                      *(query6(BY_CLIENT, options=option6(1, bytes.fromhex(duid))) for duid in sorted(clients)),
+        held = collections.Counter(one["client_id"] for one in leases)
+        for lease in leases[:10]:
+            self.assertGreaterEqual(self.query(*filter6(lease)), 1)
+        for client, count in held.most_common(10):
+            self.assertEqual(self.query("--client-id", client), count)
+        self.exchange(relay, *(query6(BY_ADDRESS, options=address6(one["address"])) for one in leases),
+                      *(query6(BY_CLIENT, options=option6(1, bytes.fromhex(duid))) for duid in sorted(held)),
                       query6(BY_ADDRESS), query6(BY_ADDRESS, options=address6("2001:db9::1")))
         dissected, nested = self.assert_recorded_wellformed(recorder)
         self.assertEqual({one.type for one in dissected}, {LEASEQUERY, REPLY})
         self.assertGreater(len(nested), 20)
         listed = [one for one in dissected if one.values("dhcpv6.lq_client_link")]
-        self.assertGreater(len(listed), 5)
+        self.assertGreater(len(listed), 10)
 
     def test_v4_over_udp(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
             place.bind(("127.0.0.1", 0))
-            place.settimeout(PATIENCE)
-            sim = self.leasesim("--family", "v4", "--bindings", 100, "--units-per-client", 2, "--udp", "127.0.0.1:0",
-                                "--udp-reply-port", place.getsockname()[1])
-            leases = sim.dump()
-            questions = [query4(ciaddr=ipaddress.IPv4Address(one["address"]).packed) for one in leases]
-            questions += [query4(mac=bytes.fromhex(one["hw_addr"].replace(":", ""))) for one in leases]
-            questions += [query4(option4(61, bytes.fromhex(one["client_id"]))) for one in leases if one["client_id"]]
-            questions += [query4(option4(82, option4(2, bytes.fromhex(one["remote_id"]))))
-                          for one in leases if one["remote_id"]]
-            taken = {one["address"] for one in leases}
-            questions += [query4(ciaddr=bytes([10, 0, 0, n])) for n in range(1, 101) if f"10.0.0.{n}" not in taken]
-            questions += [query4(ciaddr=bytes([192, 0, 2, 1])), query4(option4(82, option4(2, b"nobody")))]
-            kept = list(questions)
-            for question in questions:
-                place.sendto(question, ("127.0.0.1", sim.udp_port))
-                kept.append(place.recv(65536))
-        dissected = tshark(write_pcap(self.dir / "v4.pcap", [datagram(one, 67) for one in kept]))
-        self.assert_wellformed(dissected, len(kept))
+            giaddr_port = place.getsockname()[1]
+        recorder = Recorder()
+        relay = self.udp(recorder, reply_port=giaddr_port)
+        sim = self.leasesim("--family", "v4", "--bindings", 100, "--units-per-client", 2, "--udp", "127.0.0.1:0",
+                            "--udp-reply-port", relay.far_port)
+        relay.server_port = sim.udp_port
+        self.configure(sim_server("s", "v4", relay.port), requestor={"port": giaddr_port})
+        leases = sim.dump()
+        taken = {one["address"] for one in leases}
+        for lease in leases[:8]:
+            for column, option in (("address", "--address"), ("hw_addr", "--mac"), ("client_id", "--client-id"),
+                                   ("remote_id", "--remote-id")):
+                if lease[column]:
+                    self.assertGreaterEqual(self.query(option, lease[column]), 1)
+        free = next(f"10.0.0.{n}" for n in range(1, 101) if f"10.0.0.{n}" not in taken)
+        for nobody in (("--address", free), ("--address", "192.0.2.1"), ("--mac", "020000000001"),
+                       ("--remote-id", "00ff00")):
+            self.query(*nobody)
+        messages = recorder.messages()
+        dissected = self.dissect(recorder, 67)
+        self.assert_wellformed(dissected, len(messages))
         self.assertEqual({one.type for one in dissected}, {10, 11, 12, 13})
+        self.assertGreater(sum("92" in one.values("dhcp.option.type") for one in dissected), 5)  # associated-ip
 
     # The wire itself.
 
@@ -264,7 +278,9 @@ class Dissection(EndToEnd):
             sim.ask("stop-churn")
             wait_until(lambda: recorder.octets_from_server() == sim.stats()["octets"], "all octets to pass")
         self.run_agent(sim_server("s", "v6", self.tcp(sim, recorder).port, links=2), before_end=all_has_passed)
-        self.exchange(self.udp(sim, recorder).port, query6(BY_CLIENT, options=option6(1, DUID)))
+        relay = self.udp(recorder)
+        relay.server_port = sim.udp_port
+        self.exchange(relay, query6(BY_CLIENT, options=option6(1, DUID)))
         lost = live.end()
         if lost:
             self.skipTest(f"the system lost {lost} packets of the capture")
