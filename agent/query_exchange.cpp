@@ -88,6 +88,10 @@ QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, con
                        [&](const std::string& note) { with.say(server.name, note); });
         read_answer(server, connection, bulk, with);
         report = bulk.report();
+        if (const auto& refusal = connection.refusal()) {  // TLS: our certificate, judged after connect() was through
+            report.fault = "cannot connect to " + connection.endpoint() + ": " + *refusal;
+            report.code = exit_cannot_connect;
+        }
     }
     report.took = std::chrono::round<milliseconds>(steady_clock::now() - began);
     if (with.stop.asked()) {
