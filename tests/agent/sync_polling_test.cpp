@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 using namespace leasemirror;
 using namespace leasemirror::test;
 using namespace std::chrono_literals;
@@ -268,6 +270,122 @@ TEST_CASE("mode bulk: a server that cannot be reached is down, not polling") {
     }
     (void)d.writes();
     CHECK(d.phase() == Phase::down);
+}
+
+TEST_CASE("mode bulk: queries go over at most bulk.max_connections, one at a time on each") {
+    // Kea answers those of one connection interleaved, and loses all of them with one that it does not like
+    // (spec/KEA.md sections 6.5 to 6.7).
+    auto config = server_v6();
+    config.mode = SyncMode::bulk;
+    config.bulk.max_connections = 2;
+    config.bulk.queries.clear();
+    for (const auto* link : {"2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1", "2001:db8:4::1", "2001:db8:5::1"})
+        config.bulk.queries.push_back(link_query(link));
+    SyncDriver d(config);
+    CHECK(d.connecting[0].size() == 2);
+    const std::array connections{d.accepts(), d.accepts()};
+    CHECK(d.connecting[0].empty());
+    std::vector<std::string> asked;
+    for (int i = 0; i < 5; ++i) {
+        const auto& peer = connections[static_cast<std::size_t>(i) % 2];
+        asked.push_back(peer.query());
+        peer.tells("2001:db8:" + std::to_string(i + 1) + "::a");
+        d.passes(1s);
+        CHECK(peer.query() == asked.back());  // the next one waits for the end of this one
+        peer.ends();
+        CHECK(d.connecting[0].empty());
+    }
+    for (std::size_t i = 0; i < 5; ++i)
+        CHECK(asked[i] == "bulk link 2001:db8:" + std::to_string(i + 1) + "::1");
+    CHECK_FALSE(connections[0].open());
+    CHECK_FALSE(connections[1].open());
+    CHECK(d.writes().find("reconcile 1 everything") != std::string::npos);
+    CHECK(d.status().coverage == Coverage::full);
+}
+
+TEST_CASE("mode bulk: a query that always breaks off stops no other, reconciles nothing, and is named") {
+    auto config = server_v6({link_query("2001:db8:1::1"), link_query("2001:db8:2::1")});
+    config.mode = SyncMode::bulk;
+    config.bulk.max_connections = 1;
+    SyncDriver d(config);
+    /// Until `whole` queries have been answered, and of the one for `broken` five answers have broken off.
+    const auto answer = [&d](const std::string& broken, int whole) {
+        for (int cut = broken.empty() ? 5 : 0; cut < 5 || whole > 0;) {
+            const auto peer = d.accepts_within(10min);
+            while (peer.open()) {
+                peer.tells("2001:db8:9::a");
+                if (peer.query() == "bulk link " + broken) {
+                    ++cut;
+                    peer.closes();
+                } else {
+                    --whole;
+                    peer.ends();
+                }
+            }
+        }
+    };
+    answer("", 2);
+    CHECK(d.writes().find("reconcile 1 everything") != std::string::npos);
+    CHECK(d.status().coverage == Coverage::full);
+    const auto known = d.written.back().fresh_as_of;
+    REQUIRE(known);
+
+    answer("2001:db8:1::1", 1);
+    const auto words = d.writes();
+    CHECK(words.find("reconcile 2 (link 2001:db8:2::1) from") != std::string::npos);
+    CHECK(words.find("everything") == std::string::npos);
+    CHECK(d.status().coverage == Coverage::partial);
+    CHECK(d.written.back().fresh_as_of == known);  // of the first link nothing newer is known
+    CHECK(d.status().last_error ==
+          "full bulk incomplete: query for link 2001:db8:1::1: the connection ended inside a bulk query: closed by "
+          "the server");
+    std::string said;
+    for (const auto& event : d.logs)
+        if (event.name == "full-bulk-done") said = event.fields.back().second;
+    CHECK(said ==
+          "partial: query for link 2001:db8:1::1: the connection ended inside a bulk query: closed by the server");
+    // All of it again, but not each minute.
+    const auto wait = next_attempt(d);
+    CHECK(wait >= 4min);
+    CHECK(wait <= 6min);
+    answer("", 2);
+    (void)d.writes();
+    CHECK(d.status().coverage == Coverage::full);
+    CHECK(d.written.back().fresh_as_of > known);
+}
+
+TEST_CASE("mode bulk: fewer connections than bulk.max_connections do, where the server refuses more by closing them") {
+    // Kea keeps the last of its connections for another requestor (spec/KEA.md section 1).
+    auto config = server_v6({link_query("2001:db8:1::1"), link_query("2001:db8:2::1"), link_query("2001:db8:3::1")});
+    config.mode = SyncMode::bulk;
+    config.bulk.max_connections = 2;
+    SyncDriver d(config);
+    const auto served = d.accepts();
+    d.accepts().closes();
+    for (int i = 0; i < 3; ++i) {
+        CHECK(served.open());
+        served.tells("2001:db8:1::a");
+        served.ends();
+    }
+    CHECK(d.writes().find("reconcile") != std::string::npos);
+    CHECK(d.status().coverage == Coverage::full);
+}
+
+TEST_CASE("mode bulk: coverage that the configuration leaves open is said as that, and is no error") {
+    auto config = server_v6();
+    config.mode = SyncMode::bulk;
+    config.bulk.covers = BulkCovers::partial;
+    SyncDriver d(config);
+    d.lists({"2001:db8:1::a"});
+    (void)d.writes();
+    CHECK(d.status().coverage == Coverage::partial);
+    CHECK(d.status().last_error.empty());
+    CHECK(d.logs.back().name != "trouble");
+    bool said = false;
+    for (const auto& event : d.logs)
+        said = said || (event.name == "full-bulk-done" &&
+                        event.fields.back().second.find("bulk.covers: partial") != std::string::npos);
+    CHECK(said);
 }
 
 // ---- timers -------------------------------------------------------------------------------------------------------
