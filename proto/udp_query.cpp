@@ -339,7 +339,7 @@ void UdpQuery::Machine::learned(std::size_t answer) {
 
 std::optional<UdpAction> UdpQuery::Machine::poll_action() {
     while (!actions_.empty()) {
-        auto action = std::move(actions_.front());
+        auto action = actions_.front();
         actions_.pop_front();
         auto* send = std::get_if<udp_action::Send>(&action);
         if (send == nullptr) return action;

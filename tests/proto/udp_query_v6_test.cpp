@@ -276,6 +276,8 @@ TEST_CASE("v6: one lease that cannot be told leaves the others, and a note") {
     CHECK(talk.keys(0) == "2001:db8:1::5");
     REQUIRE(talk.reply_of(0).notes.size() == 1);
     CHECK(talk.reply_of(0).notes[0].find("2001:db8:1::6") != std::string::npos);
+    CHECK(talk.reply_of(0).left_out == 1);
+    CHECK_FALSE(talk.reply_of(0).complete());
 }
 
 // ---- links ---------------------------------------------------------------------------------------------------------
