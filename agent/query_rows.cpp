@@ -126,12 +126,13 @@ bool QueryRows::broken() const {
 }
 
 void QueryProgress::tick(std::uint64_t bindings, SteadyTime now) {
+    if (now - began_ < interval) return;
     const std::chrono::duration<double> passed = now - began_;
     show(fmt::format("{} bindings, {:.0f} per second", bindings, static_cast<double>(bindings) / passed.count()), now);
 }
 
 void QueryProgress::show(const std::string& text, SteadyTime now) {
-    if (!shown_ || now - last_.value_or(began_) < interval) return;
+    if (!shown_ || (last_ && now - *last_ < interval)) return;
     last_ = now;
     err_ << '\r' << text << "\x1b[K" << std::flush;
 }

@@ -46,6 +46,7 @@ public:
     /// `shown`: `err` is a terminal.
     QueryProgress(std::ostream& err, bool shown, SteadyTime began) : err_(err), shown_(shown), began_(began) {}
 
+    /// Nothing at first: most answers are there before anybody could read it.
     void tick(std::uint64_t bindings, SteadyTime now);
     void show(const std::string& text, SteadyTime now);
     /// Leaves the line empty, for what is said next.

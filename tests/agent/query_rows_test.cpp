@@ -125,9 +125,12 @@ TEST_CASE("progress is shown on a terminal alone, and at most four times a secon
     shown.tick(1000, began + 500ms);
     shown.tick(1100, began + 700ms);
     CHECK(err.str() == "\r1000 bindings, 2000 per second\x1b[K");
+    shown.show("asked 2 times", began + 701ms);
     shown.clear();
     shown.clear();
     CHECK(err.str() == "\r1000 bindings, 2000 per second\x1b[K\r\x1b[K");
+    shown.show("asked once", began);
+    CHECK(err.str().ends_with("\r\x1b[K\rasked once\x1b[K"));
 }
 
 TEST_CASE("the closing lines say how many bindings came, how long it took, and what is wrong with the answer") {
