@@ -106,6 +106,23 @@ TEST_CASE("config.example.yaml shows the defaults") {
     CHECK(config_warnings(example).empty());
 }
 
+TEST_CASE("the configuration for Kea is accepted, and polls it by what it can be asked for") {
+    const auto loaded = load_config_file(LEASEMIRROR_SOURCE_DIR "/deploy/kea/leasemirror.yaml", environment_of({}));
+    REQUIRE_MESSAGE(std::holds_alternative<Config>(loaded), errors_text(loaded));
+    const auto& config = std::get<Config>(loaded);
+    CHECK(config_warnings(config).empty());
+    REQUIRE(config.servers.size() == 2);
+    for (const auto& server : config.servers) {
+        CHECK(server.mode == SyncMode::bulk);
+        CHECK(server.tls.mode == TlsMode::off);
+        for (const auto& query : server.bulk.queries)
+            CHECK((query.kind == QueryKind::link || server.family == Family::v4));
+    }
+    CHECK(config.servers[0].bulk.covers == BulkCovers::all);
+    CHECK(config.servers[1].bulk.queries.front().id == Bytes{'r', 'e', 'l', 'a', 'y', '-', 'A'});
+    CHECK(config.servers[1].bulk.window_interval == std::chrono::seconds{30});
+}
+
 TEST_CASE("every key that is understood stands in config.example.yaml") {
     // A word that is near nothing makes the reader list the keys it knows at that place.
     const auto errors = errors_of(
