@@ -39,6 +39,8 @@ public:
     void stop_churn(UtcMillis now) { model_.stop_churn(now); }
     void step_clock(std::chrono::milliseconds delta, UtcMillis now) { model_.step_clock(delta, now); }
     void set_identity(Bytes server_id);
+    /// It learned active leasequery, or forgot it; for connections made from now on. restart() ends the others.
+    void set_on_active(OnActive on_active) { options_.personality.on_active = on_active; }
     /// Every request in progress ends with QueryTerminated and a base-time, then its connection closes; new
     /// connections are refused until restart().
     /// After this, restart() and inject(), poll every connection.

@@ -47,6 +47,9 @@ void add(sim::WorldStats& sum, const sim::WorldStats& s) {
     sum.terminations += s.terminations;
     sum.fenced += s.fenced;
     sum.feed_rows += s.feed_rows;
+    sum.bulk_only += s.bulk_only;
+    sum.windowed_polls += s.windowed_polls;
+    sum.support_changes += s.support_changes;
 }
 
 /// Files of the world go to memory.
@@ -98,6 +101,8 @@ int main(int argc, char** argv) {
               << " clock steps, " << sum.identities << " identity changes, " << sum.store_faults << " store faults, "
               << sum.server_faults << " message faults, " << sum.stops << " stops, " << sum.restores
               << " databases put back, " << sum.terminations << " terminations, " << sum.fenced << " batches fenced, "
-              << sum.feed_rows << " changes followed" << std::endl;
+              << sum.feed_rows << " changes followed, " << sum.bulk_only << " servers that only know bulk, "
+              << sum.windowed_polls << " windowed polls, " << sum.support_changes << " changes of what they know"
+              << std::endl;
     return failed == 0 ? 0 : 1;
 }

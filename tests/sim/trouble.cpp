@@ -48,6 +48,22 @@ constexpr FaultKind message_faults[] = {
 /// nothing in order. Its seconds count for this many.
 constexpr std::int64_t haste_of_some = 60;
 
+/// One server in four knows bulk alone, and is polled. Not from chance_: what the seeds of other servers draw stays the
+/// same.
+bool make_bulk_only(Jitter& chance, Personality& personality, ServerConfig& server) {
+    const auto below = [&](std::uint64_t n) { return chance.next() % n; };
+    if (below(4) != 0) return false;
+    personality.on_active = below(2) == 0 ? leasesim::OnActive::refuse : leasesim::OnActive::close;
+    if (below(3) != 0) server.bulk.window_interval = server.bulk.poll_interval / static_cast<int>(2 + below(8));
+    if (below(2) == 0) server.mode = SyncMode::bulk;
+    if (server.family == Family::v6) {
+        personality.ignores_times = below(3) == 0;
+        personality.preferred_unreduced = below(3) == 0;
+        if (below(3) == 0) personality.end = EndEncoding::nothing;
+    }
+    return true;
+}
+
 /// Of a server's clock, in one step: what is less passes for a slow message or a second not yet full.
 constexpr std::chrono::milliseconds smallest_step_back = ClockSkew::step_min + 2s;
 
@@ -106,6 +122,10 @@ void World::make_servers() {
         server.bulk.poll_interval /= haste_;
         server.bulk.max_connections = static_cast<std::uint32_t>(1 + below(4));
         server.client_data = personality.end == EndEncoding::snapshot ? ClientData::snapshot : ClientData::delta;
+        if (make_bulk_only(kinds_, options.personality, server)) {
+            bulk_only_.insert(i);
+            ++stats_.bulk_only;
+        }
         servers_.push_back(std::make_unique<leasesim::ModelServer>(options, began_));
         if (model.family == Family::v6) {
             server.bulk.covers = BulkCovers::all;
@@ -186,6 +206,7 @@ void World::strike_server(std::size_t server) {
         case 0:
             ++stats_.restarts;
             trace("server " + std::to_string(server) + " restarts, its history is lost");
+            change_support(server);
             model.restart(now_);
             break;
         case 1:
@@ -232,6 +253,18 @@ void World::strike_server(std::size_t server) {
     for (const auto& key : wires_of(server)) {
         pump(key);
     }
+}
+
+/// A server that knew bulk alone comes back as a version that knows active leasequery, or the other way round. Not one
+/// that cannot, because it has no base-times or does not tell what ended.
+void World::change_support(std::size_t server) {
+    const auto& personality = servers_[server]->options().personality;
+    if (!bulk_only_.contains(server) || kinds_.next() % 3 != 0) return;
+    if (personality.ignores_times || personality.end == EndEncoding::nothing) return;
+    const auto serves = personality.on_active == leasesim::OnActive::serve;
+    trace("server " + std::to_string(server) + (serves ? " forgets" : " learns") + " active leasequery");
+    ++stats_.support_changes;
+    servers_[server]->set_on_active(serves ? leasesim::OnActive::close : leasesim::OnActive::serve);
 }
 
 /// Not so much that one lease changes twice within a second: one that is shorter than that never was in force, as a
@@ -290,7 +323,9 @@ std::optional<std::string> World::difference() {
         if (auto found = compare_mirror(database_->engine(), name, servers_[i]->model(), now_, tolerance))
             return name + ": " + *found;
         const auto& server = engine_->server(i);
-        if (server.phase() != Phase::live) return name + ": phase " + std::string(to_string(server.phase()));
+        // One that has learned it in the meantime is asked within a day: until then it is polled.
+        const auto polled = bulk_only_.contains(i) && server.phase() == Phase::polling;
+        if (!polled && server.phase() != Phase::live) return name + ": phase " + std::string(to_string(server.phase()));
     }
     return std::nullopt;
 }

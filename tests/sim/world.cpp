@@ -16,7 +16,12 @@ const UtcMillis beginning{std::chrono::seconds{1'800'000'000}};
 }  // namespace
 
 World::World(const WorldOptions& options)
-    : options_(options), chance_(options.seed), began_(beginning), now_(beginning), store_down_until_(beginning) {
+    : options_(options),
+      chance_(options.seed),
+      kinds_(options.seed * 2 + 1),
+      began_(beginning),
+      now_(beginning),
+      store_down_until_(beginning) {
     make_database();
     make_servers();
 }
@@ -160,6 +165,7 @@ void World::arm_timer() {
 
 void World::perform(LogEvent& event) {
     if (event.name == "gap") ++stats_.gaps;
+    if (event.name == "windowed-poll-done") ++stats_.windowed_polls;
     if (!options_.trace) return;
     std::string line = "  " + event.name;
     for (const auto& [key, value] : event.fields)

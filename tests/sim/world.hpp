@@ -38,7 +38,7 @@ struct WorldOptions {
 struct WorldStats {
     std::uint64_t crashes = 0, drops = 0, stalls = 0, restarts = 0, clock_steps = 0, identities = 0, store_faults = 0,
                   server_faults = 0, commits = 0, bindings = 0, gaps = 0, stops = 0, restores = 0, terminations = 0,
-                  fenced = 0, feed_rows = 0;
+                  fenced = 0, feed_rows = 0, bulk_only = 0, windowed_polls = 0, support_changes = 0;
 };
 
 class World {
@@ -115,6 +115,7 @@ private:
     void schedule_trouble();
     void strike();
     void strike_server(std::size_t server);
+    void change_support(std::size_t server);
     void step_clock(std::size_t server, std::chrono::milliseconds by);
     [[nodiscard]] double hasty_churn(double rate, std::uint64_t bindings) const;
     void stall(WireKey key);
@@ -130,6 +131,7 @@ private:
     WorldOptions options_;
     WorldStats stats_;
     Jitter chance_;
+    Jitter kinds_;  // of what came later to the simulation: the seeds before it keep what they draw from chance_
     UtcMillis began_;
     UtcMillis now_;
     std::uint64_t order_ = 0;
@@ -138,6 +140,7 @@ private:
     bool troubled_ = true;
     std::int64_t haste_ = 1;  // how much faster than in an ordinary world changes and troubles follow one another
     std::set<std::size_t> clock_stepped_;
+    std::set<std::size_t> bulk_only_;
     std::map<std::size_t, UtcMillis> silent_until_;
     std::map<std::size_t, UtcMillis> step_unknown_since_;  // until the database has what was told after it
 
