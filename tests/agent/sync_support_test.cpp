@@ -413,7 +413,7 @@ TEST_CASE("mode auto: a server that refuses bulk queries just as silently has pr
     }
     (void)d.writes();
     CHECK_FALSE(d.status().support.active);
-    CHECK(asked >= 20);  // each ten minutes
+    CHECK(asked >= 20);       // each ten minutes
     next_active(d).closes();  // now that bulk queries are answered, this one is the first that counts
     (void)d.writes();
     CHECK_FALSE(d.status().support.active);
