@@ -10,7 +10,8 @@ import time
 import unittest
 
 import wire
-from harness import EndToEnd, TOLERANCE, command, main, wait_until, yaml_server
+from harness import EndToEnd, Moment, TOLERANCE, command, main, wait_until, yaml_server
+from played import Played, both
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "kea"
 INFINITE = 0xFFFFFFFF
@@ -384,6 +385,64 @@ class Kea(EndToEnd):
         self.expect_error("closed the connection without an answer")
 
 
+class WindowedPolls(Played):
+    """A server that heeds a start time, as Kea does in v4."""
+
+    mode = "bulk"
+
+    def windowed(self, leases, age=0):
+        query = self.fake.query("bulk")
+        self.assertIsNotNone(query.start, "a windowed poll")
+        self.assertIsNone(query.end)
+        base = int(time.time())
+        for n, client in leases.items():
+            query.lease(n, base, client, age=age)
+        query.done(base)
+        return query.start, base
+
+    def test_what_is_new_comes_between_full_polls_and_ends_nothing(self):
+        queries = {"v4": [{"relay_id": "text:relay-A"}], "v6": [{"link": "2001:db8:1::1"}]}[self.family]
+        self.start(bulk={"queries": queries, "covers": "all", "poll_interval": "1h", "window_interval": "200ms"})
+        full = self.fake.query("bulk")
+        self.assertEqual((full.start, full.end), (None, None))
+        first = int(time.time())
+        for n, client in {1: "a", 2: "b"}.items():
+            full.lease(n, first, client, age=500)
+        full.done(first)
+        self.wait_holder(2, "b")
+        self.wait_base_time(first)
+        fresh = self.server()["fresh_as_of"]
+        start, base = self.windowed({3: "c"})
+        self.assertEqual(start, first - 10)
+        self.wait_holder(3, "c")
+        start, _ = self.windowed({})
+        self.assertEqual(start, base - 10)
+        self.wait_sql("SELECT window_support = 'yes' FROM server")
+        self.assertEqual([self.holder(n) for n in (1, 2, 3)],
+                         [wire.client_id(self.family, client) for client in ("a", "b", "c")])
+        after = self.server()
+        self.assertEqual(after["base_time"], Moment(first))
+        self.assertAlmostEqual(after["fresh_as_of"], fresh, delta=TOLERANCE)  # the skew may have been seen better
+        self.assertEqual(self.rows("SELECT * FROM binding_change WHERE change = 'ended'"), [])
+        self.assert_sound()
+
+    def test_a_server_that_lists_everything_again_is_asked_for_that_no_more(self):
+        queries = {"v4": [{"relay_id": "text:relay-A"}], "v6": [{"link": "2001:db8:1::1"}]}[self.family]
+        agent = self.start(bulk={"queries": queries, "covers": "all", "poll_interval": "2s",
+                                 "window_interval": "200ms"})
+        full = self.fake.query("bulk")
+        full.lease(1, int(time.time()), "a", age=500)
+        full.done(int(time.time()))
+        self.windowed({1: "a"}, age=500)
+        agent.log.wait("no-windowed-polls")
+        self.wait_sql("SELECT window_support = 'no' FROM server")
+        again = self.fake.query("bulk")
+        self.assertIsNone(again.start)
+        again.lease(1, int(time.time()), "a", age=500)
+        again.done(int(time.time()))
+        self.wait_holder(1, "a")
+
+
 class Decode(unittest.TestCase):
     """`leasemirror decode` of each capture: 0, and every address in the text."""
 
@@ -407,6 +466,8 @@ class Decode(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("breaks off", done.stdout)
 
+
+both(globals(), [WindowedPolls])
 
 if __name__ == "__main__":
     main()
