@@ -88,6 +88,12 @@ public:
             world_->wire(key_).closed = how;
             world_->run();
         }
+        /// Over TLS, before it has sent anything: it does not want our certificate.
+        void refuses_late(const std::string& why) const {
+            world_->wire(key_).open = false;
+            world_->engine.on_connect_failed(key_.server, key_.connection, why, world_->now());
+            world_->run();
+        }
 
     private:
         SyncDriver* world_;
@@ -149,11 +155,11 @@ public:
     // ---- connections ----
 
     /// The next connection attempt succeeds, and its query is written. It may come when a batch has been committed.
-    Peer accepts(std::size_t server = 0) {
+    Peer accepts(std::size_t server = 0, std::optional<CertificateEnd> first_end = std::nullopt) {
         if (connecting[server].empty()) passes(config.storage.batch.delay);
         const auto key = next_attempt(server);
         wires_[key].open = true;
-        engine.on_connected(key.server, key.connection, now());
+        engine.on_connected(key.server, key.connection, now(), first_end);
         run();
         return {*this, key};
     }
@@ -163,10 +169,11 @@ public:
         run();
     }
     /// Waits for the next attempt, at most this long.
-    Peer accepts_within(std::chrono::milliseconds patience, std::size_t server = 0) {
+    Peer accepts_within(std::chrono::milliseconds patience, std::size_t server = 0,
+                        std::optional<CertificateEnd> first_end = std::nullopt) {
         for (const auto until = elapsed_ + patience; connecting[server].empty() && elapsed_ < until;)
             passes(std::chrono::milliseconds{100});
-        return accepts(server);
+        return accepts(server, first_end);
     }
     void stops() {
         engine.stop(now());
