@@ -45,7 +45,8 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"watch", "-c", "a.yaml"}) == Command{WatchCommand{"a.yaml", {}, {}, {}, false}});
     CHECK(parse({"watch", "-c", "a.yaml", "--server", "east", "--since", "0", "--limit", "7", "--json"}) ==
           Command{WatchCommand{"a.yaml", "east", 0, 7, true}});
-    CHECK(parse({"query", "-c", "a.yaml", "east"}) == Command{QueryCommand{"a.yaml", {"east"}, {}, {}, {}, {}, false}});
+    CHECK(parse({"query", "-c", "a.yaml", "east"}) ==
+          Command{QueryCommand{.config = "a.yaml", .servers = {"east"}, .filter = {}}});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "00:03:00:01", "--yes"}) ==
           Command{ForgetCommand{"a.yaml", {{0, 3, 0, 1}, {}}, true}});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "text:ab"}) ==
@@ -62,7 +63,13 @@ TEST_CASE("each command parses into its own values") {
 }
 
 TEST_CASE("query takes several servers, every filter, and the way to ask") {
-    QueryCommand all{"a.yaml", {"east", "west"}, {}, QueryVia::udp, 3, 7, true};
+    QueryCommand all;
+    all.config = "a.yaml";
+    all.servers = {"east", "west"};
+    all.via = QueryVia::udp;
+    all.tries = 3;
+    all.limit = 7;
+    all.json = true;
     all.filter.address = IpAddress::parse("192.0.2.7");
     all.filter.prefix = Sought{*IpAddress::parse("2001:db8::"), 56};
     all.filter.client_id = {0, 3, 0, 1};
@@ -80,6 +87,7 @@ TEST_CASE("query takes several servers, every filter, and the way to ask") {
                  "text:r",      "--remote-id", "text:p1",   "--link",       "2001:db8:1::1",
                  "--since",     "2h",          "--until",   "now"}) == Command{all});
     CHECK(std::get<QueryCommand>(parse({"query", "-c", "a", "e", "--bulk"})).via == QueryVia::bulk);
+    CHECK(std::get<QueryCommand>(parse({"query", "-c", "a", "e", "--udp", "--multicast"})).multicast);
     CHECK_FALSE(
         std::get<QueryCommand>(parse({"query", "-c", "a", "e", "--remote-id", "7031"})).filter.remote_id_as_text);
 }
@@ -123,6 +131,7 @@ TEST_CASE("missing and superfluous arguments are usage errors") {
     CHECK(complaint({"watch"}) == "--config is required");
     CHECK(complaint({"query", "-c", "a"}) == "SERVER is required");
     CHECK(complaint({"query", "-c", "a", "east", "--udp", "--bulk"}) == "--bulk excludes --udp");
+    CHECK(complaint({"query", "-c", "a", "east", "--multicast"}) == "--multicast requires --udp");
     CHECK(complaint({"forget", "-c", "a"}) == "expected either --client-id or --mac");
     CHECK(complaint({"forget", "-c", "a", "--client-id", "0102", "--mac", "02:42:ac:11:00:02"}) ==
           "expected either --client-id or --mac");
