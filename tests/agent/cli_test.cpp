@@ -45,8 +45,10 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"watch", "-c", "a.yaml"}) == Command{WatchCommand{"a.yaml", {}, {}, {}, false}});
     CHECK(parse({"watch", "-c", "a.yaml", "--server", "east", "--since", "0", "--limit", "7", "--json"}) ==
           Command{WatchCommand{"a.yaml", "east", 0, 7, true}});
-    CHECK(parse({"query", "-c", "a.yaml", "east"}) ==
-          Command{QueryCommand{.config = "a.yaml", .servers = {"east"}, .filter = {}}});
+    QueryCommand query;
+    query.config = "a.yaml";
+    query.servers = {"east"};
+    CHECK(parse({"query", "-c", "a.yaml", "east"}) == Command{query});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "00:03:00:01", "--yes"}) ==
           Command{ForgetCommand{"a.yaml", {{0, 3, 0, 1}, {}}, true}});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "text:ab"}) ==
