@@ -30,6 +30,7 @@ struct CommandLine {
     bool connect = false;
     bool bulk = false;
     bool udp = false;
+    bool multicast = false;
     bool json = false;
     bool yes = false;
 
@@ -117,6 +118,7 @@ void CommandLine::add_query() {
     auto* const by_bulk = query->add_flag("--bulk", bulk, "Over TCP: any number of bindings, printed as they come");
     auto* const by_udp = query->add_flag("--udp", udp, "Over UDP: of one address, client or (v4) remote-id");
     by_bulk->excludes(by_udp);
+    query->add_flag("--multicast", multicast, "Over UDP, v6: and of whoever else answers at ff05::1:3")->needs(by_udp);
     query
         ->add_option("--tries", tries,
                      "Over UDP: how often to send a query that is not answered; default 5, as the RFCs")
@@ -225,6 +227,7 @@ Command CommandLine::query() const {
     out.servers = servers;
     out.json = json;
     if (bulk || udp) out.via = bulk ? QueryVia::bulk : QueryVia::udp;
+    out.multicast = multicast;
     if (!limit.empty()) out.limit = static_cast<std::uint64_t>(*parse_limit(limit));
     if (!tries.empty()) out.tries = *parse_tries(tries);
     auto& filter = out.filter;

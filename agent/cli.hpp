@@ -83,6 +83,7 @@ struct QueryCommand {
     std::optional<std::uint32_t> tries;  ///< transmissions of each question over UDP
     std::optional<std::uint64_t> limit;  ///< leave after so many bindings
     bool json = false;
+    bool multicast = false;  ///< over UDP, v6: All_DHCP_Servers too
 
     friend bool operator==(const QueryCommand&, const QueryCommand&) = default;
 };

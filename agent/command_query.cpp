@@ -39,6 +39,8 @@ Result<std::vector<Planned>, std::string> plan_all(const QueryCommand& command, 
         if (std::any_of(out.begin(), out.end(), same)) return Unexpected{in_quotes(name) + " is named twice"};
         const auto plan = plan_query(command.filter, command.via, **server, now);
         if (!plan) return Unexpected{plan.error()};
+        if (command.multicast && (*server)->family == Family::v4)
+            return Unexpected{in_quotes(name) + " is a DHCPv4 server: --multicast is for DHCPv6"};
         if (command.tries && !plan->over_udp) return Unexpected{std::string("--tries is for queries over UDP")};
         out.push_back({*server, *plan});
     }
@@ -67,7 +69,7 @@ QueryReport ask(const std::vector<Planned>& group, const QueryCommand& command, 
     std::vector<const ServerConfig*> servers;
     for (const auto& planned : group)
         servers.push_back(planned.server);
-    return ask_over_udp(servers, first.plan, command.tries, with);
+    return ask_over_udp(servers, first.plan, command.tries, command.multicast, with);
 }
 
 }  // namespace

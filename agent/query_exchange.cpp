@@ -103,7 +103,7 @@ QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, con
 }
 
 QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const QueryPlan& plan,
-                         std::optional<std::uint32_t> tries, const QueryExchange& with) {
+                         std::optional<std::uint32_t> tries, bool multicast, const QueryExchange& with) {
     const auto began = steady_clock::now();
     ServerNames names;
     UdpSettings settings;
@@ -111,6 +111,7 @@ QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const 
     settings.requestor_duid = with.requestor_duid;
     settings.transmissions_max = tries.value_or(settings.transmissions_max);
     settings.seed = seed();
+    if (multicast) settings.multicast = all_dhcp_servers();
     for (const auto* const server : servers) {
         names.push_back(server->name);
         for (const auto code : server->request_options)

@@ -29,8 +29,8 @@ struct QueryExchange {
 [[nodiscard]] QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, const QueryExchange& with);
 
 /// Asks servers of one family by one exchange, and prints the bindings, merged, when all have answered or been given up.
-/// `tries`: transmissions of each question; none: as many as the RFCs have.
+/// `tries`: transmissions of each question; none: as many as the RFCs have. `multicast`, v6: All_DHCP_Servers too.
 [[nodiscard]] QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const QueryPlan& plan,
-                                       std::optional<std::uint32_t> tries, const QueryExchange& with);
+                                       std::optional<std::uint32_t> tries, bool multicast, const QueryExchange& with);
 
 }  // namespace leasemirror

@@ -2,6 +2,7 @@
 
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ip/multicast.hpp>
 #include <asio/ip/udp.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
@@ -136,6 +137,8 @@ std::optional<std::string> UdpClient::Impl::open_v6() {
     std::error_code fault;
     socket.open(udp::v6(), fault);
     if (!fault) socket.bind({udp::v6(), 0}, fault);
+    // A multicast goes through the routers of a site, as that of a relay agent does (RFC 8415 §19: 8 hops).
+    if (!fault) socket.set_option(asio::ip::multicast::hops(8), fault);
     if (fault) return "cannot open a UDP socket: " + fault.message();
     return std::nullopt;
 }
