@@ -26,8 +26,8 @@ public:
 
     /// A connection was secured.
     void on_secured(const CertificateEnd& end, Now now);
-    /// A sentence, if it is time for one: at once after an end that is new, then each `repeats_after`, and only while less
-    /// than `warns_before` remain.
+    /// A sentence, if it is time for one: at once after an end that is new, then each `repeats_after`, and only while
+    /// less than `warns_before` remain.
     [[nodiscard]] std::optional<std::string> poll_warning(Now now);
     /// When to ask again.
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const { return due_; }

@@ -24,6 +24,10 @@ using asio::ip::tcp;
 
 enum class Stage : std::uint8_t { resolving, connecting, upgrading, handshaking, open, closed };
 
+/// Writes that may wait for the server to read. Of queries one at a time is outstanding, so it is never more than a
+/// few.
+constexpr std::size_t outgoing_max = 64;
+
 std::string words(const asio::error_code& error) {
     return error == asio::error::eof ? "closed by the server" : error.message();
 }
@@ -191,10 +195,10 @@ private:
     void go_on_with_handshake() {
         switch (tls_->handshake()) {
             case TlsSession::Handshake::wants_more:
-                flush_tls();
-                return read_socket(read_bytes_max);
+                if (flush_tls()) read_socket(read_bytes_max);
+                return;
             case TlsSession::Handshake::done:
-                flush_tls();
+                if (!flush_tls()) return;
                 decrypted_may_wait_ = true;
                 enter(Stage::open);
                 return hooks_.connected(tls_->first_end());
@@ -211,7 +215,16 @@ private:
         if (outgoing_.size() == 1) write_next();
     }
 
-    void flush_tls() { enqueue(tls_->take_output(), Tells::nothing); }
+    /// What TLS itself has to say. A server that makes it say much and reads nothing must not fill our memory.
+    /// False when that has ended the connection.
+    [[nodiscard]] bool flush_tls() {
+        if (outgoing_.size() >= outgoing_max) {
+            lose("TLS: the server makes us answer more than it reads");
+            return false;
+        }
+        enqueue(tls_->take_output(), Tells::nothing);
+        return true;
+    }
 
     void write_next() {
         asio::async_write(socket_, asio::buffer(outgoing_.front().bytes),
@@ -225,8 +238,7 @@ private:
                           });
     }
 
-    /// What the server said before it hung up explains more than that it did: in clear text a message, which the
-    /// next read finds too, and over TLS an alert.
+    /// Over TLS, an alert that the server sent before it hung up explains more than that it did.
     void on_write_error(const asio::error_code& error) {
         if (!tls_) return lose(words(error));
         asio::error_code ended;
@@ -288,8 +300,8 @@ private:
                 return hooks_.received(ByteView(decrypted_).first(read.count));
             case TlsSession::Read::What::nothing:  // a record has begun, or one that only TLS itself had use for
                 decrypted_may_wait_ = false;
-                flush_tls();
-                return read_socket(read_bytes_max);
+                if (flush_tls()) read_socket(read_bytes_max);
+                return;
             case TlsSession::Read::What::closed:
                 return lose(words(asio::error::eof));
             case TlsSession::Read::What::failed:
@@ -354,7 +366,7 @@ private:
     bool decrypted_may_wait_ = false;
     bool received_anything_ = false;  // over TLS
     bool reading_ = false;
-    std::deque<Outgoing> outgoing_;  // one query at a time is outstanding, so never more than a few
+    std::deque<Outgoing> outgoing_;
     std::array<std::uint8_t, read_bytes_max> incoming_;
 };
 

@@ -22,8 +22,8 @@ public:
     ProbeConnection(const ProbeConnection&) = delete;
     ProbeConnection& operator=(const ProbeConnection&) = delete;
 
-    /// Nothing, or why it could not be had, as the configuration wants it: secured, unless tls.mode is off. Each stage has
-    /// `timeouts.connect`. Reads the certificates that it needs.
+    /// Nothing, or why it could not be had, as the configuration wants it: secured, unless tls.mode is off. Each stage
+    /// has `timeouts.connect`. Reads the certificates that it needs.
     [[nodiscard]] std::optional<std::string> connect(const ServerConfig& server);
     /// From any thread: what is being waited for here ends at once, and so does everything that is begun later. Reaches
     /// connect() and drive(), for Ctrl-C; a session is told that it was disconnected.

@@ -1,9 +1,10 @@
-// The certificates, keys and rules for TLS towards one server: what `tls` of its configuration names, loaded and checked,
-// and read again when the files change.
+// The certificates, keys and rules for TLS towards one server: what `tls` of its configuration names, loaded and
+// checked, and read again when the files change.
 //
 // TLS 1.2 or newer, for 1.2 only ephemeral elliptic-curve key exchange with AEAD ciphers, no compression, no
 // renegotiation (RFC 9325). The server's certificate must come from `ca`, be in its time, not revoked by `crl`, carry
-// `server_name` or else the address of the server, and, with `pin`, have that very key. Our certificate is always shown.
+// `server_name` or else the address of the server, and, with `pin`, have that very key. Our certificate is always
+// shown.
 #pragma once
 
 #include "agent/config.hpp"
@@ -25,8 +26,8 @@ public:
     TlsCredentials& operator=(const TlsCredentials&) = delete;
     virtual ~TlsCredentials() = default;
 
-    /// Before each handshake: reads the files again if one has changed. If they cannot be used now, those read before stay
-    /// in use, and the reason is returned: once for each state of the files.
+    /// Before each handshake: reads the files again if one has changed. If they cannot be used now, those read before
+    /// stay in use, and the reason is returned: once for each state of the files.
     [[nodiscard]] virtual std::optional<std::string> refresh() = 0;
     /// When our own certificate ends.
     [[nodiscard]] virtual UtcSeconds expires_at() const = 0;

@@ -1,5 +1,5 @@
-// What one state of the files of a server's `tls` gave: between tls_context.cpp, which reads it, and tls_session.cpp, which
-// uses it. Private to the two; no other header sees OpenSSL.
+// What one state of the files of a server's `tls` gave: between tls_context.cpp, which reads it, and tls_session.cpp,
+// which uses it. Private to the two; no other header sees OpenSSL.
 #pragma once
 
 #include "agent/tls_context.hpp"

@@ -1,5 +1,5 @@
-// The pin of a public key in curl's notation (RFC 7469 §2.4 has the hash): sha256//BASE64 of the SHA-256 of a certificate's
-// SubjectPublicKeyInfo.
+// The pin of a public key in curl's notation (RFC 7469 §2.4 has the hash): sha256//BASE64 of the SHA-256 of a
+// certificate's SubjectPublicKeyInfo.
 #pragma once
 
 #include "agent/config_values.hpp"

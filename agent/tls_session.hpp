@@ -1,6 +1,6 @@
-// TLS as octets in, octets out: the client's side of one connection, without a socket. Whoever owns the socket feeds what
-// arrived and writes what take_output() gives. It is OpenSSL over two buffers in memory, so that a handshake, a refusal
-// or an attack is a test without a network, and close_notify can be sent without waiting for its answer.
+// TLS as octets in, octets out: the client's side of one connection, without a socket. Whoever owns the socket feeds
+// what arrived and writes what take_output() gives. It is OpenSSL over two buffers in memory, so that a handshake, a
+// refusal or an attack is a test without a network, and close_notify can be sent without waiting for its answer.
 #pragma once
 
 #include "agent/certificate_watch.hpp"
@@ -26,7 +26,8 @@ public:
     /// Goes as far as what was fed allows. Once `done`, the server is who the configuration says.
     [[nodiscard]] virtual Handshake handshake() = 0;
 
-    /// Takes what arrived. It holds all of it until read() has given it out, so feed no more before read() gave nothing.
+    /// Takes what arrived. It holds all of it until read() has given it out, so feed no more before read() gave
+    /// nothing.
     virtual void feed(ByteView arrived) = 0;
     /// What is to be written to the socket now: after every other call.
     [[nodiscard]] virtual Bytes take_output() = 0;

@@ -1,5 +1,5 @@
-// What went wrong with TLS, as a sentence for the people who run the agent and the server: whose certificate it is, what
-// is wrong with it, and what to look at. Never a key, nor anything else that is secret.
+// What went wrong with TLS, as a sentence for the people who run the agent and the server: whose certificate it is,
+// what is wrong with it, and what to look at. Never a key, nor anything else that is secret.
 #pragma once
 
 #include "agent/config.hpp"

@@ -4,9 +4,9 @@
 //       |
 //       +--TLSConnectionRefused, any other reply, the server closes, silence--> refused        close, and say why
 //
-// One message goes out, as the first on the connection, and one comes back. In TLS the client speaks first, so any octet
-// behind that reply was put there by somebody else, to be taken for part of the protected stream later (REQUIREMENTS
-// RC-42): that too is `refused`. There is no way from `refused` to clear text.
+// One message goes out, as the first on the connection, and one comes back. In TLS the client speaks first, so any
+// octet behind that reply was put there by somebody else, to be taken for part of the protected stream later
+// (REQUIREMENTS RC-42): that too is `refused`. There is no way from `refused` to clear text.
 #pragma once
 
 #include "proto/bytes.hpp"
