@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <utility>
 
 namespace leasemirror {
 namespace {
@@ -72,6 +73,26 @@ void report_answers(const UdpQuery& query, const ServerNames& names, const BulkQ
     report.discarded = query.discards().total();
 }
 
+UdpSettings udp_settings(const std::vector<const ServerConfig*>& servers, const QueryExchange& with) {
+    UdpSettings out;
+    out.family = servers.front()->family;
+    out.requestor_duid = with.requestor_duid;
+    out.seed = seed();
+    for (const auto* const server : servers)
+        out.request_options.insert(out.request_options.end(), server->request_options.begin(),
+                                   server->request_options.end());
+    return out;
+}
+
+QueryReport finished(QueryReport report, SteadyTime began, const QueryExchange& with) {
+    report.took = std::chrono::round<milliseconds>(steady_clock::now() - began);
+    if (!with.stop.asked()) return report;
+    report.interrupted = true;
+    report.fault.clear();  // that the connection ended is then our doing
+    report.code = exit_found_wrong;
+    return report;
+}
+
 }  // namespace
 
 QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, const QueryExchange& with) {
@@ -93,30 +114,18 @@ QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, con
             report.code = exit_cannot_connect;
         }
     }
-    report.took = std::chrono::round<milliseconds>(steady_clock::now() - began);
-    if (with.stop.asked()) {
-        report.interrupted = true;
-        report.fault.clear();  // that the connection ended is then our doing
-        report.code = exit_found_wrong;
-    }
-    return report;
+    return finished(std::move(report), began, with);
 }
 
 QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const QueryPlan& plan,
                          std::optional<std::uint32_t> tries, bool multicast, const QueryExchange& with) {
     const auto began = steady_clock::now();
-    ServerNames names;
-    UdpSettings settings;
-    settings.family = servers.front()->family;
-    settings.requestor_duid = with.requestor_duid;
+    auto settings = udp_settings(servers, with);
     settings.transmissions_max = tries.value_or(settings.transmissions_max);
-    settings.seed = seed();
     if (multicast) settings.multicast = all_dhcp_servers();
-    for (const auto* const server : servers) {
+    ServerNames names;
+    for (const auto* const server : servers)
         names.push_back(server->name);
-        for (const auto code : server->request_options)
-            settings.request_options.push_back(code);
-    }
     QueryReport report;
     report.server = joined(names);
     UdpClient client;
@@ -136,13 +145,7 @@ QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const 
         with.rows.flush();
         report_answers(query, names, asked, with, report);
     }
-    report.took = std::chrono::round<milliseconds>(steady_clock::now() - began);
-    if (with.stop.asked()) {
-        report.interrupted = true;
-        report.fault.clear();
-        report.code = exit_found_wrong;
-    }
-    return report;
+    return finished(std::move(report), began, with);
 }
 
 }  // namespace leasemirror
