@@ -1,6 +1,7 @@
 // Handshakes in memory: our side against OpenSSL as a server. tests/e2e/test_tls.py does the same over sockets.
 #include "agent/tls_session.hpp"
 
+#include "agent/tls_pin.hpp"
 #include "tests/agent/tls_files.hpp"
 
 #include <openssl/ssl.h>
@@ -265,14 +266,34 @@ TEST_CASE("a server is who the configuration says, or there is no session") {
     const auto why = refused(hostile);
     CHECK(why.find_first_of("\n\x1b") == std::string::npos);
 
+    s.config.tls.server_name = "dhcp";  // what the subject says is no name to go by
+    CHECK(contains(refused(named("")), "not for dhcp (tls.server_name)"));
     s.config.tls.server_name = "*.example";
     CHECK(contains(refused(named("DNS:a.example")), "not for *.example (tls.server_name)"));
     s.config.tls.server_name = "dhcp-a.net.example.";
-    CHECK(contains(refused(named("DNS:dhcp-*.net.example")),
+    CHECK(contains(refused(named("DNS:dhcp*.net.example")),
                    "not for dhcp-a.net.example"));  // RFC 9525 §6.3: whole labels alone
     Server whole(named("DNS:*.net.example"), s.authority);
     const auto client = s.open();
     CHECK(shake(*client, whole) == Handshake::done);
+}
+
+TEST_CASE("a pinned server has that very key, whatever else is right") {
+    Setting s;
+    s.config.tls.pins = {public_key_hash(s.agent.certificate())};
+    Server other(s.dhcp, s.authority);
+    const auto refused = s.open();
+    CHECK(shake(*refused, other) == Handshake::failed);
+    const auto its_pin = pin_text(public_key_hash(s.dhcp.certificate()));
+    CHECK(refused->why() == "TLS: the server's certificate (CN=dhcp) has the key " + its_pin +
+                                ", which is not in tls.pin; if its key was changed on purpose, add it there");
+    s.config.tls.pins.push_back(public_key_hash(s.dhcp.certificate()));
+    Server same(s.dhcp, s.authority);
+    const auto accepted = s.open();
+    CHECK(shake(*accepted, same) == Handshake::done);
+    s.config.tls.ca = s.config.tls.cert;  // a pin comes on top of the authority, not in its place
+    Server strange(s.dhcp, s.authority);
+    CHECK(shake(*s.open(), strange) == Handshake::failed);
 }
 
 TEST_CASE("octets that are not TLS are said to be none, with what may be the reason") {
