@@ -77,7 +77,7 @@ struct Setting {
 
     [[nodiscard]] std::unique_ptr<TlsSession> open() const {
         const auto credentials = load_tls_credentials(config);
-        REQUIRE_MESSAGE(credentials, credentials.error());
+        if (!credentials) FAIL(credentials.error());
         return open_tls_session((*credentials)->loaded());
     }
 };
