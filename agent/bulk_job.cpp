@@ -86,8 +86,11 @@ void BulkJob::on_reply(std::size_t item, std::optional<ServerTime> base, ServerT
 
 void BulkJob::on_binding(std::size_t item, const Binding& binding) {
     ++items_[item].bindings;
-    if (const auto changed = last_change(binding))
-        oldest_change_ = oldest_change_ ? std::min(*oldest_change_, *changed) : *changed;
+    const auto changed = last_change(binding);
+    if (!changed) return;
+    oldest_change_ = oldest_change_ ? std::min(*oldest_change_, *changed) : *changed;
+    ++dated_;
+    if (window_.start && *changed < *window_.start - window_slack) ++still_;
 }
 
 void BulkJob::on_complete(std::size_t item) {
@@ -171,13 +174,15 @@ std::vector<BulkQuery> BulkJob::queries_not_refused() const {
 
 std::optional<bool> BulkJob::heeds_start(Family family, std::optional<ServerTime> oldest) const {
     assert(window_.start);
-    const auto clearly_before = *window_.start - window_slack;
-    if (oldest_change_ && *oldest_change_ < clearly_before) return false;
+    // A few may have changed in ways that neither of their times tells (RFC 6926 §8.2).
+    if (2 * still_ > dated_) return false;
     if (!any_complete()) return std::nullopt;
     // A v6 server puts a base-time into its replies if it knows time windows at all (RFC 7653 §9.3).
     if (family == Family::v6 && base_times_seen_) return true;
     if (family == Family::v6) return bindings() > 0 ? std::optional(false) : std::nullopt;
-    if (oldest && *oldest < clearly_before) return true;  // there was something to leave out, and it did
+    // There was something to leave out, and it did.
+    if (oldest && *oldest < *window_.start - window_slack && !(oldest_change_ && *oldest_change_ <= *oldest))
+        return true;
     return std::nullopt;
 }
 

@@ -116,6 +116,8 @@ private:
     std::vector<Item> items_;
     std::optional<ServerTime> began_at_;
     std::optional<ServerTime> oldest_change_;
+    std::uint64_t dated_ = 0;  // bindings that tell when they last changed,
+    std::uint64_t still_ = 0;  // and those of them that had been still since before the window
     bool base_times_seen_ = false;
 };
 

@@ -140,6 +140,9 @@ public:
     [[nodiscard]] ServerId id() const { return id_; }
 
 private:
+    /// How much later than it happened a server may tell a change; also how far our guess of its clock is trusted.
+    static constexpr std::chrono::seconds told_late{10};
+
     /// One connection. The session exists from the start, its query once connected.
     struct Link {
         using Session = std::variant<ActiveSession, BulkSession>;
@@ -152,6 +155,7 @@ private:
         SteadyTime connect_by;
         std::optional<std::size_t> item;       ///< of the job, while its query is outstanding
         SteadyTime asked_at{};                 ///< when its query was sent
+        bool heard = false;                    ///< anything at all
         std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
         [[nodiscard]] bool active() const { return std::holds_alternative<ActiveSession>(session); }
     };
@@ -199,13 +203,14 @@ private:
     void on_data_missing(Link& link, std::optional<ServerTime> base_time);
     void on_query_done(Link& link, const action::QueryDone& done);
     void on_close(Link& link, const action::Close& close);
-    void on_active_closed(const action::Close& close);
+    void on_active_closed(const action::Close& close, bool heard);
     void on_bulk_closed(Link& link, const std::string& text);
 
     [[nodiscard]] bool asks_all_vpns(const BulkQuery& query) const {
         return config_.family == Family::v4 && query.kind == QueryKind::all && ask_all_vpns_;
     }
     void open_gap(ServerTime from, ServerTime to, const std::string& cause);
+    void start_later_than_it_was();
     void start_afresh(const std::string& cause);
     void drop(ConnectionId connection, bool tell_shell);
     [[nodiscard]] Link* find(ConnectionId connection);
@@ -241,6 +246,7 @@ private:
     Jitter jitter_;
 
     std::optional<ServerTime> kept_;       // base-time that the pending batches, once committed, bring the mirror up to
+    bool kept_guessed_ = false;            // and no message has told yet what the server's clock shows
     std::optional<ServerTime> committed_;  // the part of it that is in the database: where an active query starts
     std::uint64_t afresh_in_batch_ = 0;    // commits of earlier batches say nothing about base-times any more
     std::optional<ServerTime> highest_heard_;

@@ -155,8 +155,9 @@ void ServerSync::finish_full(const BulkJob& job, Now now) {
     full_pacing_.on_attempt(now.steady, jitter_);
     full_again_.reset();
     hold_active_ = false;
-    // Jitter on top, so that servers which were started together are not all read in the same minute.
-    if (polling_) poll_due_ = now.steady + config_.bulk.poll_interval + jitter_.up_to(config_.bulk.poll_interval / 10);
+    // Jitter on top, so that servers which were started together are not all read in the same minute. Also of a server that
+    // is not polled: its active query may be refused next.
+    poll_due_ = now.steady + config_.bulk.poll_interval + jitter_.up_to(config_.bulk.poll_interval / 10);
     bulk_refused_ = !job.any_complete() && !job.any_cut_off();
     if (!job.any_complete()) {
         full_cause_ = job.cause();
@@ -185,10 +186,12 @@ void ServerSync::finish_full(const BulkJob& job, Now now) {
     // What was cut off is asked for again, also after a restart: that looks here (start()).
     if (!job.any_cut_off()) status_.last_full_sync_at = utc_now();
     // Of a server that is polled, what a query did not bring is as old as its last answer.
-    if (polling_ ? !job.any_cut_off() : !kept_) {
+    if (polling_ ? !job.any_cut_off() && !job.any_refused() : !(kept_ && committed_)) {
         kept_ = job.began_at();
         // A server that sends no base-times has none to resume from, unless it turns out to know active leasequery after
-        // all: then equal clocks are assumed (RFC 7653 §6.3.2, REQUIREMENTS RC-58).
+        // all: then equal clocks are assumed (RFC 7653 §6.3.2, REQUIREMENTS RC-58), or nearly so.
+        kept_guessed_ = !polling_ && !job.base_times_seen();
+        if (kept_guessed_) *kept_ -= told_late;
         if (job.base_times_seen() || !polling_) pending.base_time = kept_;
     }
     const auto partial = status_.coverage == Coverage::partial;

@@ -62,6 +62,8 @@ void ServerSync::begin_recent(Now now) {
 /// the answer shows what ended, too; else up to the last full poll (promise P6).
 void ServerSync::finish_recent(const BulkJob& job, Now now) {
     const auto& interval = *config_.bulk.window_interval;
+    log(LogLevel::debug, "windowed-poll-done",
+        {{"run", std::to_string(job.run())}, {"bindings", std::to_string(job.bindings())}});
     window_due_ = now.steady + interval + jitter_.up_to(interval / 10);
     if (!job.all_complete()) set_error("windowed poll incomplete: " + job.trouble());
     if (const auto heeds = job.heeds_start(config_.family, oldest_change_))
@@ -71,15 +73,16 @@ void ServerSync::finish_recent(const BulkJob& job, Now now) {
     if (status_.support.windows == false) return window_due_.reset();
     window_queries_ = job.queries_not_refused();
     if (job.any_cut_off() || !job.any_complete()) return;  // the next one begins where this one did
+    // An empty answer may be so because the server's clock was set back: without a base-time it proves nothing, and the
+    // next one goes back as far (RFC 6926 §6.2.5: the start time comes from what the server said).
+    if (!job.base_times_seen()) return;
     window_from_ = job.began_at();
     const auto shows_ended = std::all_of(job.items().begin(), job.items().end(),
                                          [](const BulkJob::Item& i) { return i.query.shows_ended(); });
     if (shows_ended && job.all_complete() && job.all_read() && kept_) {
         kept_ = std::max(*kept_, *job.began_at());
-        if (job.base_times_seen()) outbox_.pending().base_time = kept_;
+        outbox_.pending().base_time = kept_;
     }
-    log(LogLevel::debug, "windowed-poll-done",
-        {{"run", std::to_string(job.run())}, {"bindings", std::to_string(job.bindings())}});
 }
 
 // ---- what the server supports -------------------------------------------------------------------------------------

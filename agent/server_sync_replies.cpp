@@ -9,9 +9,6 @@ namespace {
 /// A message read this soon after we had stopped reading may have waited for us: its base-time tells no skew.
 constexpr std::chrono::seconds prompt_after{30};
 
-/// How much later than it happened a server may tell a change.
-constexpr std::chrono::seconds told_late{10};
-
 }  // namespace
 
 void ServerSync::handle(Link& link, const SessionAction& action) {
@@ -38,6 +35,7 @@ void ServerSync::handle(Link& link, const SessionAction& action) {
 
 void ServerSync::on_heard(Link& link, const action::Heard& heard) {
     failing_ = false;
+    link.heard = true;
     status_.last_message_at = utc_now();
     outbox_.touch(now_.steady);
     if (!heard.server_identity.empty()) {
@@ -72,6 +70,7 @@ void ServerSync::on_heard(Link& link, const action::Heard& heard) {
                                 std::to_string(unix_seconds(*heard.base_time)) + " after " +
                                 (highest_heard_ ? std::to_string(unix_seconds(*highest_heard_)) : std::string("none")));
     }
+    if (std::exchange(kept_guessed_, false) && kept_ && *heard.base_time < *kept_) return start_later_than_it_was();
     link.fresh_from = link.fresh_from ? std::max(*link.fresh_from, *heard.base_time) : *heard.base_time;
     highest_heard_ = highest_heard_ ? std::max(*highest_heard_, *heard.base_time) : *heard.base_time;
 }
@@ -201,7 +200,7 @@ void ServerSync::on_query_done(Link& link, const action::QueryDone& done) {
 void ServerSync::on_close(Link& link, const action::Close& close) {
     const auto id = link.id;
     if (link.active()) {
-        on_active_closed(close);
+        on_active_closed(close, link.heard);
     } else {
         on_bulk_closed(link, close.text);
     }
@@ -209,13 +208,16 @@ void ServerSync::on_close(Link& link, const action::Close& close) {
     replan_ = true;
 }
 
-void ServerSync::on_active_closed(const action::Close& close) {
+void ServerSync::on_active_closed(const action::Close& close, bool heard) {
     catch_up_alarm_.reset();
     set_error(close.text);
     const auto retry = config_.timeouts.retry;
     switch (close.why) {
-        case CloseReason::peer_closed:
         case CloseReason::peer_silent:
+            // Nor does each server close on a message type that it does not know: RFC 6926 did not say so yet.
+            if (!heard) on_refused_silently(close.text);
+            return;
+        case CloseReason::peer_closed:
         case CloseReason::query_blocked:
         case CloseReason::framing_lost:
         case CloseReason::unknown_transaction:
@@ -242,6 +244,14 @@ void ServerSync::on_bulk_closed(Link& link, const std::string& text) {
     job_->on_cut_off(item, text);
 }
 
+/// No message had told what the server's clock shows, and our guess was ahead of it: asked from there, an active query
+/// skips what changes until that clock has come so far. Now it is known, and the next guess will be right.
+void ServerSync::start_later_than_it_was() {
+    const auto known = skew_;
+    start_afresh("the server's clock is behind ours, which it had not told before");
+    skew_ = known;
+}
+
 /// What we hold of this server was told in another clock, or by another server: a new epoch (DESIGN section 3.7).
 void ServerSync::start_afresh(const std::string& cause) {
     log(LogLevel::warn, "fresh-start", {{"cause", cause}});
@@ -262,6 +272,7 @@ void ServerSync::start_afresh(const std::string& cause) {
     committed_.reset();
     highest_heard_.reset();
     catch_up_alarm_.reset();
+    kept_guessed_ = false;
     window_from_.reset();  // of the old clock
     window_due_.reset();
     oldest_change_.reset();

@@ -216,6 +216,7 @@ TEST_CASE("what a full poll was refused is not asked for in between") {
     CHECK(d.writes().find("reconcile 1 (relay-id 61)") != std::string::npos);
     CHECK(d.status().coverage == Coverage::partial);
     CHECK(d.status().last_error == "full bulk incomplete: query for relay-id 62: NotAllowed: why");
+    CHECK_FALSE(d.written.back().fresh_as_of);  // what it did not answer for is as old as it was
     for (int i = 0; i < 3; ++i) {
         const auto windowed = next(d);
         CHECK(windowed.query().find("bulk relay-id 61 [") == 0);
@@ -234,6 +235,24 @@ TEST_CASE("the clock of the server is set back: the window of the old clock is n
     windowed.says(lease4("192.0.2.2", d.server_now(), 1));
     CHECK(d.logged("fresh-start"));
     CHECK(next(d).query() == "bulk relay-id 61");
+}
+
+TEST_CASE("an empty answer without base-time proves nothing: the next window goes back as far") {
+    SyncDriver d(polled(server_v4()));
+    const auto full = next(d);
+    full.says(lease4("192.0.2.1", 1000, 500));
+    full.ends();
+    (void)d.writes();
+    const auto fresh = d.written.back().fresh_as_of;
+    REQUIRE(fresh);
+    d.server_clock = -1h;
+    for (int i = 0; i < 3; ++i) {
+        const auto windowed = next(d);
+        CHECK(windowed.query() == "bulk everything in every VPN [@990, ]");
+        windowed.says(done4());
+        (void)d.writes();
+        CHECK(d.written.back().fresh_as_of == fresh);
+    }
 }
 
 // ---- does the server heed a start time? ---------------------------------------------------------------------------
@@ -307,6 +326,19 @@ TEST_CASE("v4: what is no proof against a server: cut seconds, what ended, and w
     const Bytes flags{1};
     remote.raw = {RawOptionV4{static_cast<std::uint8_t>(OptionCodeV4::data_source), flags}};
     windowed.says(remote);
+    windowed.ends();
+    (void)d.writes();
+    CHECK(d.status().support.windows == true);
+}
+
+TEST_CASE("v4: one old lease among new ones may have changed in a way that no time tells") {
+    SyncDriver d(by_relay());
+    const auto full = next(d);
+    full.says(lease4("192.0.2.1", 1000, 5000));
+    full.ends();
+    const auto windowed = next(d);
+    windowed.says(lease4("192.0.2.2", d.server_now(), 1));
+    windowed.says(lease4("192.0.2.3", d.server_now(), 500));
     windowed.ends();
     (void)d.writes();
     CHECK(d.status().support.windows == true);
@@ -401,6 +433,51 @@ TEST_CASE("mode auto: three silent refusals with bulk answered in between are a 
     (void)d.writes();
     CHECK(d.status().support.active == true);
     CHECK(d.phase() == Phase::live);
+}
+
+TEST_CASE("mode auto: a server that does not answer an active query at all is polled too") {
+    SyncDriver d(polled(server_v4(), SyncMode::automatic));
+    next(d).ends();
+    for (int i = 0; i < 3; ++i) {
+        const auto active = next_active(d);
+        d.passes(d.config.servers[0].timeouts.receive + 1s);
+        CHECK_FALSE(active.open());
+    }
+    (void)d.writes();
+    CHECK(d.status().support.active == false);
+    CHECK(d.times_logged("polling-instead") == 3);
+}
+
+TEST_CASE("mode auto: the full bulk before the active query was refused is the first poll") {
+    SyncDriver d(polled(server_v4(), SyncMode::automatic));
+    next(d).ends();
+    next_active(d).closes();
+    const auto since = d.elapsed();
+    for (auto poll = next(d); d.elapsed() - since < 9min; poll = next(d)) {
+        CHECK(is_windowed(poll));
+        poll.ends();
+    }
+}
+
+TEST_CASE("mode auto: a server without base-times is asked for active leasequery again, and polled again after that") {
+    ResumePoint point;
+    point.support = {false, {}, utc_at(1000 - 20 * 3600)};
+    SyncDriver d(polled(server_v4(), SyncMode::automatic), point);
+    const auto poll_until_active = [&d] {
+        for (int polls = 0;; ++polls) {
+            const auto peer = next(d, 1h);
+            if (peer.query().find("active") == 0) {
+                peer.closes();
+                return polls;
+            }
+            peer.says(active4("192.0.2.1"));
+            peer.says(done4());
+        }
+    };
+    CHECK(poll_until_active() > 20);
+    CHECK(d.elapsed() >= 4h);
+    CHECK(poll_until_active() > 100);
+    CHECK(d.elapsed() >= 27h);
 }
 
 TEST_CASE("mode auto: a server that refuses bulk queries just as silently has proved nothing") {
