@@ -99,6 +99,7 @@ struct World {
     World(const World&) = delete;
     World& operator=(const World&) = delete;
     ~World() {
+        if (connection) connection->close();  // what the server's end may still wait for, when a test has failed
         if (thread.joinable()) thread.join();
     }
 
