@@ -198,8 +198,8 @@ struct ServerStatus {
     std::optional<UtcSeconds> last_full_sync_at;
     std::string last_error;  ///< kept after recovery, with its time, until the next one
     std::optional<UtcSeconds> last_error_at;
-    /// Of the certificate that the server last presented; none without TLS. The whole days that are left of it at
-    /// Batch::now are stored beside it.
+    /// The earlier end of the two certificates, the server's and our own, as of the last handshake; none without TLS.
+    /// The whole days that are left until then at Batch::now are stored beside it.
     std::optional<UtcSeconds> certificate_expires_at;
     ServerSupport support;
 };

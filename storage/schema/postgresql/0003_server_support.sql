@@ -1,7 +1,7 @@
--- What each server has shown that it supports, and until when the certificate that it presented is good.
+-- What each server has shown that it supports, and until when the certificates of both sides are good.
 
 ALTER TABLE server
-    ADD COLUMN certificate_expires_at timestamptz,  -- of the one it last presented; NULL: no TLS
+    ADD COLUMN certificate_expires_at timestamptz,  -- the earlier end, its or ours, at the last handshake; NULL: no TLS
     ADD COLUMN certificate_days       bigint,       -- whole days left when the row was last written; < 0: expired
     -- By its answers so far, NULL: not known yet. Whether it answers an active query, and whether it heeds the start
     -- time of a bulk query. Asked again after a day, and of another server that answers in its place.
