@@ -52,11 +52,14 @@ class Sync:
         wait_until(lambda: self.sim.stats()["changes"] > changes + 1500, "the server to have something to replay")
         self.sim.ask("churn 20")
         # The replay never ends, so whatever is heard meanwhile belongs to the catch-up.
+        faults = self.sim.stats()["faults"]
         self.sim.ask("fault no-catch-up-complete@now")
         agent = self.agent()
         agent.log.wait(f"active-query .*start={kept}")
         self.wait_sql("SELECT count(*) > 50 FROM binding WHERE via = 'active' AND base_time > ?", Moment(kept))
         self.wait_sql("SELECT count(*) FROM server WHERE phase = 'catch_up'")
+        # Not before it has struck: it would wait for the next agent.
+        wait_until(lambda: self.sim.stats()["faults"] > faults, "the end of the replay to be withheld")
         agent.kill()
         self.assertEqual(self.one("SELECT base_time FROM server"), kept, "catch-up must not move the base-time")
         self.sim.ask("stop-churn")
