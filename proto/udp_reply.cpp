@@ -91,20 +91,15 @@ bool is_about_another(const MessageV4& m, const BulkQuery& query) {
     return true;
 }
 
-bool is_reply_to(MessageTypeV4 type, QueryKind asked) {
-    switch (type) {
-        case MessageTypeV4::lease_active:
-        case MessageTypeV4::lease_unknown:
-            return true;
-        case MessageTypeV4::lease_unassigned:  // "only returned for a query by IP address" (RFC 4388 §6.4)
-            return asked == QueryKind::address;
-        default:
-            return false;
-    }
+/// UNASSIGNED is "only returned for a query by IP address" (RFC 4388 §6.4), but that binds servers, and no rule has us
+/// discard it: ISC dhcpd answers any query so where the client's newest lease is not active.
+bool is_reply(MessageTypeV4 type) {
+    return type == MessageTypeV4::lease_active || type == MessageTypeV4::lease_unknown ||
+           type == MessageTypeV4::lease_unassigned;
 }
 
 Refusal judge(const MessageV4& m, const UdpQuestion& question, ByteView server_id) {
-    if (!is_reply_to(m.type, question.query.kind)) return UdpDiscard::wrong_type;
+    if (!is_reply(m.type)) return UdpDiscard::wrong_type;
     if (m.server_identifier && !server_id.empty() && !equal(m.server_identifier->bytes(), server_id))
         return UdpDiscard::wrong_identifiers;
     if (is_about_another(m, question.query)) return UdpDiscard::not_asked;

@@ -153,6 +153,45 @@ TEST_CASE("v4: UNASSIGNED and UNKNOWN, bare or with what Kea echoes") {
     CHECK(by_line.reply_of(0).outcome() == UdpOutcome::unknown);
 }
 
+// RFC 4388 section 6.4 has a server return it for a query by IP only, and gives no rule to discard it: ISC dhcpd answers
+// so where the client's newest lease is not active, and would count as silent.
+TEST_CASE("v4: UNASSIGNED to a query by client is the lease that the client no longer has") {
+    for (const auto& query : {by_mac(), ask_by(QueryKind::client_id, {1, 2, 3}), ask_by(QueryKind::remote_id, {7})}) {
+        for (const bool with_mac : {true, false}) {
+            UdpTalk talk(udp_v4(), query);
+            auto ended = unassigned("10.0.0.5");
+            if (with_mac) ended.hw_addr = mac;
+            talk.answer(0, ended);
+            CHECK(talk.query.done());
+            CHECK(talk.query.discards().total() == 0);
+            CHECK(talk.reply_of(0).outcome() == UdpOutcome::unassigned);
+            CHECK(talk.keys(0) == "10.0.0.5");
+            CHECK_FALSE(talk.reply_of(0).bindings.at(0).binding.in_force());
+            CHECK(talk.reply_of(0).complete());
+        }
+    }
+}
+
+// RFC 4388 section 6.4 has a server return it for a query by IP only, and gives no rule to discard it: ISC dhcpd answers
+// so where the client's newest lease is not active, and would count as silent.
+TEST_CASE("v4: UNASSIGNED to a query by client is the lease that the client no longer has") {
+    for (const auto& query :
+         {by_mac(), ask_by(QueryKind::client_id, {1, 2, 3}), ask_by(QueryKind::remote_id, {7})}) {
+        for (const bool with_mac : {true, false}) {
+            UdpTalk talk(udp_v4(), query);
+            auto ended = unassigned("10.0.0.5");
+            if (with_mac) ended.hw_addr = mac;
+            talk.answer(0, ended);
+            CHECK(talk.query.done());
+            CHECK(talk.query.discards().total() == 0);
+            CHECK(talk.reply_of(0).outcome() == UdpOutcome::unassigned);
+            CHECK(talk.keys(0) == "10.0.0.5");
+            CHECK_FALSE(talk.reply_of(0).bindings.at(0).binding.in_force());
+            CHECK(talk.reply_of(0).complete());
+        }
+    }
+}
+
 TEST_CASE("v4: a reply in another's name, or about another, is thrown away and counted") {
     struct Case {
         const char* what;
@@ -179,7 +218,13 @@ TEST_CASE("v4: a reply in another's name, or about another, is thrown away and c
     add("another MAC", by_mac(), UdpDiscard::not_asked, {}, [](auto& r) { r.hw_addr.back() ^= 1; });
     add("no MAC", by_mac(), UdpDiscard::not_asked, {}, [](auto& r) { r.hw_addr.clear(); });
     add("no address, by MAC", by_mac(), UdpDiscard::undecodable, {}, [](auto& r) { r.ip = "0.0.0.0"; });
-    add("unassigned, by MAC", by_mac(), UdpDiscard::wrong_type, unassigned("10.0.0.5"), [](auto&) {});
+    add("unassigned, other MAC", by_mac(), UdpDiscard::not_asked, unassigned("10.0.0.5"),
+        [](auto& r) { r.hw_addr = {9}; });
+    add("unassigned, other id", id, UdpDiscard::not_asked, unassigned("10.0.0.5"), [](auto& r) {
+        r.client_id = {9, 9};
+    });
+    add("unassigned, other line", line, UdpDiscard::not_asked, unassigned("10.0.0.5"),
+        [](auto& r) { r.remote_id = {8}; });
     add("unknown, another MAC", by_mac(), UdpDiscard::not_asked, unknown(), [](auto& r) { r.hw_addr = {9}; });
     add("another client-id", id, UdpDiscard::not_asked, {}, [](auto& r) { r.client_id = {1, 2, 4}; });
     add("another remote-id", line, UdpDiscard::not_asked, {}, [](auto& r) { r.remote_id = {8}; });
