@@ -12,8 +12,10 @@ namespace leasemirror {
 namespace {
 
 /// What an operator can do about a server that does not go along.
-constexpr std::string_view what_to_do =
-    "; enable TLS for leasequery there, or set tls.mode to direct if it expects TLS from the first octet";
+std::string what_to_do() {
+    return "; enable TLS for leasequery there; if it expects TLS from the first octet, set tls.mode to direct; " +
+           std::string(no_tls_hint);
+}
 
 Bytes request_of(Family family, std::uint32_t xid) {
     std::array<std::uint8_t, 512> room{};
@@ -51,7 +53,7 @@ void TlsUpgrade::on_bytes(ByteView in) {
     const auto message = frames_.next();
     if (frames_.bad_length())
         return refuse("the answer to " + request_name() +
-                      " is no DHCP message: " + framing_lost_text(*frames_.bad_length()) + std::string(what_to_do));
+                      " is no DHCP message: " + framing_lost_text(*frames_.bad_length()) + what_to_do());
     if (!message) return;
     on_message(*message);
     if (state_ == UpgradeState::granted && frames_.pending() > 0) on_octets_behind(frames_.pending());
@@ -79,31 +81,31 @@ void TlsUpgrade::on_message(ByteView message) {
 void TlsUpgrade::on_message(const MessageV4& m) {
     if (m.type == MessageTypeV4::tls) return on_reply(m.xid, m.status);
     refuse("the server answered DHCPTLS with message type " + std::to_string(static_cast<int>(m.type)) +
-           (m.status ? " (" + words(*m.status) + ")" : "") + std::string(what_to_do));
+           (m.status ? " (" + words(*m.status) + ")" : "") + what_to_do());
 }
 
 void TlsUpgrade::on_message(const MessageV6& m) {
     // It need carry no identifiers (RC-37): STARTTLS has none that they could answer to.
     if (m.type == MessageTypeV6::reply) return on_reply(m.xid, m.status);
     refuse("the server answered STARTTLS with message type " + std::to_string(static_cast<int>(m.type)) +
-           (m.status ? " (" + words(*m.status) + ")" : "") + std::string(what_to_do));
+           (m.status ? " (" + words(*m.status) + ")" : "") + what_to_do());
 }
 
 void TlsUpgrade::on_reply(std::uint32_t xid, const std::optional<Status>& status) {
     if (xid != xid_) return refuse("the answer to " + request_name() + " is " + foreign_transaction_text(xid, xid_));
     // A status of success counts as none (RC-37); any other refuses, whatever it is (RC-36).
     if (status && status->code != StatusCode::success)
-        return refuse("the server refused TLS: " + words(*status) + std::string(what_to_do));
+        return refuse("the server refused TLS: " + words(*status) + what_to_do());
     state_ = UpgradeState::granted;
 }
 
 void TlsUpgrade::on_disconnected(const std::string& how) {
     refuse("the server closed the connection on " + request_name() + " (" + how +
-           "): no TLS there, too many connections, or a requestor it does not permit" + std::string(what_to_do));
+           "): no TLS there, too many connections, or a requestor it does not permit" + what_to_do());
 }
 
 void TlsUpgrade::on_silence() {
-    refuse("the server did not answer " + request_name() + " in time" + std::string(what_to_do));
+    refuse("the server did not answer " + request_name() + " in time" + what_to_do());
 }
 
 void TlsUpgrade::refuse(std::string why) {

@@ -16,11 +16,16 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace leasemirror {
 
 struct MessageV4;
 struct MessageV6;
+
+/// What each advice to try another tls.mode ends with, lest two of them send people in a circle.
+inline constexpr std::string_view no_tls_hint =
+    "if it has no TLS at all, as ISC Kea, nothing but tls.mode off reaches it, for a path that is trusted";
 
 enum class UpgradeState : std::uint8_t { asked, granted, refused };
 
