@@ -21,7 +21,9 @@ std::string outcome_text(const UdpPart& part, const BulkQuery& query) {
         case UdpOutcome::several_links:
             return "the client is on several links; each of them was asked for";
         case UdpOutcome::unassigned:
-            return "unassigned: an address of this server, which nobody holds";
+            return query.kind == QueryKind::address || part.about
+                       ? "unassigned: an address of this server, which nobody holds"
+                       : "unassigned: the client's latest lease there is not in force";
         case UdpOutcome::unknown:
             return query.kind == QueryKind::address && !part.about
                        ? "unknown: not an address of this server"
@@ -30,6 +32,8 @@ std::string outcome_text(const UdpPart& part, const BulkQuery& query) {
             return "no binding";
         case UdpOutcome::refused:
             return "refused: " + part.text;
+        case UdpOutcome::unusable:
+            return "answered, but not so that it could be used; asked " + times(part.sent);
         case UdpOutcome::silent:
             return "no answer, asked " + times(part.sent);
         case UdpOutcome::unsendable:
@@ -39,7 +43,7 @@ std::string outcome_text(const UdpPart& part, const BulkQuery& query) {
 }
 
 bool is_fault(UdpOutcome outcome) {
-    return outcome == UdpOutcome::refused || !is_answered(outcome);
+    return outcome == UdpOutcome::refused || outcome == UdpOutcome::unusable || !is_answered(outcome);
 }
 
 }  // namespace

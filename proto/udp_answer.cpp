@@ -27,6 +27,8 @@ std::string_view to_string(UdpOutcome o) {
             return "no binding";
         case UdpOutcome::refused:
             return "refused";
+        case UdpOutcome::unusable:
+            return "unusable answer";
         case UdpOutcome::silent:
             return "no answer";
         case UdpOutcome::unsendable:
@@ -72,8 +74,9 @@ UdpOutcome UdpAnswer::outcome() const {
 }
 
 bool UdpAnswer::complete() const {
-    return not_followed == 0 && left_out == 0 &&
-           std::all_of(parts.begin(), parts.end(), [](const UdpPart& part) { return is_answered(part.outcome); });
+    return not_followed == 0 && left_out == 0 && std::all_of(parts.begin(), parts.end(), [](const UdpPart& part) {
+               return is_answered(part.outcome) && part.outcome != UdpOutcome::unusable;
+           });
 }
 
 }  // namespace leasemirror

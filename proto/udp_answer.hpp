@@ -29,10 +29,11 @@ enum class UdpOutcome : std::uint8_t {
     waiting,        ///< nothing heard yet
     found,          ///< v4 DHCPLEASEACTIVE; v6 at least one binding
     several_links,  ///< v6: the client is on several links, each of which is asked by itself (RFC 5007 §4.3.3)
-    unassigned,     ///< v4: the server manages the address, and nobody holds it (RFC 4388 §6.5)
+    unassigned,     ///< v4: nobody holds the address; the lease of the client is not in force (RFC 4388 §6.5)
     unknown,        ///< v4: not its address, or a client without a lease there (RFC 4388 §6.5)
     no_binding,     ///< v6: success, and no binding (RFC 5007 §4.3.3)
     refused,        ///< an error status (RFC 5007 §4.1.3): see `status` and `text`
+    unusable,       ///< answered, but nothing that could be read: given up as if it were silent
     silent,         ///< no answer in the time of the last transmission
     unsendable,     ///< not one datagram could be sent: see `text`
 };
@@ -74,7 +75,7 @@ struct UdpAnswer {
 
     /// `found` where a binding in force is known; else what the server said of the query itself.
     [[nodiscard]] UdpOutcome outcome() const;
-    /// Every part was answered, every link and address that the server named was asked, and no binding is left out.
+    /// Every part was answered with something usable, every link and address that the server named was asked, and no binding is left out.
     [[nodiscard]] bool complete() const;
 };
 

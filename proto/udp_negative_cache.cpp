@@ -17,6 +17,7 @@ bool says_nothing_here(UdpOutcome outcome, StatusCode status) {
         case UdpOutcome::waiting:
         case UdpOutcome::found:
         case UdpOutcome::several_links:
+        case UdpOutcome::unusable:
         case UdpOutcome::silent:
         case UdpOutcome::unsendable:
             return false;

@@ -28,6 +28,7 @@ struct Question {
     std::optional<UdpAnswerBook::Place> place;  ///< none: the multicast, which many may answer
     UdpBackoff backoff;
     bool heard = false;     ///< multicast: somebody has answered
+    bool unusable = false;  ///< something came from the server, and could not be read
     SteadyTime deadline{};  ///< while asked
     std::uint32_t sent = 0;
     std::string send_failure;
@@ -242,7 +243,7 @@ void UdpQuery::Machine::give_up(Question& question, UdpOutcome outcome, std::str
     end(question);
     if (!question.place) question.place = book_.add_unanswered(question.to);
     auto& part = book_.part(*question.place);
-    part.outcome = outcome;
+    part.outcome = question.unusable && outcome == UdpOutcome::silent ? UdpOutcome::unusable : outcome;
     part.text = printable(why);
     part.sent = question.sent;
     learned(question.place->answer);
@@ -307,7 +308,10 @@ std::optional<UdpDiscard> UdpQuery::Machine::receive(const UdpEndpoint& from, By
     if (question.state == QuestionState::ended) return UdpDiscard::repeated;
     const auto server_id = question.place ? ByteView(book_.answer(*question.place).server_id) : ByteView{};
     auto reply = read_udp_reply(bytes, described(question), server_id, now.server);
-    if (!reply) return reply.error();
+    if (!reply) {  // the next one may be better; but the server is not silent
+        if (reply.error() == UdpDiscard::undecodable) question.unusable = true;
+        return reply.error();
+    }
     const auto place = question.place ? *question.place : book_.add_responder(from, reply->server_id);
     if (!place) return place.error();
     accept(question, *place, std::move(*reply), now.steady);

@@ -7,7 +7,7 @@
 //
 //     queued --- may be sent ---> asked --- a valid answer --------------------> answered
 //        |                        |  ^ |
-//        |                        +--+ +--- its last transmission's time is up -> silent
+//        |                        +--+ +--- its last transmission's time is up -> silent, or unusable
 //        |             the time is up: sent again, same transaction-id
 //        +--- the first datagram cannot be sent ------------------------------> unsendable
 //

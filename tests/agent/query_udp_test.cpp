@@ -70,11 +70,15 @@ TEST_CASE("each outcome is told in words, and a whole answer only where there ar
     CHECK(line(holding(0, "192.0.2.7", 1s), by_address, true) == "found 1 binding");
     CHECK(line(answer(0, UdpOutcome::unassigned), by_address) ==
           "unassigned: an address of this server, which nobody holds");
+    CHECK(line(answer(0, UdpOutcome::unassigned), by_mac) ==
+          "unassigned: the client's latest lease there is not in force");
     CHECK(line(answer(0, UdpOutcome::unknown), by_address) == "unknown: not an address of this server");
     CHECK(line(answer(0, UdpOutcome::unknown), by_mac) == "unknown: nobody there holds a lease of this server");
     CHECK(line(answer(0, UdpOutcome::no_binding), by_address) == "no binding");
     CHECK(line(answer(0, UdpOutcome::refused, 1, "NotAllowed: go away"), by_address) == "refused: NotAllowed: go away");
     CHECK(line(answer(0, UdpOutcome::silent, 5), by_address) == "no answer, asked 5 times");
+    CHECK(line(answer(0, UdpOutcome::unusable, 5), by_address) ==
+          "answered, but not so that it could be used; asked 5 times");
     CHECK(line(answer(0, UdpOutcome::waiting, 1), by_address) == "no answer yet, asked once");
     CHECK(line(answer(0, UdpOutcome::unsendable, 0, "Network is unreachable"), by_address) ==
           "could not be asked: Network is unreachable");
@@ -95,7 +99,8 @@ TEST_CASE("a link or an address that was followed up is told of where it failed"
 TEST_CASE("the exit code tells a server that was not heard from one that refused, and from one that has nothing") {
     for (const auto fine : {UdpOutcome::found, UdpOutcome::unassigned, UdpOutcome::unknown, UdpOutcome::no_binding})
         CHECK(udp_exit_code(answer(0, fine)) == 0);
-    CHECK(udp_exit_code(answer(0, UdpOutcome::refused)) == 1);
+    for (const auto faulty : {UdpOutcome::refused, UdpOutcome::unusable})
+        CHECK(udp_exit_code(answer(0, faulty)) == 1);
     for (const auto unheard : {UdpOutcome::silent, UdpOutcome::unsendable, UdpOutcome::waiting})
         CHECK(udp_exit_code(answer(0, unheard)) == 3);
     auto hinted = answer(0, UdpOutcome::found);

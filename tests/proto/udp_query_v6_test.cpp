@@ -254,6 +254,27 @@ TEST_CASE("v6: what RFC 5007 section 4.2 says to discard, and other forgeries, c
     CHECK(talk.query.discards().total() == expected);
 }
 
+TEST_CASE("v6: a server of whose answers none can be used was heard: it is not silent, and others may be") {
+    UdpTalk talk(udp_v6({endpoint("2001:db8::1"), endpoint("2001:db8::2")}), by_client_id());
+    auto reply = holds({ia("2001:db8:1::5")});
+    reply.clients[0].with_age = false;
+    talk.answer(0, reply);
+    CHECK(talk.reply_of(0).outcome() == UdpOutcome::waiting);  // the next one may be better
+    talk.run_to_end();
+    CHECK(talk.sent.size() == 10);
+    CHECK(talk.reply_of(0).outcome() == UdpOutcome::unusable);
+    CHECK(talk.reply_of(0).parts[0].sent == 5);
+    CHECK_FALSE(talk.reply_of(0).complete());
+    CHECK(talk.reply_of(1).outcome() == UdpOutcome::silent);
+
+    UdpTalk stranger(udp_v6(), by_client_id());  // what is not from the server says nothing of it
+    stranger.answer(0, reply, endpoint("2001:db8::66"));
+    reply.server_id.clear();
+    stranger.answer(0, reply);
+    stranger.run_to_end();
+    CHECK(stranger.reply_of(0).outcome() == UdpOutcome::silent);
+}
+
 TEST_CASE("v6: a port is not what tells a server: none is prescribed for what it sends from") {
     UdpTalk talk(udp_v6(), ask_for("2001:db8:1::5"));
     talk.answer(0, holds({ia("2001:db8:1::5")}), endpoint("2001:db8::1", 40000));
