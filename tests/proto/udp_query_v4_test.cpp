@@ -172,26 +172,6 @@ TEST_CASE("v4: UNASSIGNED to a query by client is the lease that the client no l
     }
 }
 
-// RFC 4388 section 6.4 has a server return it for a query by IP only, and gives no rule to discard it: ISC dhcpd answers
-// so where the client's newest lease is not active, and would count as silent.
-TEST_CASE("v4: UNASSIGNED to a query by client is the lease that the client no longer has") {
-    for (const auto& query :
-         {by_mac(), ask_by(QueryKind::client_id, {1, 2, 3}), ask_by(QueryKind::remote_id, {7})}) {
-        for (const bool with_mac : {true, false}) {
-            UdpTalk talk(udp_v4(), query);
-            auto ended = unassigned("10.0.0.5");
-            if (with_mac) ended.hw_addr = mac;
-            talk.answer(0, ended);
-            CHECK(talk.query.done());
-            CHECK(talk.query.discards().total() == 0);
-            CHECK(talk.reply_of(0).outcome() == UdpOutcome::unassigned);
-            CHECK(talk.keys(0) == "10.0.0.5");
-            CHECK_FALSE(talk.reply_of(0).bindings.at(0).binding.in_force());
-            CHECK(talk.reply_of(0).complete());
-        }
-    }
-}
-
 TEST_CASE("v4: a reply in another's name, or about another, is thrown away and counted") {
     struct Case {
         const char* what;
