@@ -8,16 +8,23 @@
 namespace leasemirror {
 namespace {
 
-void log_warnings(const Config& config, Log& log) {
-    for (const auto& warning : config_warnings(config))
-        log.warn("config_warning", {{"text", warning}});
-}
-
 /// A configuration, and the certificates and keys that it names.
 struct Settings {
     Config config;
     TlsOfServers tls;
 };
+
+void log_warnings(const Settings& settings, Log& log) {
+    for (const auto& warning : config_warnings(settings.config))
+        log.warn("config_warning", {{"text", warning}});
+    for (std::size_t i = 0; i < settings.tls.size(); ++i) {
+        const auto trouble = settings.tls[i] ? settings.tls[i]->own_certificate_trouble() : std::nullopt;
+        if (!trouble) continue;
+        log.warn("certificate", {{"server", settings.config.servers[i].name},
+                                 {"text", *trouble},
+                                 {"then", "the server is not connected to as long as this is so"}});
+    }
+}
 
 /// The new ones, or nothing after their errors went to the log: a typing error must not stop a daemon.
 std::optional<Settings> reload(const std::string& file, Log& log) {
@@ -55,7 +62,7 @@ int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
     if (!settings) return exit_usage;
     while (true) {
         Log log(settings->config.log);
-        log_warnings(settings->config, log);
+        log_warnings(*settings, log);
         std::optional<Settings> next;
         const auto end = run_daemon(settings->config, settings->tls, log, [&] {
             next = reload(command.config, log);

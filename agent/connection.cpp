@@ -64,6 +64,7 @@ public:
                                 [self = shared_from_this()](auto error, auto endpoints) {
                                     if (self->stage_ != Stage::resolving) return;
                                     if (error) return self->lose("the name cannot be resolved: " + words(error));
+                                    if (self->credentials_ && !self->refresh_credentials()) return;
                                     self->connect(endpoints);
                                 });
     }
@@ -135,7 +136,15 @@ private:
     [[nodiscard]] std::string hint_of_mode() const {
         if (target_.tls == TlsMode::starttls) return "";
         return "; if the server expects " + std::string(target_.family == Family::v4 ? "DHCPTLS" : "STARTTLS") +
-               " first, set tls.mode to starttls";
+               " first, set tls.mode to starttls; " + std::string(no_tls_hint);
+    }
+
+    /// False when our own certificate cannot be shown now; that has ended the connection, before it began.
+    [[nodiscard]] bool refresh_credentials() {
+        if (const auto trouble = credentials_->refresh(); trouble && hooks_.warn) hooks_.warn(*trouble);
+        const auto trouble = credentials_->own_certificate_trouble();
+        if (trouble) lose("TLS: " + *trouble);
+        return !trouble;
     }
 
     void connect(const tcp::resolver::results_type& endpoints) {
@@ -186,7 +195,6 @@ private:
 
     void begin_handshake() {
         enter(Stage::handshaking);
-        if (const auto trouble = credentials_->refresh(); trouble && hooks_.warn) hooks_.warn(*trouble);
         tls_ = open_tls_session(credentials_->loaded());
         decrypted_.resize(read_bytes_max);
         go_on_with_handshake();

@@ -78,15 +78,29 @@ void check_key_mode(const std::string& path) {
         throw Unusable{file_name("key", path) + " can be read or written by others than its owner; chmod 600 " + path};
 }
 
+/// A file may end, or hold something else; but not end at a block that cannot be read, for those behind it would be
+/// missing, and nobody would know.
+void check_read_to_end(const std::string& file, const std::string& what, int read) {
+    const auto error = ERR_peek_last_error();
+    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE) {
+        if (read == 0) throw Unusable{file + " holds no " + what + " in PEM form"};
+        return;
+    }
+    const char* const reason = ERR_reason_error_string(error);
+    throw Unusable{file + " has a block that is damaged, " + what + " " + std::to_string(read + 1) + ": " +
+                   (reason ? reason : "it cannot be read")};
+}
+
 void load_authorities(const TlsConfig& config, SSL_CTX* context) {
     const auto in = open_file("ca", config.ca);
     auto* const store = SSL_CTX_get_cert_store(context);
     int count = 0;
+    ERR_clear_error();
     while (const SslPtr<X509> certificate{PEM_read_bio_X509_AUX(in.get(), nullptr, nullptr, nullptr)}) {
         X509_STORE_add_cert(store, certificate.get());
         ++count;
     }
-    if (count == 0) throw Unusable{file_name("ca", config.ca) + " holds no certificate in PEM form"};
+    check_read_to_end(file_name("ca", config.ca), "certificate", count);
 }
 
 void load_revocations(const TlsConfig& config, SSL_CTX* context) {
@@ -94,13 +108,15 @@ void load_revocations(const TlsConfig& config, SSL_CTX* context) {
     const auto in = open_file("crl", config.crl);
     auto* const store = SSL_CTX_get_cert_store(context);
     int count = 0;
+    ERR_clear_error();
     while (auto* const list = PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr)) {
         X509_STORE_add_crl(store, list);
         X509_CRL_free(list);
         ++count;
     }
-    if (count == 0) throw Unusable{file_name("crl", config.crl) + " holds no revocation list in PEM form"};
-    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK);
+    check_read_to_end(file_name("crl", config.crl), "revocation list", count);
+    // Of all of the chain, each by the list of its issuer: that of an authority in `ca` is its own.
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 }
 
 int no_passphrase(char*, int, int, void*) {
@@ -126,13 +142,15 @@ void load_own(const TlsConfig& config, SSL_CTX* context) {
                        file_name("cert", config.cert)};
 }
 
-void check_own_time(const TlsConfig& config, const X509* certificate) {
-    const auto which =
-        "the certificate in " + file_name("cert", config.cert) + " (" + certificate_name(certificate) + ")";
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0)
-        throw Unusable{which + " expired on " + iso_utc(certificate_end(certificate)) + "; renew it"};
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
-        throw Unusable{which + " is not valid yet; is the clock of this host right?"};
+/// Why our own certificate is not good at this moment.
+std::optional<std::string> out_of_its_time(const TlsCredentials::Loaded& loaded) {
+    const auto* const own = SSL_CTX_get0_certificate(loaded.context.get());
+    const auto which = "the certificate in " + file_name("cert", loaded.config.cert) + " (" + loaded.names.own + ")";
+    if (X509_cmp_current_time(X509_get0_notAfter(own)) <= 0)
+        return which + " expired on " + iso_utc(certificate_end(own)) + "; renew it";
+    if (X509_cmp_current_time(X509_get0_notBefore(own)) > 0)
+        return which + " is not valid before " + iso_utc(certificate_begin(own)) + "; is the clock of this host right?";
+    return std::nullopt;
 }
 
 std::string without_last_dot(std::string name) {
@@ -179,7 +197,10 @@ public:
         const auto found = stamps_of(config_);
         if (found == stamps_) return std::nullopt;
         try {
-            loaded_ = read();
+            auto changed = read();
+            // What is out of its time takes the place of nothing better, but not of what is in use.
+            if (const auto why = out_of_its_time(*changed); why && !out_of_its_time(*loaded_)) throw Unusable{*why};
+            loaded_ = std::move(changed);
             stamps_ = found;
             return std::nullopt;
         } catch (const Unusable& e) {
@@ -190,6 +211,9 @@ public:
         }
     }
 
+    [[nodiscard]] std::optional<std::string> own_certificate_trouble() const override {
+        return out_of_its_time(*loaded_);
+    }
     [[nodiscard]] UtcSeconds expires_at() const override { return loaded_->expires_at; }
     [[nodiscard]] std::shared_ptr<const Loaded> loaded() const override { return loaded_; }
 
@@ -207,7 +231,6 @@ private:
         load_own(config_, context);
         expect_name(names_, context);
         const auto* const own = SSL_CTX_get0_certificate(context);
-        check_own_time(config_, own);
         out->names.own = certificate_name(own);
         out->expires_at = certificate_end(own);
         ERR_clear_error();

@@ -26,9 +26,12 @@ public:
     TlsCredentials& operator=(const TlsCredentials&) = delete;
     virtual ~TlsCredentials() = default;
 
-    /// Before each handshake: reads the files again if one has changed. If they cannot be used now, those read before
+    /// Before each connection: reads the files again if one has changed. If they cannot be used now, those read before
     /// stay in use, and the reason is returned: once for each state of the files.
     [[nodiscard]] virtual std::optional<std::string> refresh() = 0;
+    /// Why our own certificate is of no use at this moment: it has expired, or is not valid yet. Not a mistake of the
+    /// files: time, or the clock of this host, may bring it or end it; as long as it lasts, connect to nobody.
+    [[nodiscard]] virtual std::optional<std::string> own_certificate_trouble() const = 0;
     /// When our own certificate ends.
     [[nodiscard]] virtual UtcSeconds expires_at() const = 0;
 
@@ -37,7 +40,8 @@ public:
     [[nodiscard]] virtual std::shared_ptr<const Loaded> loaded() const = 0;
 };
 
-/// For a server whose tls.mode is not off; else null. The error names the file and says what to do.
+/// For a server whose tls.mode is not off; else null. The error names the file and says what to do. That our own
+/// certificate is out of its time is none: see own_certificate_trouble().
 [[nodiscard]] Result<std::shared_ptr<TlsCredentials>, std::string> load_tls_credentials(const ServerConfig& server);
 
 /// Of each server of the configuration in its order, or every error, each with the server's name.

@@ -3,6 +3,7 @@
 #include "agent/time_text.hpp"
 #include "proto/ip_address.hpp"
 #include "proto/status.hpp"
+#include "proto/tls_upgrade.hpp"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -109,6 +110,10 @@ std::string certificate_name(const X509* certificate) {
     return subject.empty() ? names_of(certificate) : subject;
 }
 
+UtcSeconds certificate_begin(const X509* certificate) {
+    return time_of(X509_get0_notBefore(certificate));
+}
+
 UtcSeconds certificate_end(const X509* certificate) {
     return time_of(X509_get0_notAfter(certificate));
 }
@@ -125,7 +130,7 @@ std::string verification_words(const X509_STORE_CTX* context, const TlsNames& na
         case X509_V_ERR_CERT_HAS_EXPIRED:
             return whose + " expired on " + iso_utc(certificate_end(certificate)) + "; it must be renewed";
         case X509_V_ERR_CERT_NOT_YET_VALID:
-            return whose + " is not valid before " + iso_utc(time_of(X509_get0_notBefore(certificate))) +
+            return whose + " is not valid before " + iso_utc(certificate_begin(certificate)) +
                    "; is the clock of this host right?";
         case X509_V_ERR_HOSTNAME_MISMATCH:
         case X509_V_ERR_IP_ADDRESS_MISMATCH:
@@ -202,7 +207,8 @@ std::string library_words(const TlsNames& names) {
         case SSL_R_BAD_RECORD_TYPE:
             return std::string("TLS: what the server sent is not TLS; ") +
                    (names.mode == TlsMode::direct
-                        ? "if it expects DHCPTLS or STARTTLS first, set tls.mode to starttls"
+                        ? "if it expects DHCPTLS or STARTTLS first, set tls.mode to starttls; " +
+                              std::string(no_tls_hint)
                         : "after it had agreed to TLS: a fault in it, or somebody on the way is attacking");
         default:
             break;

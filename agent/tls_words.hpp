@@ -23,6 +23,7 @@ struct TlsNames {
 
 /// Its subject, or where that is empty its names: "CN=dhcp.example.net".
 [[nodiscard]] std::string certificate_name(const x509_st* certificate);
+[[nodiscard]] UtcSeconds certificate_begin(const x509_st* certificate);
 [[nodiscard]] UtcSeconds certificate_end(const x509_st* certificate);
 
 /// Why the server's certificate, or one above it, was not accepted: `context` as the verification left it.

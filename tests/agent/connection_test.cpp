@@ -248,3 +248,27 @@ TEST_CASE("a connection that cannot be had says why, with the endpoint that was 
     const auto ending = " port " + std::to_string(port);
     CHECK((tried == "127.0.0.1" + ending || tried == "::1" + ending));
 }
+
+TEST_CASE("with a certificate of our own that has expired, no server is connected to, and that is why") {
+    World w;
+    w.agent = Identity({"old", {}, -std::chrono::hours{2}, -std::chrono::hours{1}}, w.authority);
+    for (const auto mode : {TlsMode::starttls, TlsMode::direct}) {
+        auto server = server_over_tls(w.directory, w.authority, w.agent);
+        server.tls.mode = mode;
+        server.port = w.acceptor.local_endpoint().port();
+        auto credentials = load_tls_credentials(server);
+        if (!credentials) FAIL(credentials.error());
+        ConnectionHooks hooks;
+        w.ended.clear();
+        hooks.connect_failed = [&w](const std::string& why) { w.ended = why; };
+        w.connection = open_connection(w.loop, target_of(server), *std::move(credentials), std::move(hooks));
+        CHECK(w.ended.empty());
+        w.loop.restart();
+        w.loop.run();
+        CHECK(w.ended.starts_with("TLS: the certificate in tls.cert " + server.tls.cert + " (CN=old) expired on "));
+    }
+    w.acceptor.non_blocking(true);
+    asio::error_code nobody;
+    w.acceptor.accept(nobody);
+    CHECK(nobody == asio::error::would_block);
+}

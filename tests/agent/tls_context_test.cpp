@@ -81,16 +81,60 @@ TEST_CASE("each file that cannot be used is named, with its key and what to do")
     CHECK(contains(load_tls_credentials(missing).error(), "holds no revocation list in PEM form"));
 }
 
-TEST_CASE("our own certificate must be in its time") {
+TEST_CASE("a block that is damaged is not the end of the file: what stands behind it would be missing") {
     const Setting s;
-    const Identity expired({"old", {}, -std::chrono::hours{2}, -std::chrono::hours{1}}, s.authority);
-    put_file(s.server.tls.cert, expired.certificate_pem());
-    put_file(s.server.tls.key, expired.key_pem());
-    CHECK(contains(s.complaint(), "(CN=old) expired on "));
-    const Identity early({"early", {}, std::chrono::hours{1}, std::chrono::hours{2}}, s.authority);
-    put_file(s.server.tls.cert, early.certificate_pem());
-    put_file(s.server.tls.key, early.key_pem());
-    CHECK(contains(s.complaint(), "(CN=early) is not valid yet"));
+    const auto& ca = s.server.tls.ca;
+    const auto good = s.authority.certificate_pem();
+    auto damaged = good;
+    damaged[100] = '!';
+    const auto cut_off = good.substr(0, good.size() / 2);
+    for (const auto& bad : {good + damaged + good, damaged, good + cut_off}) {
+        put_file(ca, bad);
+        CHECK(contains(s.complaint(), "tls.ca " + ca + " has a block that is damaged, certificate "));
+    }
+    put_file(ca, "text\n" + good + s.agent.key_pem() + good + "text\n");  // what else stands there is not ours
+    CHECK(s.complaint() == "");
+
+    auto with_list = s.server;
+    with_list.tls.crl = s.directory / "crl.pem";
+    const auto list = revocation_list_pem(s.authority, {});
+    put_file(with_list.tls.crl, list + "\n" + list);
+    CHECK(load_tls_credentials(with_list));
+    auto broken = list;
+    broken[100] = '!';
+    put_file(with_list.tls.crl, list + broken);
+    const auto found = load_tls_credentials(with_list);
+    REQUIRE_FALSE(found);
+    CHECK(contains(found.error(), " has a block that is damaged, revocation list 2: "));
+}
+
+TEST_CASE("our own certificate out of its time is no reason not to load it, but is told as long as it lasts") {
+    const Setting s;
+    const auto put = [&s](const Identity& identity) {
+        put_file(s.server.tls.cert, identity.certificate_pem());
+        put_file(s.server.tls.key, identity.key_pem());
+    };
+    const auto trouble = [&s] {
+        const auto loaded = load_tls_credentials(s.server);
+        if (!loaded) FAIL(loaded.error());
+        return (*loaded)->own_certificate_trouble().value_or("");
+    };
+    CHECK(trouble() == "");
+    put(Identity({"early", {}, std::chrono::hours{1}, std::chrono::hours{2}}, s.authority));
+    CHECK(contains(trouble(), "(CN=early) is not valid before "));
+    CHECK(contains(trouble(), "; is the clock of this host right?"));
+    put(Identity({"old", {}, -std::chrono::hours{2}, -std::chrono::hours{1}}, s.authority));
+    CHECK(trouble().starts_with("the certificate in tls.cert " + s.server.tls.cert + " (CN=old) expired on "));
+
+    const auto loaded = load_tls_credentials(s.server);
+    REQUIRE(loaded);
+    auto& credentials = **loaded;
+    put(s.agent);
+    CHECK_FALSE(credentials.refresh());
+    CHECK_FALSE(credentials.own_certificate_trouble());
+    put(Identity({"older", {}, -std::chrono::hours{2}, -std::chrono::hours{1}}, s.authority));
+    CHECK(contains(credentials.refresh().value_or(""), "(CN=older) expired on "));  // the good one stays in use
+    CHECK_FALSE(credentials.own_certificate_trouble());
 }
 
 TEST_CASE("a key that others may read or write is refused, whoever they are") {

@@ -73,6 +73,7 @@ Identity::Identity(const CertificateSpec& spec, const Identity& issuer)
     : key_(new_key()), certificate_(new_certificate(spec, key_.get())) {
     auto* const c = certificate_.get();
     X509_set_issuer_name(c, X509_get_subject_name(issuer.certificate()));
+    if (spec.authority) add_extension(c, issuer.certificate_.get(), NID_basic_constraints, "critical,CA:TRUE");
     if (!spec.alternative.empty()) add_extension(c, issuer.certificate_.get(), NID_subject_alt_name, spec.alternative);
     REQUIRE(X509_sign(c, issuer.key(), EVP_sha256()) > 0);
 }
@@ -84,6 +85,24 @@ std::string Identity::certificate_pem() const {
 std::string Identity::key_pem() const {
     return pem(
         [this](BIO* out) { return PEM_write_bio_PrivateKey(out, key_.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+}
+
+std::string revocation_list_pem(const Identity& authority, const std::vector<const Identity*>& revoked) {
+    const std::unique_ptr<X509_CRL, void (*)(X509_CRL*)> list(X509_CRL_new(), X509_CRL_free);
+    const std::unique_ptr<ASN1_TIME, void (*)(ASN1_TIME*)> time(X509_gmtime_adj(nullptr, -3600), ASN1_TIME_free);
+    X509_CRL_set_version(list.get(), 1);
+    X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(authority.certificate()));
+    X509_CRL_set1_lastUpdate(list.get(), time.get());
+    for (const auto* const one : revoked) {
+        auto* const entry = X509_REVOKED_new();
+        X509_REVOKED_set_serialNumber(entry, const_cast<ASN1_INTEGER*>(X509_get0_serialNumber(one->certificate())));
+        X509_REVOKED_set_revocationDate(entry, time.get());
+        REQUIRE(X509_CRL_add0_revoked(list.get(), entry) == 1);
+    }
+    X509_gmtime_adj(time.get(), 86400);
+    X509_CRL_set1_nextUpdate(list.get(), time.get());
+    REQUIRE(X509_CRL_sign(list.get(), authority.key(), EVP_sha256()) > 0);
+    return pem([&](BIO* out) { return PEM_write_bio_X509_CRL(out, list.get()); });
 }
 
 void put_file(const std::string& path, const std::string& content) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 struct evp_pkey_st;
 struct x509_st;
@@ -32,6 +33,7 @@ struct CertificateSpec {
     std::string alternative;  ///< "IP:127.0.0.1,DNS:a.example"; empty: none
     std::chrono::seconds begins = -std::chrono::hours{1};
     std::chrono::seconds ends = std::chrono::days{90};
+    bool authority = false;  ///< may sign others
 };
 
 /// A key and its certificate (P-256).
@@ -49,6 +51,9 @@ private:
     std::shared_ptr<evp_pkey_st> key_;
     std::shared_ptr<x509_st> certificate_;
 };
+
+/// What `authority` has revoked, good from an hour ago for a day.
+[[nodiscard]] std::string revocation_list_pem(const Identity& authority, const std::vector<const Identity*>& revoked);
 
 /// Replaces the file by a new one, as a tool that renews certificates does; nobody else may read it.
 void put_file(const std::string& path, const std::string& content);

@@ -46,6 +46,8 @@ public:
     }
 
     [[nodiscard]] SSL* ssl() { return ssl_.get(); }
+    /// Shows this certificate behind its own.
+    void show_also(const Identity& above) { SSL_add1_chain_cert(ssl(), const_cast<X509*>(above.certificate())); }
     /// Takes what the client sent, goes on with the handshake, and reads what is for it.
     void take(const Bytes& in) {
         if (!in.empty()) BIO_write(SSL_get_rbio(ssl()), in.data(), static_cast<int>(in.size()));
@@ -296,6 +298,35 @@ TEST_CASE("a pinned server has that very key, whatever else is right") {
     CHECK(shake(*s.open(), strange) == Handshake::failed);
 }
 
+TEST_CASE("with tls.crl each authority of the chain has a list there, and none of the chain is revoked") {
+    Setting s;
+    const Identity between({"between", {}, -std::chrono::hours{1}, std::chrono::days{90}, true}, s.authority);
+    const Identity dhcp({"dhcp", "IP:127.0.0.1"}, between);
+    s.config.tls.crl = s.directory / "crl.pem";
+    const auto said = [&](const std::string& lists) {
+        put_file(s.config.tls.crl, lists);
+        Server server(dhcp, s.authority);
+        server.show_also(between);
+        const auto client = s.open();
+        return shake(*client, server) == Handshake::done ? "" : client->why();
+    };
+    const auto of_root = revocation_list_pem(s.authority, {&s.agent});
+    const auto of_between = revocation_list_pem(between, {});
+    CHECK(said(of_root + of_between) == "");
+    CHECK(contains(said(of_root + revocation_list_pem(between, {&dhcp})),
+                   "the server's certificate (CN=dhcp) has been revoked by its authority"));
+    CHECK(contains(said(revocation_list_pem(s.authority, {&between}) + of_between),
+                   "the certificate of an authority above the server's (CN=between) has been revoked"));
+    CHECK(contains(said(of_root), "the server's certificate (CN=dhcp) cannot be checked for revocation"));
+    CHECK(contains(said(of_between), "authority above the server's (CN=between) cannot be checked for revocation: " +
+                                         s.config.tls.crl + " (tls.crl) has no list of the authority that issued it"));
+
+    put_file(s.config.tls.crl, of_root);  // one authority: its list alone
+    Server simple(s.dhcp, s.authority);
+    const auto client = s.open();
+    CHECK_MESSAGE(shake(*client, simple) == Handshake::done, client->why());
+}
+
 TEST_CASE("octets that are not TLS are said to be none, with what may be the reason") {
     Setting s;
     const auto said = [&] {
@@ -307,7 +338,9 @@ TEST_CASE("octets that are not TLS are said to be none, with what may be the rea
         return client->why();
     };
     CHECK(said() ==
-          "TLS: what the server sent is not TLS; if it expects DHCPTLS or STARTTLS first, set tls.mode to starttls");
+          "TLS: what the server sent is not TLS; if it expects DHCPTLS or STARTTLS first, set tls.mode to "
+          "starttls; if it has no TLS at all, as ISC Kea, nothing but tls.mode off reaches it, for a path that "
+          "is trusted");
     s.config.tls.mode = TlsMode::starttls;
     CHECK(contains(said(), "after it had agreed to TLS: a fault in it, or somebody on the way is attacking"));
 }

@@ -380,10 +380,38 @@ class Files(Secure):
         self.assertRegex(self.complaint(), "holds no private key in PEM form without a passphrase")
         self.key.unlink()
         self.assertRegex(self.complaint(), r"tls.key \S+ cannot be read: No such file or directory")
-        self.put(self.ca.issue("former", None, ends=-DAY))
-        self.assertRegex(self.complaint(), r"the certificate in tls.cert \S+ \(CN=former\) expired on \S+Z; renew it")
-        self.put(self.ca.issue("future", None, begins=DAY))
-        self.assertRegex(self.complaint(), r"\(CN=future\) is not valid yet; is the clock of this host right")
+
+    def test_our_certificate_is_out_of_its_time(self):
+        """For `check` a mistake; for `run` the trouble of that server alone, and over with the new certificate."""
+        former, future = self.ca.issue("former", None, ends=-DAY), self.ca.issue("future", None, begins=DAY)
+        other = self.leasesim("--family", "v4", "--bindings", "10")
+        sim = self.sim("v4", "starttls")
+        tap = self.tap("v4", "starttls", sim.port)
+        for pair, said in ((former, r"\(CN=former\) expired on \S+Z; renew it"),
+                           (future, r"\(CN=future\) is not valid before \S+Z; is the clock of this host right")):
+            with self.subTest(name=pair.cert.stem):
+                said = r"the certificate in tls.cert \S+ " + said
+                self.put(pair)
+                self.db.drop()
+                self.db = self.make_database()
+                self.configure(sim_server("s", "v4", tap.port, tls=self.own("starttls"), timeouts={"retry": "100ms"}),
+                               sim_server("other", "v4", other.port))
+                check = command("check", "-c", self.config)
+                self.assertEqual(check.returncode, 2)
+                self.assertRegex(check.stderr, r"\S+: server s: " + said)
+                seen = len(tap.connections())
+                agent = self.agent()
+                agent.log.wait("warn certificate server=s text=.*" + said)
+                agent.log.wait(r" warn trouble server=s .*cannot connect to \S+ port \d+: TLS: " + said)
+                self.wait_live("other")
+                mark = len(agent.log)
+                agent.send_signal(signal.SIGHUP)
+                agent.log.wait("info reloading", mark)
+                agent.log.wait("warn certificate server=s text=.*" + said, mark)
+                self.assertEqual(len(tap.connections()), seen)
+                self.put(self.agent_pair)
+                self.wait_live()
+                self.assertEqual(agent.terminate(), 0)
 
     def test_reload_with_files_that_cannot_be_used(self):
         sim = self.sim("v4", "direct")
