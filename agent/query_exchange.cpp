@@ -131,11 +131,14 @@ QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const 
     UdpClient client;
     const StopSignal::Hook hook(with.stop, [&client] { client.interrupt(); });
     const auto& asked = plan.queries.front();
-    if (const auto fault = client.open(servers, with.requestor, settings)) {
+    if (const auto objection = udp_query_objection(settings, asked, plan.window)) {
+        report.fault = *objection;
+        report.code = exit_usage;
+    } else if (const auto fault = client.open(servers, with.requestor, settings)) {
         report.fault = *fault;
         report.code = exit_cannot_connect;
-    } else if (const auto objection = udp_objection(settings, asked, plan.window)) {
-        report.fault = *objection;
+    } else if (const auto unfit = udp_objection(settings, asked, plan.window)) {
+        report.fault = *unfit;
         report.code = exit_usage;
     } else {
         UdpQuery query(settings, asked);

@@ -88,14 +88,18 @@ Objection value_objection(Family family, const BulkQuery& query) {
     return std::nullopt;
 }
 
-Objection settings_objection(const UdpSettings& settings) {
+Objection requestor_objection(const UdpSettings& settings) {
     const bool v4 = settings.family == Family::v4;
-    const auto is_foreign = [&](const UdpEndpoint& e) { return e.address.family() != settings.family; };
-    if (v4 && (settings.giaddr.is_unspecified() || settings.giaddr.family() != Family::v4))
-        return "no giaddr: servers send their answers to that address of ours (RFC 4388 section 6.4.3)";
     if (!v4 && (settings.requestor_duid.empty() || settings.requestor_duid.size() > duid_bytes_max))
         return "no DUID of our own: servers discard a query without one (RFC 5007 section 4.2.1)";
     if (v4 && settings.multicast) return "DHCPv4 Leasequery is not multicast (RFC 4388 section 6.2): name a server";
+    return std::nullopt;
+}
+
+Objection endpoints_objection(const UdpSettings& settings) {
+    const auto is_foreign = [&](const UdpEndpoint& e) { return e.address.family() != settings.family; };
+    if (settings.family == Family::v4 && (settings.giaddr.is_unspecified() || settings.giaddr.family() != Family::v4))
+        return "no giaddr: servers send their answers to that address of ours (RFC 4388 section 6.4.3)";
     if (settings.servers.empty() && !settings.multicast) return "no server to ask";
     if (std::any_of(settings.servers.begin(), settings.servers.end(), is_foreign) ||
         (settings.multicast && is_foreign(*settings.multicast)))
@@ -113,17 +117,22 @@ UdpEndpoint all_dhcp_servers() {
 
 std::optional<std::string> udp_objection(const UdpSettings& settings, const BulkQuery& query,
                                          const QueryWindow& window) {
+    if (auto objection = udp_query_objection(settings, query, window)) return objection;
+    return endpoints_objection(settings);
+}
+
+std::optional<std::string> udp_query_objection(const UdpSettings& settings, const BulkQuery& query,
+                                               const QueryWindow& window) {
     const auto kind = query.kind;
     if (auto missing = settings.family == Family::v4 ? missing_filter_v4(kind) : missing_filter_v6(kind))
         return missing;
     if (window.start || window.end)
         return "a query over UDP has no time window: a start or end time needs bulk leasequery";
     if (auto objection = value_objection(settings.family, query)) return objection;
-    if (auto objection = settings_objection(settings)) return objection;
+    if (auto objection = requestor_objection(settings)) return objection;
     UdpQuestion question;
     question.family = settings.family;
     question.query = query;
-    question.giaddr = settings.giaddr;
     question.requestor_duid = settings.requestor_duid;
     question.request_options = settings.request_options;
     Bytes datagram;

@@ -67,6 +67,10 @@ struct UdpLimits {
 /// Nothing: it can.
 [[nodiscard]] std::optional<std::string> udp_objection(const UdpSettings& settings, const BulkQuery& query,
                                                        const QueryWindow& window = {});
+/// Those of them that need to know neither servers nor giaddr: to be said before names are resolved and a socket is
+/// opened, whose faults would hide them.
+[[nodiscard]] std::optional<std::string> udp_query_objection(const UdpSettings& settings, const BulkQuery& query,
+                                                             const QueryWindow& window = {});
 
 namespace udp_action {
 

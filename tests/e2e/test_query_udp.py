@@ -244,6 +244,12 @@ class Udp(Asking):
                                 "answer.*; stop the relay agent or DHCP server that has it", "s0", "--udp",
                                 "--address", "10.1.0.7", code=3)
 
+    def test_what_cannot_be_asked_is_said_before_a_socket_is_opened(self):
+        """Not that the port is taken: that would send the operator the wrong way."""
+        with udp_socket("v4") as relay:
+            self.peer("v4", port=relay.getsockname()[1])
+            self.assert_refused("s0: a remote-id has 1 to 253 octets, not 254", "s0", "--udp", "--remote-id", "ab" * 254)
+
     def test_giaddr_of_another_host(self):
         self.peer("v4", giaddr="192.0.2.55")
         self.assert_refused("s0: 192.0.2.55 is no address of this host; requestor.giaddr must be one, or auto", "s0",

@@ -87,6 +87,18 @@ TEST_CASE("settings without which no answer can come") {
     CHECK(objection(settings, ask_for("2001:db8::5")) == "none");
 }
 
+TEST_CASE("what is wrong with a query is known before there is a server or an address of ours") {
+    UdpSettings settings;
+    settings.family = Family::v4;
+    CHECK_FALSE(udp_query_objection(settings, ask_for("10.0.0.5")));
+    CHECK(names(udp_query_objection(settings, ask_for("0.0.0.0")).value_or("none"), "0.0.0.0"));
+    CHECK(names(udp_query_objection(settings, ask_for("10.0.0.5"), {at(0), std::nullopt}).value_or("none"), "bulk"));
+    settings.family = Family::v6;
+    CHECK(names(udp_query_objection(settings, ask_for("2001:db8::5")).value_or("none"), "DUID"));
+    settings.requestor_duid = our_duid;
+    CHECK_FALSE(udp_query_objection(settings, ask_for("2001:db8::5")));
+}
+
 TEST_CASE("more options than a datagram holds") {
     auto settings = udp_v6();
     settings.request_options.resize(20000);
