@@ -11,7 +11,10 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 #include <span>
+#include <thread>
 
 namespace leasemirror {
 namespace {
@@ -50,15 +53,37 @@ std::string bind_fault(const std::error_code& fault, const IpAddress& giaddr, st
     return "cannot receive at " + where + why + ": " + fault.message();
 }
 
+/// Shared with the threads that look names up, which may outlive the client.
+struct Bell {
+    std::mutex mutex;  // of every Lookup too
+    std::condition_variable rung;
+};
+
+struct Lookup {
+    std::optional<std::error_code> outcome;  // none: not over
+    udp::resolver::results_type found;
+};
+
+/// getaddrinfo() cannot be called off, and takes as long as the host's resolver is patient; Asio's resolver waits for it
+/// when it is destroyed. So it has a thread that nobody waits for.
+std::shared_ptr<const Lookup> begin_lookup(const ServerConfig& server, const std::shared_ptr<Bell>& bell) {
+    auto lookup = std::make_shared<Lookup>();
+    std::thread([lookup, bell, family = server.family, host = server.address, port = std::to_string(server.port)] {
+        asio::io_context context;
+        std::error_code fault;
+        auto found = udp::resolver(context).resolve(family == Family::v4 ? udp::v4() : udp::v6(), host, port,
+                                                    udp::resolver::numeric_service, fault);
+        const std::scoped_lock lock(bell->mutex);
+        lookup->outcome = fault;
+        lookup->found = std::move(found);
+        bell->rung.notify_all();
+    }).detach();
+    return lookup;
+}
+
 }  // namespace
 
 struct UdpClient::Impl {
-    /// Until `outcome` is there, the time is up, or somebody interrupts.
-    void wait(const std::optional<std::error_code>& outcome, SteadyTime until) {
-        context.restart();
-        if (!interrupted && !outcome) context.run_until(until);
-    }
-
     std::optional<std::string> resolve(const ServerConfig& server);
     std::optional<std::string> find_giaddr(const RequestorConfig& requestor, UdpSettings& settings);
     std::optional<std::string> bind_v4(const IpAddress& giaddr, std::uint16_t port);
@@ -72,6 +97,7 @@ struct UdpClient::Impl {
     static constexpr int receive_faults_max = 100;
 
     std::atomic<bool> interrupted{false};
+    std::shared_ptr<Bell> bell = std::make_shared<Bell>();  // rung when a name is looked up, and when interrupted
     asio::io_context context;
     udp::socket socket{context};
     asio::steady_timer timer{context};
@@ -83,28 +109,16 @@ struct UdpClient::Impl {
 };
 
 std::optional<std::string> UdpClient::Impl::resolve(const ServerConfig& server) {
-    udp::resolver resolver(context);
-    std::optional<std::error_code> outcome;
-    udp::resolver::results_type found;
-    const auto on_found = [&](const std::error_code& fault, udp::resolver::results_type results) {
-        outcome = fault;
-        found = std::move(results);
-    };
-    resolver.async_resolve(server.family == Family::v4 ? udp::v4() : udp::v6(), server.address,
-                           std::to_string(server.port), udp::resolver::numeric_service, on_found);
-    wait(outcome, std::chrono::steady_clock::now() + server.timeouts.connect);
-    const bool in_time = outcome.has_value();
-    resolver.cancel();
-    while (!outcome) {  // it still refers to what is here
-        context.restart();
-        context.run();
-    }
+    const auto until = std::chrono::steady_clock::now() + server.timeouts.connect;
+    const auto lookup = begin_lookup(server, bell);
+    std::unique_lock lock(bell->mutex);
+    bell->rung.wait_until(lock, until, [&] { return interrupted || lookup->outcome; });
     if (interrupted) return "interrupted";
-    if (!in_time)
+    if (!lookup->outcome)
         return "the name " + server.address +
                " was not resolved within timeouts.connect; see the resolver of this host";
-    if (*outcome) return "cannot resolve " + server.address + ": " + outcome->message();
-    servers.push_back(found.begin()->endpoint());
+    if (*lookup->outcome) return "cannot resolve " + server.address + ": " + lookup->outcome->message();
+    servers.push_back(lookup->found.begin()->endpoint());
     return std::nullopt;
 }
 
@@ -209,7 +223,11 @@ void UdpClient::run(UdpQuery& query, const std::function<void()>& looked) {
 }
 
 void UdpClient::interrupt() {
-    impl_->interrupted = true;
+    {
+        const std::scoped_lock lock(impl_->bell->mutex);
+        impl_->interrupted = true;
+        impl_->bell->rung.notify_all();
+    }
     asio::post(impl_->context, [this] { impl_->context.stop(); });
 }
 
