@@ -2,13 +2,11 @@
 #include "agent/probe.hpp"
 #include "agent/time_text.hpp"
 #include "agent/tls_context.hpp"
-#include "proto/numbers_v6.hpp"
 #include "proto/status.hpp"
 
 #include <algorithm>
 #include <future>
 #include <ostream>
-#include <random>
 #include <vector>
 
 namespace leasemirror {
@@ -95,15 +93,6 @@ bool check_tls(const CheckCommand& command, const Config& config, std::ostream& 
 }
 
 }  // namespace
-
-Bytes asking_duid(const Config& config) {
-    if (!config.requestor.duid.empty()) return config.requestor.duid;
-    Bytes duid{0, static_cast<std::uint8_t>(DuidType::uuid)};
-    std::random_device random;
-    for (int i = 0; i < 16; ++i)
-        duid.push_back(static_cast<std::uint8_t>(random() & 0xffU));
-    return duid;
-}
 
 int execute(const CheckCommand& command, std::ostream& out, std::ostream& err) {
     const auto config = load_or_complain(command.config, err);

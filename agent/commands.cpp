@@ -1,5 +1,7 @@
 #include "agent/commands.hpp"
 
+#include "agent/host.hpp"
+
 #include <poll.h>
 #include <unistd.h>
 #include <ostream>
@@ -37,6 +39,10 @@ int exit_code_of(const StoreError& e) {
             return exit_found_wrong;
     }
     return exit_found_wrong;
+}
+
+Bytes asking_duid(const Config& config) {
+    return config.requestor.duid.empty() ? new_duid() : config.requestor.duid;
 }
 
 bool nobody_reads() {

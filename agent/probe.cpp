@@ -48,7 +48,7 @@ Support support_of(const action::Close& close) {
 /// The first configured query. Else everything that changed in this second: whoever can answer the query for
 /// everything shows that, without having to list it.
 void start_bulk(const ServerConfig& server, BulkSession& session) {
-    const auto now = ProbeConnection::now_of();
+    const auto now = host_session_now();
     if (!server.bulk.queries.empty()) return session.start(server.bulk.queries.front(), {}, false, now);
     session.start(BulkQuery{}, {now.server, now.server}, false, now);
 }
@@ -78,7 +78,7 @@ Support ask_bulk(const ServerConfig& server, const ProbeSettings& settings, Prob
 Support ask_active(const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
                    ProbeResult& result) {
     ActiveSession session(session_settings(server, settings));
-    session.start(std::nullopt, ProbeConnection::now_of());
+    session.start(std::nullopt, host_session_now());
     std::optional<Support> closed;
     bool heard_of = false;
     connection.drive(session, settings.active_wait, [&](const SessionAction& action) {

@@ -105,9 +105,4 @@ std::optional<ProbeConnection::Event> ProbeConnection::next_event(std::size_t ro
     return event;
 }
 
-SessionNow ProbeConnection::now_of() {
-    const auto utc = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    return {std::chrono::steady_clock::now(), ServerTime{utc.time_since_epoch()}};
-}
-
 }  // namespace leasemirror

@@ -4,6 +4,7 @@
 
 #include "agent/certificate_watch.hpp"
 #include "agent/config.hpp"
+#include "agent/host.hpp"
 #include "proto/session.hpp"
 
 #include <algorithm>
@@ -55,16 +56,15 @@ public:
             const auto event =
                 next_event(std::min(room_max, session.wants_bytes()), deadline ? std::min(*deadline, until) : until);
             if (!event)
-                session.on_deadline(now_of());
+                session.on_deadline(host_session_now());
             else if (const auto* const in = std::get_if<Received>(&*event))
-                session.on_bytes(in->octets, now_of());
+                session.on_bytes(in->octets, host_session_now());
             else if (const auto* const lost = std::get_if<Disconnected>(&*event))
-                session.on_disconnected(lost->how, now_of());
+                session.on_disconnected(lost->how, host_session_now());
             else
-                session.on_sent(now_of());
+                session.on_sent(host_session_now());
         }
     }
-    [[nodiscard]] static SessionNow now_of();
 
 private:
     using Deadline = std::chrono::steady_clock::time_point;

@@ -1,6 +1,7 @@
 #include "agent/query_exchange.hpp"
 
 #include "agent/exit_codes.hpp"
+#include "agent/host.hpp"
 #include "agent/probe_connection.hpp"
 #include "agent/query_bulk.hpp"
 #include "agent/query_udp.hpp"
@@ -17,10 +18,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-Now now_of() {
-    return {steady_clock::now(), std::chrono::floor<milliseconds>(std::chrono::system_clock::now())};
-}
-
 SessionSettings session_settings(const ServerConfig& server, const Bytes& requestor_duid) {
     SessionSettings out;
     out.family = server.family;
@@ -33,10 +30,10 @@ SessionSettings session_settings(const ServerConfig& server, const Bytes& reques
 
 /// Feeds the connection until the answer is over, in steps of what arrives at one time: after each, rows go out.
 void read_answer(const ServerConfig& server, ProbeConnection& connection, QueryBulk& bulk, const QueryExchange& with) {
-    bulk.start(ProbeConnection::now_of());
+    bulk.start(host_session_now());
     while (!bulk.over()) {
         const bool went_on = connection.drive(bulk.session(), server.timeouts.data, [&](const SessionAction& action) {
-            bulk.on_action(action, now_of(), ProbeConnection::now_of());
+            bulk.on_action(action, host_now(), host_session_now());
             return true;
         });
         if (!went_on) bulk.on_silence(server.timeouts.data);
@@ -51,11 +48,6 @@ std::string joined(const std::vector<std::string>& names) {
     for (const auto& name : names)
         out += (out.empty() ? "" : ", ") + name;
     return out;
-}
-
-std::uint64_t seed() {
-    std::random_device random;
-    return std::uint64_t{random()} << 32 | random();
 }
 
 /// What is to be said of the answers, and the worst of their exit codes. A single answer that is a whole one needs no words.
@@ -77,7 +69,7 @@ UdpSettings udp_settings(const std::vector<const ServerConfig*>& servers, const 
     UdpSettings out;
     out.family = servers.front()->family;
     out.requestor_duid = with.requestor_duid;
-    out.seed = seed();
+    out.seed = host_seed();
     for (const auto* const server : servers)
         out.request_options.insert(out.request_options.end(), server->request_options.begin(),
                                    server->request_options.end());

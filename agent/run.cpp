@@ -3,6 +3,7 @@
 #include "agent/commands.hpp"
 #include "agent/connection.hpp"
 #include "agent/engine.hpp"
+#include "agent/host.hpp"
 #include "agent/shutdown.hpp"
 #include "agent/writer_group.hpp"
 #include "storage/store_url.hpp"
@@ -14,7 +15,6 @@
 #include <asio/steady_timer.hpp>
 #include <map>
 #include <optional>
-#include <random>
 
 namespace leasemirror {
 namespace {
@@ -24,26 +24,12 @@ constexpr std::chrono::seconds drain_patience{10};
 /// A database that has lost commits is given this long to settle before all begins anew.
 constexpr std::chrono::seconds anew_after{2};
 
-Now now() {
-    return {std::chrono::steady_clock::now(),
-            std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now())};
-}
-
 std::vector<ServerSpec> specs_of(const Config& config) {
     std::vector<ServerSpec> specs;
     for (const auto& server : config.servers) {
         specs.push_back({server.name, server.family, server.address + " port " + std::to_string(server.port)});
     }
     return specs;
-}
-
-/// DUID-UUID (RFC 6355 §4): needs no hardware address and no clock.
-Bytes new_duid() {
-    std::random_device random;
-    Bytes duid = {0, 4};
-    for (int i = 0; i < 16; ++i)
-        duid.push_back(static_cast<std::uint8_t>(random() & 0xff));
-    return duid;
 }
 
 std::string agent_name() {
@@ -86,7 +72,7 @@ private:
                     if (generation == generation_) std::visit([&](auto& told) { on_writer(i, told); }, *e);
                 });
             };
-            writers_.push_back(std::make_unique<Writer>(opening_of(i), std::move(post), std::random_device{}()));
+            writers_.push_back(std::make_unique<Writer>(opening_of(i), std::move(post), host_seed()));
         }
     }
 
@@ -106,10 +92,9 @@ private:
 
     void begin(const Writer::Opened& opened) {
         const auto& duid = config_.requestor.duid.empty() ? opened.requestor_duid : config_.requestor.duid;
-        std::random_device random;
-        engine_ = std::make_unique<Engine>(config_, opened.resume, duid, (std::uint64_t{random()} << 32) | random());
+        engine_ = std::make_unique<Engine>(config_, opened.resume, duid, host_seed());
         log_.info("started", {{"servers", config_.servers.size()}, {"database", redacted_url(config_.storage.url)}});
-        engine_->start(now());
+        engine_->start(host_now());
         drain();
     }
 
@@ -126,12 +111,12 @@ private:
     }
 
     void on_writer(std::size_t, Writer::Committed& e) {
-        feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, now()); });
+        feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, host_now()); });
     }
 
     void on_writer(std::size_t writer, Writer::Swept& e) {
         const auto all = group_->on_swept(writer, e.swept);
-        if (all) feed([&] { engine_->on_swept(*all, now()); });
+        if (all) feed([&] { engine_->on_swept(*all, host_now()); });
     }
 
     void on_writer(std::size_t writer, Writer::Trouble& e) {
@@ -192,7 +177,7 @@ private:
                                            "asked for again"}});
             finish(end_);
         });
-        feed([this] { engine_->stop(now()); });
+        feed([this] { engine_->stop(host_now()); });
     }
 
     void finish(DaemonEnd end) {
@@ -231,15 +216,17 @@ private:
         const auto s = a.server;
         const auto c = a.connection;
         ConnectionHooks hooks;
-        hooks.connected = [=, this](auto first_end) { feed([&] { engine_->on_connected(s, c, now(), first_end); }); };
+        hooks.connected = [=, this](auto first_end) {
+            feed([&] { engine_->on_connected(s, c, host_now(), first_end); });
+        };
         hooks.connect_failed = [=, this](const std::string& why) {
             connections_.erase({s, c});
-            feed([&] { engine_->on_connect_failed(s, c, why, now()); });
+            feed([&] { engine_->on_connect_failed(s, c, why, host_now()); });
         };
-        hooks.sent = [=, this] { feed([&] { engine_->on_sent(s, c, now()); }); };
-        hooks.received = [=, this](ByteView in) { feed([&] { engine_->on_bytes(s, c, in, now()); }); };
+        hooks.sent = [=, this] { feed([&] { engine_->on_sent(s, c, host_now()); }); };
+        hooks.received = [=, this](ByteView in) { feed([&] { engine_->on_bytes(s, c, in, host_now()); }); };
         hooks.disconnected = [=, this](const std::string& how) {
-            feed([&] { engine_->on_disconnected(s, c, how, now()); });
+            feed([&] { engine_->on_disconnected(s, c, how, host_now()); });
         };
         hooks.wants = [=, this] { return engine_->wants_bytes(s, c); };
         hooks.warn = [=, this](const std::string& text) {
@@ -277,7 +264,7 @@ private:
         if (!due) return;
         timer_.expires_at(*due);
         timer_.async_wait([this](const asio::error_code& error) {
-            if (!error && engine_) feed([this] { engine_->on_deadline(now()); });
+            if (!error && engine_) feed([this] { engine_->on_deadline(host_now()); });
         });
     }
 

@@ -210,7 +210,7 @@ private:
         return config_.family == Family::v4 && query.kind == QueryKind::all && ask_all_vpns_;
     }
     void open_gap(ServerTime from, ServerTime to, const std::string& cause);
-    void start_later_than_it_was();
+    void give_up_guess();
     void start_afresh(const std::string& cause);
     void drop(ConnectionId connection, bool tell_shell);
     [[nodiscard]] Link* find(ConnectionId connection);

@@ -70,7 +70,7 @@ void ServerSync::on_heard(Link& link, const action::Heard& heard) {
                                 std::to_string(unix_seconds(*heard.base_time)) + " after " +
                                 (highest_heard_ ? std::to_string(unix_seconds(*highest_heard_)) : std::string("none")));
     }
-    if (std::exchange(kept_guessed_, false) && kept_ && *heard.base_time < *kept_) return start_later_than_it_was();
+    if (std::exchange(kept_guessed_, false) && kept_ && *heard.base_time < *kept_) return give_up_guess();
     link.fresh_from = link.fresh_from ? std::max(*link.fresh_from, *heard.base_time) : *heard.base_time;
     highest_heard_ = highest_heard_ ? std::max(*highest_heard_, *heard.base_time) : *heard.base_time;
 }
@@ -246,7 +246,7 @@ void ServerSync::on_bulk_closed(Link& link, const std::string& text) {
 
 /// No message had told what the server's clock shows, and our guess was ahead of it: asked from there, an active query
 /// skips what changes until that clock has come so far. Now it is known, and the next guess will be right.
-void ServerSync::start_later_than_it_was() {
+void ServerSync::give_up_guess() {
     const auto known = skew_;
     start_afresh("the server's clock is behind ours, which it had not told before");
     skew_ = known;

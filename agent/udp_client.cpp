@@ -1,5 +1,7 @@
 #include "agent/udp_client.hpp"
 
+#include "agent/host.hpp"
+
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/multicast.hpp>
@@ -31,11 +33,6 @@ asio::ip::address to_asio(const IpAddress& address) {
     asio::ip::address_v6::bytes_type octets;
     std::copy_n(address.bytes().begin(), octets.size(), octets.begin());
     return asio::ip::address_v6(octets);
-}
-
-SessionNow now_of() {
-    const auto utc = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    return {std::chrono::steady_clock::now(), ServerTime{utc.time_since_epoch()}};
 }
 
 std::string bind_fault(const std::error_code& fault, const IpAddress& giaddr, std::uint16_t port) {
@@ -188,7 +185,7 @@ void UdpClient::Impl::receive(UdpQuery& query) {
         if (fault == asio::error::operation_aborted || (fault && ++receive_faults > receive_faults_max)) return;
         if (!fault) {
             receive_faults = 0;
-            query.on_datagram({from_asio(from.address()), from.port()}, ByteView(buffer).first(n), now_of());
+            query.on_datagram({from_asio(from.address()), from.port()}, ByteView(buffer).first(n), host_session_now());
         }
         receive(query);
         pump(query);

@@ -26,7 +26,7 @@ headers=({proto,storage,agent}/**/*.hpp)
 product=({proto,storage,agent}/**/*.[ch]pp)
 tests=(tests/**/*.[ch]pp)
 # Everything in agent/ but the shell: these touch sockets, threads, the terminal or the clock, and decide nothing.
-shell='^agent/(main|run|connection|probe|probe_connection|writer|shutdown|stop_signal|udp_client|query_exchange|log|admin|command_[a-z]+)\.[ch]pp$'
+shell='^agent/(main|run|host|connection|probe|probe_connection|writer|shutdown|stop_signal|udp_client|query_exchange|log|admin|command_[a-z]+)\.[ch]pp$'
 pure=("${proto[@]}" "${storage[@]}")
 for file in agent/**/*.[ch]pp; do
     [[ $file =~ $shell ]] || pure+=("$file")
