@@ -1,4 +1,4 @@
-#include "agent/commands.hpp"
+#include "agent/cli/commands.hpp"
 
 #include <exception>
 #include <iostream>

@@ -1,8 +1,8 @@
 #include "storage/reader.hpp"
 
-#include "storage/postgres_reader.hpp"
-#include "storage/sqlite_connection.hpp"
-#include "storage/sqlite_reader.hpp"
+#include "storage/postgres/reader.hpp"
+#include "storage/sqlite/connection.hpp"
+#include "storage/sqlite/reader.hpp"
 #include "storage/store_url.hpp"
 
 namespace leasemirror {

@@ -1,9 +1,9 @@
 #include "storage/store.hpp"
 
-#include "storage/postgres_schema.hpp"
-#include "storage/postgres_store.hpp"
-#include "storage/sqlite_schema.hpp"
-#include "storage/sqlite_store.hpp"
+#include "storage/postgres/schema.hpp"
+#include "storage/postgres/store.hpp"
+#include "storage/sqlite/schema.hpp"
+#include "storage/sqlite/store.hpp"
 #include "storage/store_url.hpp"
 
 namespace leasemirror {

@@ -26,7 +26,7 @@ headers=({proto,storage,agent}/**/*.hpp)
 product=({proto,storage,agent}/**/*.[ch]pp)
 tests=(tests/**/*.[ch]pp)
 # Everything in agent/ but the shell: these touch sockets, threads, the terminal or the clock, and decide nothing.
-shell='^agent/(main|run|host|connection|probe|probe_connection|writer|shutdown|stop_signal|udp_client|query_exchange|log|admin|command_[a-z]+)\.[ch]pp$'
+shell='^agent/(main\.cpp|(net|daemon)/.*|query/(probe|probe_connection|exchange)\.[ch]pp|cli/(check|decode|forget|query|run|schema|status|watch|who)\.cpp)$'
 pure=("${proto[@]}" "${storage[@]}")
 for file in agent/**/*.[ch]pp; do
     [[ $file =~ $shell ]] || pure+=("$file")
@@ -37,17 +37,17 @@ forbid "proto/ includes the standard library and itself:" \
 forbid "storage/ knows the records of proto/, and neither agent/ nor tests/:" \
     '^#include +"' ':#include "(storage|proto)/' "${storage[@]}"
 forbid "storage/ knows no session and no wire format:" \
-    '^#include +"proto/[a-z0-9_]*(session|message|requests|reply_reader|frame_buffer|fill_|numbers_)' "$never" "${storage[@]}"
+    '^#include +"proto/[a-z0-9_/]*(session|message|requests|reply_reader|frame_buffer|fill_|numbers_)' "$never" "${storage[@]}"
 forbid "storage/ has no sockets and no event loop:" \
     '^#include +<asio' "$never" "${storage[@]}"
 forbid "the product knows nothing of its tests:" \
     '^#include +"tests/|^#include +<doctest' "$never" "${product[@]}"
-# The headers of an engine in storage/, and agent/config_reader.hpp, tls_loaded.hpp are private to their folder: see below.
-private='^(storage/(sqlite|postgres)_[a-z]+|agent/(config_reader|tls_loaded))\.hpp:'
+# The headers of an engine in storage/, and agent/config/reader.hpp, net/tls_loaded.hpp are private to their folder: see below.
+private='^(storage/(sqlite|postgres)/[a-z_]+|agent/(config/reader|net/tls_loaded))\.hpp:'
 forbid "libraries stay behind our headers:" \
     '^#include +<(pqxx|SQLiteCpp|sqlite3|yaml-cpp|asio|openssl|CLI|spdlog|fmt|nlohmann)' "$private" "${headers[@]}"
 forbid "a private header of storage/ is included outside of it:" \
-    '^#include +"storage/(sqlite|postgres)_' '^storage/' "${product[@]}"
+    '^#include +"storage/(sqlite|postgres)/' '^storage/' "${product[@]}"
 forbid "an engine's headers stay in storage/:" \
     '^#include +<(pqxx|SQLiteCpp|sqlite3)' '^storage/' "${product[@]}"
 forbid "time and chance are handed in (now, a seed), outside of the shell:" \

@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 deploy/packages.sh build tidy
 tidy=$(command -v clang-tidy-14 || command -v clang-tidy)
 configured=$(cmake --preset dev 2>&1) || { echo "$configured"; exit 1; }
-if [ $# -gt 0 ]; then files=("$@"); else files=(proto/*.cpp storage/*.cpp agent/*.cpp); fi
+if [ $# -gt 0 ]; then files=("$@"); else mapfile -t files < <(find proto storage agent -name '*.cpp' | sort); fi
 printf '%s\0' "${files[@]}" | nice xargs -0 -n 1 -P "$(nproc)" "$tidy" -p build/dev --quiet

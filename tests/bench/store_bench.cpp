@@ -2,7 +2,7 @@
 // prepared statement into a table without any index, in transactions of the same size.
 //
 //   store_bench [rows = 200000] [directory = /tmp]
-#include "storage/sqlite_store.hpp"
+#include "storage/sqlite/store.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <chrono>

@@ -4,8 +4,8 @@
 // servers, attribute by attribute, and the history in the database agree with them.
 #pragma once
 
-#include "agent/engine.hpp"
-#include "agent/writer_group.hpp"
+#include "agent/daemon/writer_group.hpp"
+#include "agent/sync/engine.hpp"
 #include "storage/store.hpp"
 #include "tests/leasesim/model_connection.hpp"
 #include "tests/leasesim/model_server.hpp"

@@ -1,9 +1,9 @@
 // What `status`, `who` and `watch` are told. Over every engine.
 #include "test_store.hpp"
 
-#include "storage/postgres_reader.hpp"
+#include "storage/postgres/reader.hpp"
 #include "storage/reader.hpp"
-#include "storage/sqlite_reader.hpp"
+#include "storage/sqlite/reader.hpp"
 
 #include <doctest/doctest.h>
 #include <algorithm>

@@ -1,0 +1,64 @@
+#include "agent/cli/commands.hpp"
+#include "agent/cli/record_text.hpp"
+
+#include <unistd.h>
+#include <iostream>
+#include <string>
+
+namespace leasemirror {
+namespace {
+
+std::string client_text(const ClientIdentity& client) {
+    if (client.client_id.empty()) return "hardware address " + to_hex(client.hw_addr, ':');
+    return "client-id " + identifier_text(client.client_id);
+}
+
+std::string counted(std::uint64_t count, const std::string& one, const std::string& many) {
+    if (count == 0) return "no " + many;
+    return std::to_string(count) + " " + (count == 1 ? one : many);
+}
+
+/// Whether whoever sits at the terminal wants it. Without a terminal there is nobody to ask.
+bool is_wanted(const ClientIdentity& client, std::ostream& err) {
+    if (::isatty(STDIN_FILENO) == 0) {
+        err << "leasemirror forget: removes the history of " << client_text(client)
+            << " for good; add --yes if that is wanted\n";
+        return false;
+    }
+    err << "This removes the history of " << client_text(client) << " for good. Go on? [y/N] " << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer == "y" || answer == "Y" || answer == "yes") return true;
+    err << "nothing was removed\n";
+    return false;
+}
+
+}  // namespace
+
+std::string forgotten_text(const Forgotten& forgotten) {
+    std::string out = "removed " + counted(forgotten.assignments, "ended assignment", "ended assignments") + ", " +
+                      counted(forgotten.bindings, "ended binding", "ended bindings") + ", " +
+                      counted(forgotten.changes, "row of the change feed", "rows of the change feed") + " and " +
+                      counted(forgotten.quarantined, "message in quarantine", "messages in quarantine") + "\n";
+    if (forgotten.in_force > 0)
+        out += "left " +
+               counted(forgotten.in_force, "binding that is in force, and its open assignment",
+                       "bindings that are in force, and their open assignments") +
+               ": that is what the servers say now\n";
+    return out;
+}
+
+int execute(const ForgetCommand& command, std::ostream& out, std::ostream& err) {
+    const auto config = load_or_complain(command.config, err);
+    if (!config) return exit_usage;
+    if (!command.yes && !is_wanted(command.client, err)) return exit_usage;
+    try {
+        out << forgotten_text(forget_client(store_settings(*config), command.client));
+        return exit_fine;
+    } catch (const StoreError& e) {
+        err << "leasemirror forget: " << e.what() << '\n';
+        return exit_code_of(e);
+    }
+}
+
+}  // namespace leasemirror

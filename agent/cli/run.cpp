@@ -1,0 +1,76 @@
+#include "agent/daemon/run.hpp"
+#include "agent/cli/commands.hpp"
+#include "agent/daemon/log.hpp"
+#include "agent/net/tls_context.hpp"
+
+#include <ostream>
+
+namespace leasemirror {
+namespace {
+
+/// A configuration, and the certificates and keys that it names.
+struct Settings {
+    Config config;
+    TlsOfServers tls;
+};
+
+void log_warnings(const Settings& settings, Log& log) {
+    for (const auto& warning : config_warnings(settings.config))
+        log.warn("config_warning", {{"text", warning}});
+    for (std::size_t i = 0; i < settings.tls.size(); ++i) {
+        const auto trouble = settings.tls[i] ? settings.tls[i]->own_certificate_trouble() : std::nullopt;
+        if (!trouble) continue;
+        log.warn("certificate", {{"server", settings.config.servers[i].name},
+                                 {"text", *trouble},
+                                 {"then", "the server is not connected to as long as this is so"}});
+    }
+}
+
+/// The new ones, or nothing after their errors went to the log: a typing error must not stop a daemon.
+std::optional<Settings> reload(const std::string& file, Log& log) {
+    const auto complain = [&log](const std::string& text) {
+        log.error("config_error", {{"text", text}, {"then", "the configuration stays as it was"}});
+    };
+    auto loaded = load_config_file(file, process_environment());
+    auto* const config = std::get_if<Config>(&loaded);
+    if (config == nullptr) {
+        for (const auto& e : std::get<std::vector<ConfigError>>(loaded))
+            complain(to_string(e));
+        return std::nullopt;
+    }
+    auto tls = load_tls_credentials(*config);
+    if (tls) return Settings{std::move(*config), *std::move(tls)};
+    for (const auto& e : tls.error())
+        complain(e);
+    return std::nullopt;
+}
+
+std::optional<Settings> load_or_complain_of_all(const std::string& file, std::ostream& err) {
+    auto config = load_or_complain(file, err);
+    if (!config) return std::nullopt;
+    auto tls = load_tls_credentials(*config);
+    if (tls) return Settings{*std::move(config), *std::move(tls)};
+    for (const auto& e : tls.error())
+        err << file << ": " << e << '\n';
+    return std::nullopt;
+}
+
+}  // namespace
+
+int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
+    auto settings = load_or_complain_of_all(command.config, err);
+    if (!settings) return exit_usage;
+    while (true) {
+        Log log(settings->config.log);
+        log_warnings(*settings, log);
+        std::optional<Settings> next;
+        const auto end = run_daemon(settings->config, settings->tls, log, [&] {
+            next = reload(command.config, log);
+            return next.has_value();
+        });
+        if (!end.reload || !next) return end.exit_code;
+        settings = std::move(next);
+    }
+}
+
+}  // namespace leasemirror

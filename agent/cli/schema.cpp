@@ -1,0 +1,45 @@
+#include "agent/cli/commands.hpp"
+
+#include <ostream>
+
+namespace leasemirror {
+namespace {
+
+int print_version(const SchemaVersion& version, std::ostream& out) {
+    out << "schema in the database: " << version.found << (version.found == 0 ? " (none yet)" : "")
+        << "\nschema of this program:  " << version.known << '\n';
+    if (version.found < version.known) out << "run 'leasemirror schema -c FILE migrate', or start the agent\n";
+    if (version.found > version.known) out << "the database was migrated by a newer leasemirror; install that one\n";
+    return version.found == version.known ? exit_fine : exit_found_wrong;
+}
+
+int run_action(SchemaAction action, const StoreSettings& settings, std::ostream& out) {
+    switch (action) {
+        case SchemaAction::print:
+            out << schema_sql(settings);
+            return exit_fine;
+        case SchemaAction::migrate: {
+            const auto version = migrate_schema(settings);
+            out << "schema of the database is now version " << version << '\n';
+            return exit_fine;
+        }
+        case SchemaAction::version:
+            return print_version(schema_version(settings), out);
+    }
+    return exit_found_wrong;
+}
+
+}  // namespace
+
+int execute(const SchemaCommand& command, std::ostream& out, std::ostream& err) {
+    const auto config = load_or_complain(command.config, err);
+    if (!config) return exit_usage;
+    try {
+        return run_action(command.action, store_settings(*config), out);
+    } catch (const StoreError& e) {
+        err << "leasemirror schema: " << e.what() << '\n';
+        return exit_code_of(e);
+    }
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,165 @@
+#include "proto/status.hpp"
+#include "agent/cli/commands.hpp"
+#include "agent/cli/table_text.hpp"
+#include "agent/config/time_text.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+#include <vector>
+
+namespace leasemirror {
+namespace {
+
+using Column = TextTable::Column;
+using enum Column::Align;
+
+std::vector<Column> status_columns() {
+    return {{"SERVER"},      {"FAMILY"},      {"PHASE"},    {"BINDINGS", right}, {"LAG", right},
+            {"SKEW", right}, {"GAPS", right}, {"COVERAGE"}, {"BASE TIME"},       {"FRESH AS OF"}};
+}
+
+std::vector<std::string> cells_of(const ServerOverview& server, UtcSeconds now) {
+    return {printable(server.name),
+            std::string(to_string(server.family)),
+            server.phase,
+            std::to_string(server.bindings),
+            server.fresh_as_of ? rough_duration(std::max(now - *server.fresh_as_of, std::chrono::seconds{0})) : "",
+            server.clock_skew_ms ? skew_text(*server.clock_skew_ms) : "",
+            std::to_string(server.gaps_open),
+            server.coverage,
+            server.base_time ? iso_utc(*server.base_time) : "",
+            server.fresh_as_of ? iso_utc(*server.fresh_as_of) : ""};
+}
+
+std::string ago(UtcSeconds then, UtcSeconds now) {
+    return rough_duration(std::max(now - then, std::chrono::seconds{0})) + " ago";
+}
+
+/// Only what is out of the ordinary.
+std::string lacking_support(const ServerSupport& support, UtcSeconds now) {
+    std::string lacks;
+    if (support.active == false) lacks = "active leasequery";
+    if (support.windows == false) lacks += lacks.empty() ? "start times in bulk" : ", start times in bulk";
+    if (lacks.empty() || !support.seen_at) return lacks;
+    return lacks + " (found out " + ago(*support.seen_at, now) + ")";
+}
+
+void add_certificate(const ServerOverview& server, TextTable& table) {
+    if (!server.certificate_expires_at || !server.certificate_days) return;
+    const auto days = *server.certificate_days;
+    table.add_note((days < 0 ? "certificate expired " : "certificate: " + std::to_string(days) + " days left, until ") +
+                   iso_utc(*server.certificate_expires_at));
+}
+
+/// What the table has no room for: bindings that are not in force, what is being recovered and why, what the server does
+/// not know, its certificate, and what went wrong last.
+void add_details(const ServerOverview& server, UtcSeconds now, TextTable& table) {
+    std::string others;
+    for (const auto& [state, count] : server.states)
+        if (state != to_string(BindingState::active))
+            others += (others.empty() ? "" : ", ") + std::to_string(count) + " " + state;
+    if (!others.empty()) table.add_note("not in force: " + others);
+    for (const auto& gap : server.open_gaps)
+        table.add_note("recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) +
+                       " (server's clock): " + printable(gap.cause));
+    if (const auto lacks = lacking_support(server.support, now); !lacks.empty())
+        table.add_note("does not know: " + lacks);
+    add_certificate(server, table);
+    if (server.last_error.empty()) return;
+    std::string when;
+    if (server.last_error_at) when = " " + ago(*server.last_error_at, now) + ", " + iso_utc(*server.last_error_at);
+    table.add_note("last error" + when + ": " + printable(server.last_error));
+}
+
+using Json = nlohmann::ordered_json;
+
+template <class Time>
+Json time_or_null(const std::optional<Time>& t) {
+    return t ? Json(iso_utc(*t)) : Json(nullptr);
+}
+
+Json support_or_null(std::optional<bool> supported) {
+    return supported ? Json(*supported ? "yes" : "no") : Json(nullptr);
+}
+
+Json text_or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json gaps_json(const std::vector<Gap>& gaps) {
+    auto out = Json::array();
+    for (const auto& gap : gaps)
+        out.push_back({{"gap_from", iso_utc(gap.from)}, {"gap_to", iso_utc(gap.to)}, {"cause", gap.cause}});
+    return out;
+}
+
+Json json_of(const ServerOverview& server) {
+    return {{"server", server.name},
+            {"server_id", server.server_id},
+            {"name", server.name},
+            {"family", to_string(server.family)},
+            {"endpoint", server.endpoint},
+            {"server_identity", text_or_null(to_hex(server.server_identity))},
+            {"phase", server.phase},
+            {"base_time", time_or_null(server.base_time)},
+            {"fresh_as_of", time_or_null(server.fresh_as_of)},
+            {"coverage", server.coverage},
+            {"clock_skew_ms", server.clock_skew_ms ? Json(*server.clock_skew_ms) : Json(nullptr)},
+            {"bindings", server.bindings},
+            {"states", server.states},
+            {"connected_since", time_or_null(server.connected_since)},
+            {"last_message_at", time_or_null(server.last_message_at)},
+            {"last_full_sync_at", time_or_null(server.last_full_sync_at)},
+            {"gaps_open", server.gaps_open},
+            {"last_error", text_or_null(server.last_error)},
+            {"last_error_at", time_or_null(server.last_error_at)},
+            {"owner", text_or_null(server.owner)},
+            {"owner_epoch", server.owner_epoch},
+            {"certificate_expires_at", time_or_null(server.certificate_expires_at)},
+            {"certificate_days", server.certificate_days ? Json(*server.certificate_days) : Json(nullptr)},
+            {"active_support", support_or_null(server.support.active)},
+            {"window_support", support_or_null(server.support.windows)},
+            {"support_seen_at", time_or_null(server.support.seen_at)},
+            {"gaps", gaps_json(server.open_gaps)}};
+}
+
+}  // namespace
+
+void print_status_table(std::span<const ServerOverview> servers, UtcSeconds now, std::ostream& out) {
+    TextTable table(status_columns());
+    for (const auto& server : servers) {
+        table.add(cells_of(server, now));
+        add_details(server, now, table);
+    }
+    table.print(out);
+}
+
+void print_status_json(std::span<const ServerOverview> servers, std::ostream& out) {
+    for (const auto& server : servers)
+        out << json_of(server).dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
+int execute(const StatusCommand& command, std::ostream& out, std::ostream& err) {
+    const auto config = load_or_complain(command.config, err);
+    if (!config) return exit_usage;
+    try {
+        const auto servers = open_reader(store_settings(*config))->servers();
+        if (command.json) {
+            print_status_json(servers, out);
+        } else if (servers.empty()) {
+            out << "no server in the database yet: 'leasemirror run' has not been started with it\n";
+        } else {
+            const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+            print_status_table(servers, now, out);
+        }
+        return exit_fine;
+    } catch (const StoreError& e) {
+        err << "leasemirror status: " << e.what() << '\n';
+        return exit_code_of(e);
+    }
+}
+
+}  // namespace leasemirror

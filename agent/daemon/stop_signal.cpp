@@ -1,0 +1,59 @@
+#include "agent/daemon/stop_signal.hpp"
+
+#include "agent/daemon/shutdown.hpp"
+
+#include <asio/io_context.hpp>
+
+#include <csignal>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace leasemirror {
+
+struct StopSignal::Impl {
+    Impl() : handler(context, {[this](int) { stop(); }, [this] { stop(); }}), thread([this] { context.run(); }) {
+        std::signal(SIGPIPE, SIG_IGN);
+    }
+    ~Impl() {
+        context.stop();
+        thread.join();
+    }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    void stop() {
+        const std::scoped_lock lock(mutex);
+        asked = true;
+        if (end) end();
+    }
+
+    std::mutex mutex;
+    std::function<void()> end;
+    bool asked = false;
+    asio::io_context context;
+    SignalHandler handler;  // blocks the signals here, and so in the thread that is begun next
+    std::thread thread;
+};
+
+StopSignal::StopSignal() : impl_(std::make_unique<Impl>()) {}
+
+StopSignal::~StopSignal() = default;
+
+bool StopSignal::asked() const {
+    const std::scoped_lock lock(impl_->mutex);
+    return impl_->asked;
+}
+
+StopSignal::Hook::Hook(StopSignal& signal, std::function<void()> end) : signal_(signal) {
+    const std::scoped_lock lock(signal_.impl_->mutex);
+    signal_.impl_->end = std::move(end);
+    if (signal_.impl_->asked) signal_.impl_->end();
+}
+
+StopSignal::Hook::~Hook() {
+    const std::scoped_lock lock(signal_.impl_->mutex);
+    signal_.impl_->end = nullptr;
+}
+
+}  // namespace leasemirror

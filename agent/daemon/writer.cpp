@@ -1,0 +1,183 @@
+#include "agent/daemon/writer.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace leasemirror {
+namespace {
+
+constexpr std::chrono::milliseconds retry_first{100};
+constexpr std::chrono::milliseconds retry_most{5000};
+
+}  // namespace
+
+class Writer::Work {
+public:
+    Work(Opening opening, std::function<void(Event)> post, std::uint64_t seed)
+        : opening_(std::move(opening)), jitter_(seed), post_(std::move(post)) {}
+
+    // On the writer's thread.
+    void run();
+
+    // On any other.
+    void add(std::variant<engine_action::Commit, engine_action::Sweep> step) {
+        {
+            const std::lock_guard lock(mutex_);
+            queue_.push_back(std::move(step));
+        }
+        changed_.notify_all();
+    }
+    void stop() {
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        changed_.notify_all();
+    }
+    /// Whether run() has returned; after this `post` is not called any more.
+    [[nodiscard]] bool wait_for_end(std::chrono::milliseconds patience) {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, patience, [this] { return ended_; });
+        post_ = nullptr;
+        return ended_;
+    }
+
+private:
+    using Step = std::variant<engine_action::Commit, engine_action::Sweep>;
+
+    template <class Action>
+    [[nodiscard]] bool persist(Action action, bool opening = false);
+    [[nodiscard]] Event open();
+    [[nodiscard]] Event perform(Step& step);
+    [[nodiscard]] std::optional<Step> next_step();
+    [[nodiscard]] bool pause_before_retry(std::chrono::milliseconds pause);
+    void post(Event event);
+
+    // The thread's alone.
+    const Opening opening_;
+    Jitter jitter_;
+    std::unique_ptr<Store> store_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::function<void(Event)> post_;
+    std::deque<Step> queue_;  // bounded by Outbox::batches_in_flight_max per server, and one sweep
+    bool stopping_ = false;
+    bool ended_ = false;
+};
+
+void Writer::Work::run() {
+    auto going_on = persist([this] { return open(); }, true);
+    while (going_on) {
+        auto step = next_step();
+        going_on = step && persist([&] { return perform(*step); });
+    }
+    store_.reset();
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+}
+
+/// One action, again and again until the database takes it: a batch is safe to repeat (store.hpp). False when the
+/// thread is to end.
+template <class Action>
+bool Writer::Work::persist(Action action, bool opening) {
+    auto pause = retry_first;
+    std::string said;
+    for (;;) {
+        try {
+            auto done = action();
+            if (!said.empty()) post(Trouble{});
+            post(std::move(done));
+            return true;
+        } catch (const StoreError& error) {
+            const auto fault = error.fault();
+            // A row that is refused goes to quarantine alone (store.hpp); a batch that is refused whole would be for ever.
+            const auto hopeless =
+                fault == StoreFault::fenced || fault == StoreFault::refused || fault == StoreFault::behind;
+            if (fault == StoreFault::unusable || (hopeless && !opening)) {
+                post(Lost{error.what(), fault == StoreFault::behind});
+                return false;
+            }
+            if (said != error.what()) post(Trouble{said = error.what()});
+        } catch (const std::exception& error) {
+            // Not the database's doing: out of memory, or a mistake of ours. Better to stop than to go on unsure.
+            post(Lost{error.what()});
+            return false;
+        }
+        // Jitter on top: several writers, and agents, may wait for the same database.
+        if (!pause_before_retry(pause + jitter_.up_to(pause / 4))) return false;
+        pause = std::min(pause * 2, retry_most);
+    }
+}
+
+Writer::Event Writer::Work::open() {
+    store_.reset();  // of an attempt before: SQLite lets one in at a time
+    store_ = opening_.open();
+    Opened opened;
+    if (!opening_.not_others.empty()) store_->disable_servers_except(opening_.not_others);
+    opened.resume = store_->open_servers(opening_.servers, opening_.owner);
+    if (!opening_.duid_proposal.empty()) opened.requestor_duid = store_->requestor_duid(opening_.duid_proposal);
+    return opened;
+}
+
+Writer::Event Writer::Work::perform(Step& step) {
+    if (auto* commit = std::get_if<engine_action::Commit>(&step)) {
+        auto applied = store_->apply(commit->batch);
+        return Committed{commit->server, std::move(commit->batch), std::move(applied)};
+    }
+    const auto& sweep = std::get<engine_action::Sweep>(step);
+    return Swept{store_->sweep(sweep.now, sweep.rows)};
+}
+
+/// None when the writer is to stop instead.
+std::optional<Writer::Work::Step> Writer::Work::next_step() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return std::nullopt;
+    auto step = std::move(queue_.front());
+    queue_.pop_front();
+    return step;
+}
+
+/// False when the writer is to stop instead.
+bool Writer::Work::pause_before_retry(std::chrono::milliseconds pause) {
+    std::unique_lock lock(mutex_);
+    return !changed_.wait_for(lock, pause, [this] { return stopping_; });
+}
+
+void Writer::Work::post(Event event) {
+    const std::lock_guard lock(mutex_);
+    if (post_) post_(std::move(event));
+}
+
+Writer::Writer(Opening opening, std::function<void(Event)> post, std::uint64_t seed)
+    : work_(std::make_shared<Work>(std::move(opening), std::move(post), seed)),
+      thread_([work = work_] { work->run(); }) {}
+
+Writer::~Writer() {
+    stop();
+    if (work_->wait_for_end(end_patience)) {
+        thread_.join();
+    } else {
+        thread_.detach();
+    }
+}
+
+void Writer::stop() {
+    work_->stop();
+}
+
+void Writer::commit(engine_action::Commit work) {
+    work_->add(std::move(work));
+}
+
+void Writer::sweep(engine_action::Sweep work) {
+    work_->add(work);
+}
+
+}  // namespace leasemirror

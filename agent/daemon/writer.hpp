@@ -1,0 +1,79 @@
+// The thread that owns a Store: it opens it, then batches go in, and come back committed. The one place that waits for
+// the database.
+#pragma once
+
+#include "agent/sync/engine.hpp"
+#include "storage/store.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+namespace leasemirror {
+
+class Writer {
+public:
+    /// What a writer begins with.
+    struct Opening {
+        std::function<std::unique_ptr<Store>()> open;
+        std::vector<ServerSpec> servers;      ///< its own
+        std::vector<std::string> not_others;  ///< if not empty: servers of other names are disabled
+        std::string owner;
+        Bytes duid_proposal;  ///< if not empty: Store::requestor_duid() is asked for
+    };
+    /// The database is there, and says where to go on: for the writer's own servers, in their order.
+    struct Opened {
+        std::vector<ResumePoint> resume;
+        Bytes requestor_duid;
+    };
+    struct Committed {
+        std::size_t server;
+        Batch batch;
+        Applied applied;
+    };
+    struct Swept {
+        Store::Swept swept;
+    };
+    /// The database could not be opened or written; it is tried again until it works. Said once per kind of trouble, and
+    /// again when it is over (empty text).
+    struct Trouble {
+        std::string text;
+    };
+    /// No retry heals this, and nothing more is written: another agent has taken over, or the database is not ours; or
+    /// (`behind`) it has lost commits, and only Opened tells where to go on.
+    struct Lost {
+        std::string text;
+        bool behind = false;
+    };
+    using Event = std::variant<Opened, Committed, Swept, Trouble, Lost>;
+
+    /// How long the end waits for the step at hand.
+    static constexpr std::chrono::milliseconds end_patience{2000};
+
+    /// `post` is called on the writer's thread with each event; it hands it to the event loop.
+    Writer(Opening opening, std::function<void(Event)> post, std::uint64_t seed = 1);
+    /// Stops after the step at hand; what still waits is not written (its servers' base-times have not moved either). A
+    /// database that hangs is left behind with its thread: `post` is not called any more, and what it may still commit
+    /// is a batch like any other, until the next open_servers() fences it.
+    ~Writer();
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
+
+    /// Asks the thread to end, without waiting for it.
+    void stop();
+    void commit(engine_action::Commit work);
+    void sweep(engine_action::Sweep work);
+
+private:
+    class Work;
+
+    std::shared_ptr<Work> work_;  // shared with the thread, which may outlive this object
+    std::thread thread_;
+};
+
+}  // namespace leasemirror

@@ -1,0 +1,161 @@
+#include "agent/sync/engine.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace leasemirror {
+
+Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, const Bytes& requestor_duid,
+               std::uint64_t seed)
+    : slots_(config.limits.bulk_connections) {
+    Jitter seeds(seed);
+    const auto share = config.limits.queue_bytes / std::max<std::size_t>(config.servers.size(), 1);
+    for (std::size_t i = 0; i < config.servers.size(); ++i) {
+        SyncSettings settings{config.storage.batch, share, requestor_duid, seeds.next()};
+        servers_.push_back(std::make_unique<ServerSync>(config.servers[i], resume[i], std::move(settings), slots_));
+    }
+}
+
+void Engine::start(Now now) {
+    now_ = now;
+    sweep_due_ = now.steady + sweep_interval;
+    for (auto& server : servers_)
+        server->start(now);
+}
+
+void Engine::on_connected(std::size_t server, ConnectionId connection, Now now,
+                          std::optional<CertificateEnd> first_end) {
+    now_ = now;
+    servers_[server]->on_connected(connection, now, first_end);
+}
+
+void Engine::on_connect_failed(std::size_t server, ConnectionId connection, const std::string& why, Now now) {
+    now_ = now;
+    servers_[server]->on_connect_failed(connection, why, now);
+}
+
+void Engine::on_sent(std::size_t server, ConnectionId connection, Now now) {
+    now_ = now;
+    servers_[server]->on_sent(connection, now);
+}
+
+void Engine::on_bytes(std::size_t server, ConnectionId connection, ByteView in, Now now) {
+    now_ = now;
+    servers_[server]->on_bytes(connection, in, now);
+}
+
+void Engine::on_disconnected(std::size_t server, ConnectionId connection, const std::string& how, Now now) {
+    now_ = now;
+    servers_[server]->on_disconnected(connection, how, now);
+}
+
+void Engine::on_committed(std::size_t server, Batch done, const Applied& applied, Now now) {
+    now_ = now;
+    servers_[server]->on_committed(std::move(done), applied, now);
+}
+
+void Engine::on_swept(const Store::Swept& swept, Now now) {
+    now_ = now;
+    sweeping_ = false;
+    sweep_due_ = now.steady + sweep_interval;
+    removed_.removed_bindings += swept.removed_bindings;
+    removed_.removed_changes += swept.removed_changes;
+    removed_.removed_assignments += swept.removed_assignments;
+    if (swept.around) report_retention();
+}
+
+void Engine::report_retention() {
+    if (removed_.removed_bindings + removed_.removed_changes + removed_.removed_assignments == 0) return;
+    if (removed_said_ && now_.steady < *removed_said_ + retention_report) return;
+    removed_said_ = now_.steady;
+    report_ = LogEvent{LogLevel::info,
+                       "retention",
+                       {{"bindings_removed", std::to_string(removed_.removed_bindings)},
+                        {"changes_removed", std::to_string(removed_.removed_changes)},
+                        {"assignments_removed", std::to_string(removed_.removed_assignments)}}};
+    removed_ = {};
+}
+
+void Engine::on_deadline(Now now) {
+    now_ = now;
+    for (auto& server : servers_) {
+        const auto due = server->next_deadline();
+        if (due && now.steady >= *due) server->on_deadline(now);
+    }
+}
+
+void Engine::stop(Now now) {
+    now_ = now;
+    stopping_ = true;
+    for (auto& server : servers_)
+        server->stop(now);
+}
+
+bool Engine::done() const {
+    return stopping_ && !sweeping_ &&
+           std::all_of(servers_.begin(), servers_.end(), [](const auto& s) { return s->done(); });
+}
+
+std::optional<EngineAction> Engine::poll_action() {
+    offer_slots();
+    if (report_) return std::exchange(report_, std::nullopt);
+    for (std::size_t tried = 0; tried < servers_.size(); ++tried) {
+        const auto i = turn_;
+        turn_ = (turn_ + 1) % servers_.size();
+        if (auto next = poll_server(i)) return next;
+    }
+    if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
+        sweeping_ = true;
+        sweep_due_.reset();
+        return engine_action::Sweep{std::chrono::floor<std::chrono::seconds>(now_.utc), sweep_rows};
+    }
+    return std::nullopt;
+}
+
+std::optional<EngineAction> Engine::poll_server(std::size_t i) {
+    auto next = servers_[i]->poll_action();
+    if (!next) return std::nullopt;
+    return std::visit(Overload{
+                          [&](sync_action::Connect& a) -> EngineAction {
+                              return engine_action::Connect{i, a.connection};
+                          },
+                          [&](sync_action::Send& a) -> EngineAction {
+                              return engine_action::Send{i, a.connection, std::move(a.bytes)};
+                          },
+                          [&](sync_action::Disconnect& a) -> EngineAction {
+                              return engine_action::Disconnect{i, a.connection};
+                          },
+                          [&](sync_action::Commit& a) -> EngineAction {
+                              return engine_action::Commit{i, std::move(a.batch)};
+                          },
+                          [&](sync_action::Log& a) -> EngineAction { return std::move(a.event); },
+                      },
+                      *next);
+}
+
+/// Slots that came free go to those who wait, each in turn.
+void Engine::offer_slots() {
+    for (std::size_t tried = 0; tried < servers_.size() && slots_.any_free(); ++tried) {
+        auto& server = *servers_[slot_turn_];
+        slot_turn_ = (slot_turn_ + 1) % servers_.size();
+        if (server.wants_slot()) {
+            server.on_slot_free(now_);
+            return;  // one at a time: it takes what it needs when it is polled next
+        }
+    }
+}
+
+std::optional<SteadyTime> Engine::next_deadline() const {
+    auto first = stopping_ ? std::nullopt : sweep_due_;
+    for (const auto& server : servers_) {
+        const auto due = server->next_deadline();
+        if (due && (!first || *due < *first)) first = due;
+    }
+    return first;
+}
+
+std::size_t Engine::wants_bytes(std::size_t server, ConnectionId connection) const {
+    return servers_[server]->wants_bytes(connection);
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,105 @@
+// All servers of the configuration in one plain object: what the daemon drives with sockets, threads and clocks, and the
+// simulation on virtual time. It adds to ServerSync (server_sync.hpp) what servers share: bulk connections, memory
+// for what waits to be committed, and the sweep for bindings that expired and for what retention removes.
+#pragma once
+
+#include "agent/config/config.hpp"
+#include "agent/sync/server_sync.hpp"
+#include "storage/store.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace leasemirror {
+
+namespace engine_action {
+struct Connect {
+    std::size_t server;  ///< index into Config::servers
+    ConnectionId connection;
+};
+struct Send {
+    std::size_t server;
+    ConnectionId connection;
+    Bytes bytes;
+};
+/// Close gracefully; no event of this connection is expected any more.
+struct Disconnect {
+    std::size_t server;
+    ConnectionId connection;
+};
+/// Store::apply(), then Engine::on_committed(). Batches of one server keep their order.
+struct Commit {
+    std::size_t server;
+    Batch batch;
+};
+/// Store::sweep() of every store, then Engine::on_swept() with the sums.
+struct Sweep {
+    UtcSeconds now;
+    std::size_t rows;
+};
+}  // namespace engine_action
+
+using EngineAction = std::variant<engine_action::Connect, engine_action::Send, engine_action::Disconnect,
+                                  engine_action::Commit, engine_action::Sweep, LogEvent>;
+
+class Engine {
+public:
+    /// One sweep step each second looks at this many rows: a table of five million is gone through in under five
+    /// minutes, with the database busy for a few milliseconds each time. The view `lease` hides an expired binding at
+    /// once in any case.
+    static constexpr std::size_t sweep_rows = 20000;
+    static constexpr std::chrono::seconds sweep_interval{1};
+    /// What retention removed is said once per round of the sweep, and not more often than this.
+    static constexpr std::chrono::minutes retention_report{10};
+
+    /// `resume[i]` is of `config.servers[i]`. `seed` feeds jitter and transaction-ids.
+    Engine(const Config& config, const std::vector<ResumePoint>& resume, const Bytes& requestor_duid,
+           std::uint64_t seed);
+
+    void start(Now now);
+    void on_connected(std::size_t server, ConnectionId connection, Now now,
+                      std::optional<CertificateEnd> first_end = std::nullopt);
+    void on_connect_failed(std::size_t server, ConnectionId connection, const std::string& why, Now now);
+    void on_sent(std::size_t server, ConnectionId connection, Now now);
+    void on_bytes(std::size_t server, ConnectionId connection, ByteView in, Now now);
+    void on_disconnected(std::size_t server, ConnectionId connection, const std::string& how, Now now);
+    void on_committed(std::size_t server, Batch done, const Applied& applied, Now now);
+    void on_swept(const Store::Swept& swept, Now now);
+    void on_deadline(Now now);
+    /// Close all connections, commit what is whole; done() tells when.
+    void stop(Now now);
+
+    /// The next thing to do. After every event, poll until there is none.
+    [[nodiscard]] std::optional<EngineAction> poll_action();
+    [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
+    /// How many octets to read from the connection now; 0: do not read, ask again after the next event.
+    [[nodiscard]] std::size_t wants_bytes(std::size_t server, ConnectionId connection) const;
+    [[nodiscard]] bool done() const;
+
+    [[nodiscard]] std::size_t size() const { return servers_.size(); }
+    [[nodiscard]] const ServerSync& server(std::size_t i) const { return *servers_[i]; }
+
+private:
+    [[nodiscard]] std::optional<EngineAction> poll_server(std::size_t i);
+    void offer_slots();
+    void report_retention();
+
+    BulkSlots slots_;
+    std::vector<std::unique_ptr<ServerSync>> servers_;
+    std::size_t turn_ = 0;       // whose actions come next: all servers get their turn
+    std::size_t slot_turn_ = 0;  // who is offered the next free bulk slot first
+    Now now_{};
+    std::optional<SteadyTime> sweep_due_;
+    bool sweeping_ = false;
+    Store::Swept removed_;  // since it was last said
+    std::optional<SteadyTime> removed_said_;
+    std::optional<LogEvent> report_;
+    bool stopping_ = false;
+};
+
+}  // namespace leasemirror

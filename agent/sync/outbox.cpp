@@ -1,0 +1,99 @@
+#include "agent/sync/outbox.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace leasemirror {
+
+Outbox::Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max)
+    : server_(server),
+      limits_(limits),
+      bytes_max_(bytes_max),
+      batch_bytes_max_(std::max<std::uint64_t>(bytes_max / (batches_in_flight_max + 1), 64 * 1024)) {
+    reset(pending_);
+}
+
+void Outbox::touch(SteadyTime now) {
+    if (!opened_) opened_ = now;
+}
+
+Change& Outbox::add_change(SteadyTime now) {
+    touch(now);
+    return pending_.changes.append();
+}
+
+void Outbox::add_quarantine(QuarantineEntry entry, SteadyTime now) {
+    touch(now);
+    if (pending_.quarantine.size() >= quarantine_entries_max) {
+        ++quarantine_dropped_;
+        return;
+    }
+    pending_bytes_ += entry.message.size();
+    pending_.quarantine.push_back(std::move(entry));
+}
+
+void Outbox::drop_changes() {
+    pending_.changes.clear();
+    pending_.reconcile.reset();
+    pending_bytes_ = 0;
+}
+
+bool Outbox::due(SteadyTime now) const {
+    if (!opened_) return false;
+    if (at_limit()) return !full();
+    return writer_has_room() && now >= *opened_ + limits_.delay;
+}
+
+std::optional<SteadyTime> Outbox::deadline() const {
+    if (!opened_ || !writer_has_room()) return std::nullopt;
+    return *opened_ + limits_.delay;
+}
+
+void Outbox::close() {
+    assert(dirty());
+    const auto bytes = pending_bytes();
+    Batch next;
+    if (!spare_.empty()) {
+        next = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    reset(next);
+    std::swap(next, pending_);
+    next.number = next_number_++;
+    closed_.push_back({std::move(next), bytes});
+    closed_bytes_ += bytes;
+    pending_bytes_ = 0;
+    opened_.reset();
+}
+
+std::optional<Batch> Outbox::next() {
+    if (closed_.empty() || !writer_has_room()) return std::nullopt;
+    auto oldest = std::move(closed_.front());
+    closed_.pop_front();
+    in_flight_.push_back({oldest.batch.number, oldest.bytes});
+    return std::move(oldest.batch);
+}
+
+void Outbox::on_committed(Batch done) {
+    assert(!in_flight_.empty() && in_flight_.front().number == done.number);
+    closed_bytes_ -= in_flight_.front().bytes;
+    in_flight_.pop_front();
+    if (spare_.size() < batches_in_flight_max) spare_.push_back(std::move(done));
+}
+
+void Outbox::reset(Batch& batch) const {
+    batch.server = server_;
+    batch.number = 0;
+    batch.begin_run.reset();
+    batch.fresh_start = false;
+    batch.changes.clear();
+    batch.reconcile.reset();
+    batch.gaps.clear();
+    batch.base_time.reset();
+    batch.fresh_as_of.reset();
+    batch.status.reset();
+    batch.quarantine.clear();
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,105 @@
+#include "storage/postgres/endings.hpp"
+
+#include <algorithm>
+
+namespace leasemirror {
+namespace {
+
+// The rows that this run listed, nearly all, are passed over before any scope is looked at.
+constexpr PostgresSql choose_unlisted_sql{"choose_unlisted", R"sql(
+    SELECT b.binding_id FROM binding AS b
+    WHERE b.server_id = $1 AND b.binding_id > $2 AND b.state = 'active' AND b.seen_run < $3
+      AND (b.epoch < $4 OR b.base_time <= $5) AND ($6 OR b.vpn_id = '')
+      AND (($7 AND b.seen_run < $8)
+           OR EXISTS (SELECT 1 FROM unnest($9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[])
+                          AS s (scope, relay_id, remote_id, run)
+                      WHERE b.seen_run < s.run
+                        AND (b.scope = s.scope OR b.relay_id = s.relay_id OR b.remote_id = s.remote_id)))
+    ORDER BY b.binding_id LIMIT $13)sql"};
+
+// One look at the rows serves all three tables. When holds end: by the rules in ledger.hpp; `detail` as the ledger tells
+// an end: what changed, and all times. What a full bulk ends also takes over its age ($5, $6, $7), so that an older
+// message that arrives later does not bring it back.
+constexpr PostgresSql end_sql{"end_bindings", R"sql(
+    WITH chosen AS MATERIALIZED (
+        SELECT b.*, greatest(b.boundary_at, least($4::timestamptz, b.expires_at)) AS hold_ended_at
+        FROM (SELECT $1::bigint AS server_id, unnest($2::bigint[]) AS binding_id OFFSET 0) AS n
+             JOIN binding AS b ON b.server_id = n.server_id AND b.binding_id = n.binding_id),
+    ended_binding AS (
+        UPDATE binding AS b SET state = 'ended', end_reason = $3, updated_at = $4, assignment_id = NULL,
+            boundary_at = c.hold_ended_at, epoch = coalesce($5, b.epoch), base_time = coalesce($6, b.base_time),
+            via = coalesce($7, b.via)
+        FROM chosen AS c WHERE b.server_id = c.server_id AND b.binding_id = c.binding_id),
+    ended_assignment AS (
+        UPDATE assignment AS a SET ended_at = c.hold_ended_at, end_reason = $3, ended_inferred = true
+        FROM chosen AS c WHERE a.assignment_id = c.assignment_id)
+    INSERT INTO binding_change (at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id, expires_at,
+        detail, inferred)
+    SELECT $4, server_id, vpn_id, kind, address, prefix_len, 'ended', 'ended', client_id, expires_at,
+           jsonb_build_object('end_reason', $3::text,
+               'client_last_seen', utc_text(client_last_seen), 'state_since', utc_text(state_since),
+               'preferred_until', utc_text(preferred_until), 'renew_at', utc_text(renew_at),
+               'rebind_at', utc_text(rebind_at)), true
+    FROM chosen ORDER BY binding_id)sql"};
+
+std::uint64_t latest_run(const Reconcile& reconcile) {
+    auto latest = reconcile.run;
+    for (const auto& scope : reconcile.scopes)
+        latest = std::max(latest, scope.run);
+    return latest;
+}
+
+ArrayParameters scopes_of(const Reconcile& reconcile) {
+    ArrayParameters out(4);
+    for (const auto& scope : reconcile.scopes) {
+        out.begin_row();
+        out.next().number(scope.id == 0 ? std::nullopt : std::optional<std::int64_t>(scope.id));
+        out.next().bytes_or_null(scope.relay_id);
+        out.next().bytes_or_null(scope.remote_id);
+        out.next().number(static_cast<std::int64_t>(scope.run == 0 ? reconcile.run : scope.run));
+    }
+    return out;
+}
+
+Parameters chosen(ServerId server, const BindingIds& ids, EndReason reason, UtcSeconds now) {
+    ArrayParameter list;
+    for (const auto id : ids)
+        list.number(id);
+    Parameters out;
+    out.number(server).array(list).text(to_string(reason)).time(now);
+    return out;
+}
+
+}  // namespace
+
+BindingIds choose_unlisted(PostgresTransaction& transaction, const BatchContext& context, const Reconcile& reconcile,
+                           std::int64_t after) {
+    auto scopes = scopes_of(reconcile);
+    Parameters parameters;
+    parameters.number(context.server).number(after).number(static_cast<std::int64_t>(latest_run(reconcile)));
+    parameters.number(context.epoch).time(reconcile.listed_from).flag(reconcile.all_vpns).flag(reconcile.everything);
+    parameters.number(static_cast<std::int64_t>(reconcile.run)).arrays(scopes).number(ended_at_once_max);
+    BindingIds out;
+    for (const auto& row : transaction.run(choose_unlisted_sql, parameters))
+        out.push_back(Fields(row).number());
+    return out;
+}
+
+void end_unlisted(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
+                  const Reconcile& reconcile, const BindingIds& ids) {
+    if (ids.empty()) return;
+    feed.lock();
+    auto parameters = chosen(context.server, ids, EndReason::reconciled, context.now);
+    parameters.number(context.epoch).time(reconcile.listed_from).text(to_string(Via::bulk));
+    transaction.run(end_sql, parameters);
+}
+
+void end_expired(PostgresTransaction& transaction, PostgresFeed& feed, ServerId server, UtcSeconds now,
+                 const BindingIds& ids) {
+    if (ids.empty()) return;
+    feed.lock();
+    auto parameters = chosen(server, ids, EndReason::expired, now);
+    transaction.run(end_sql, parameters.null().null().null());
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,275 @@
+#include "storage/postgres/servers.hpp"
+
+#include "storage/postgres/gaps.hpp"
+#include "storage/server_row.hpp"
+#include "storage/stored_text.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace leasemirror {
+namespace {
+
+constexpr PostgresSql add_new_sql{"add_servers", R"sql(
+    INSERT INTO server (name, family, endpoint)
+    SELECT n.name, n.family, n.endpoint FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint)
+    WHERE NOT EXISTS (SELECT 1 FROM server AS s WHERE s.name = n.name)
+    ORDER BY n.name
+    ON CONFLICT DO NOTHING)sql"};
+
+constexpr PostgresSql lock_named_sql{"lock_named_servers", R"sql(
+    SELECT server_id FROM server WHERE name = ANY ($1::text[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
+constexpr PostgresSql lock_others_sql{"lock_other_servers", R"sql(
+    SELECT server_id FROM server WHERE name <> ALL ($1::text[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
+
+// A name that comes back with the other family is another server: its base-time means nothing, and its old bindings,
+// of an older epoch now, end with the first full bulk.
+constexpr PostgresSql take_over_sql{"take_over", R"sql(
+    UPDATE server AS s SET epoch = epoch + CASE WHEN s.family = n.family THEN 0 ELSE 1 END,
+        base_time = CASE WHEN s.family = n.family THEN base_time END,
+        server_identity = CASE WHEN s.family = n.family THEN server_identity END,
+        active_support = CASE WHEN s.family = n.family THEN active_support END,
+        window_support = CASE WHEN s.family = n.family THEN window_support END,
+        support_seen_at = CASE WHEN s.family = n.family THEN support_seen_at END,
+        family = n.family, endpoint = n.endpoint, phase = 'connecting', connected_since = NULL, owner = $4,
+        owner_epoch = owner_epoch + 1, committed_batch = 0
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
+    RETURNING s.name, server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch,
+              coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
+              window_support, support_seen_at)sql"};
+
+constexpr PostgresSql disable_sql{"disable_servers", R"sql(
+    UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
+    WHERE name <> ALL ($1::text[]))sql"};
+
+constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
+    SELECT server_id, owner_epoch, owner, name, committed_batch, epoch FROM server
+    WHERE server_id = ANY ($1::bigint[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
+
+// Status as a whole or not at all ($11); but the last error stays until there is another: ServerStatus says so.
+constexpr PostgresSql finish_sql{"finish_batch", R"sql(
+    WITH counted AS (
+        INSERT INTO binding_count AS c (server_id, state, bindings)
+        SELECT $1::bigint, n.state, n.more FROM unnest($26::text[], $27::bigint[]) AS n (state, more) ORDER BY n.state
+        ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)
+    UPDATE server SET committed_batch = greatest(committed_batch, $2::bigint), epoch = $3,
+        base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END, fresh_as_of = coalesce($6, fresh_as_of),
+        last_run = greatest(last_run, $7::bigint), last_gap = greatest(last_gap, $8::bigint),
+        gaps_open = CASE WHEN $9 THEN (SELECT count(*) FROM gap WHERE gap.server_id = $1 AND closed_at IS NULL)
+                    ELSE gaps_open END,
+        bindings = bindings + $10,
+        phase = CASE WHEN $11 THEN $12 ELSE phase END, coverage = CASE WHEN $11 THEN $13 ELSE coverage END,
+        server_identity = CASE WHEN $11 THEN $14 ELSE server_identity END,
+        clock_skew_ms = CASE WHEN $11 THEN $15 ELSE clock_skew_ms END,
+        connected_since = CASE WHEN $11 THEN $16 ELSE connected_since END,
+        last_message_at = CASE WHEN $11 THEN $17 ELSE last_message_at END,
+        last_full_sync_at = CASE WHEN $11 THEN $18 ELSE last_full_sync_at END,
+        last_error = coalesce($19, last_error), last_error_at = coalesce($20, last_error_at),
+        certificate_expires_at = CASE WHEN $11 THEN $21 ELSE certificate_expires_at END,
+        certificate_days = CASE WHEN $11 THEN $22 ELSE certificate_days END,
+        active_support = CASE WHEN $11 THEN $23 ELSE active_support END,
+        window_support = CASE WHEN $11 THEN $24 ELSE window_support END,
+        support_seen_at = CASE WHEN $11 THEN $25 ELSE support_seen_at END
+    WHERE server_id = $1)sql"};
+
+constexpr PostgresSql count_states_sql{"count_states", R"sql(
+    INSERT INTO binding_count AS c (server_id, state, bindings)
+    SELECT $1::bigint, n.state, n.more FROM unnest($2::text[], $3::bigint[]) AS n (state, more) ORDER BY n.state
+    ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)sql"};
+constexpr PostgresSql count_in_force_sql{"count_in_force",
+                                         "UPDATE server SET bindings = bindings + $2 WHERE server_id = $1"};
+
+constexpr const char* lost =
+    ": the database has been put back to an earlier state; what was written since is asked for "
+    "again";
+
+std::int64_t in_force(const std::array<std::int64_t, 9>& counts) {
+    return counts[static_cast<std::size_t>(BindingState::active)];
+}
+
+ArrayParameters changed_counts(const std::array<std::int64_t, 9>& more) {
+    ArrayParameters rows(2);
+    for (std::size_t state = 0; state < more.size(); ++state) {
+        if (more[state] == 0) continue;
+        rows.begin_row();
+        rows.next().word(to_string(static_cast<BindingState>(state)));
+        rows.next().number(more[state]);
+    }
+    return rows;
+}
+
+ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
+    ResumePoint out;
+    out.id = row.number();
+    out.epoch = static_cast<std::uint32_t>(row.number());
+    out.base_time = row.server_time();
+    out.server_identity = row.bytes();
+    if (const auto skew = row.number_if_any()) out.skew = Skew{*skew};
+    out.last_run = static_cast<std::uint64_t>(row.number());
+    out.last_gap = static_cast<std::uint64_t>(row.number());
+    owner_epoch = row.number();
+    out.coverage = row.text() == to_string(Coverage::full) ? Coverage::full : Coverage::partial;
+    out.last_full_sync_at = row.time();
+    out.last_error = row.text();
+    out.last_error_at = row.time();
+    out.certificate_expires_at = row.time();
+    out.support.active = support_of(row.text());
+    out.support.windows = support_of(row.text());
+    out.support.seen_at = row.time();
+    return out;
+}
+
+void add_status(Parameters& parameters, const std::optional<ServerStatus>& status, UtcSeconds now) {
+    parameters.flag(status.has_value());
+    if (!status) {
+        for (int i = 0; i < 14; ++i)
+            parameters.null();
+        return;
+    }
+    parameters.text(to_string(status->phase)).text(to_string(status->coverage)).bytes_or_null(status->server_identity);
+    parameters.number(status->skew ? std::optional<std::int64_t>(status->skew->count()) : std::nullopt);
+    parameters.time(status->connected_since).time(status->last_message_at).time(status->last_full_sync_at);
+    parameters.text_or_null(storable_text(status->last_error)).time(status->last_error_at);
+    parameters.time(status->certificate_expires_at).number(days_until(status->certificate_expires_at, now));
+    parameters.text_or_null(support_text(status->support.active)).text_or_null(support_text(status->support.windows));
+    parameters.time(status->support.seen_at);
+}
+
+}  // namespace
+
+std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transaction,
+                                                    std::span<const ServerSpec> servers, const std::string& owner) {
+    owned_.clear();
+    ArrayParameters specs(3);
+    ArrayParameter names;
+    for (const auto& spec : servers) {
+        specs.begin_row();
+        specs.next().text(spec.name);
+        specs.next().word(to_string(spec.family));
+        specs.next().text(spec.endpoint);
+        names.text(spec.name);
+    }
+    Parameters wanted;
+    wanted.arrays(specs);
+    transaction.run(add_new_sql, wanted);
+    transaction.run(lock_named_sql, Parameters().array(names));
+    std::map<std::string, ResumePoint, std::less<>> by_name;
+    std::vector<ServerId> ids;
+    for (const auto& row : transaction.run(take_over_sql, wanted.text(owner))) {
+        Fields fields(row);
+        const auto name = std::string(fields.text());
+        std::int64_t owner_epoch = 0;
+        const auto& resume = by_name[name] = read_resume_point(fields, owner_epoch);
+        owned_[resume.id].owner_epoch = owner_epoch;
+        ids.push_back(resume.id);
+    }
+    auto gaps = read_open_gaps(transaction, ids);
+    std::vector<ResumePoint> out;
+    for (const auto& spec : servers) {
+        out.push_back(by_name.at(spec.name));
+        out.back().open_gaps = std::move(gaps[out.back().id]);
+    }
+    return out;
+}
+
+void PostgresServers::disable_except(PostgresTransaction& transaction, std::span<const std::string> names) {
+    ArrayParameter listed;
+    for (const auto& name : names)
+        listed.text(name);
+    Parameters parameters;
+    parameters.array(listed);
+    transaction.run(lock_others_sql, parameters);
+    transaction.run(disable_sql, parameters);
+}
+
+PostgresServers::Found PostgresServers::check(const pqxx::result& answer, pqxx::result::size_type row, ServerId server,
+                                              const Owned& known) {
+    const auto gone =
+        StoreError(StoreFault::behind, "server " + std::to_string(server) + " is no longer in the database" + lost);
+    if (row >= answer.size()) throw gone;
+    Fields fields(answer[row]);
+    if (fields.number() != server) throw gone;
+    const auto owner_epoch = fields.number();
+    const auto owner = std::string(fields.text());
+    const auto name = std::string(fields.text());
+    const Found found{fields.number(), fields.number()};
+    if (owner_epoch > known.owner_epoch)
+        throw StoreError(StoreFault::fenced, "server '" + name + "' has been taken over by agent '" + owner +
+                                                 "'; this one must stop writing for it");
+    if (owner_epoch < known.owner_epoch)
+        throw StoreError(StoreFault::behind, "this agent's take-over of server '" + name + "' is missing" + lost);
+    if (found.committed_batch < known.committed_batch)
+        throw StoreError(StoreFault::behind, "of server '" + name + "' the database has batch " +
+                                                 std::to_string(found.committed_batch) + ", and had confirmed batch " +
+                                                 std::to_string(known.committed_batch) + lost);
+    return found;
+}
+
+std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transaction, const Batch& batch) {
+    const auto owned = owned_.find(batch.server);
+    assert(owned != owned_.end());  // a batch is for a server that open_servers() of this store returned
+    ArrayParameter id;
+    id.number(batch.server);
+    const auto found = check(transaction.run(lock_owned_sql, Parameters().array(id)), 0, batch.server, owned->second);
+    if (batch.number != 0 && static_cast<std::int64_t>(batch.number) <= found.committed_batch) return std::nullopt;
+    return found.epoch + (batch.fresh_start ? 1 : 0);
+}
+
+void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
+                             const Tally& tally) {
+    std::uint64_t last_gap = 0;
+    for (const auto& change : batch.gaps)
+        last_gap = std::max(last_gap, change.gap.number);
+    Parameters parameters;
+    parameters.number(batch.server).number(static_cast<std::int64_t>(batch.number)).number(epoch);
+    parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);
+    parameters.number(static_cast<std::int64_t>(batch.begin_run.value_or(0)));
+    parameters.number(static_cast<std::int64_t>(last_gap)).flag(!batch.gaps.empty()).number(in_force(tally.by_state));
+    add_status(parameters, batch.status, batch.now);
+    auto counts = changed_counts(tally.by_state);
+    transaction.run(finish_sql, parameters.arrays(counts));
+}
+
+void PostgresServers::committed(const Batch& batch) {
+    auto& known = owned_.at(batch.server);
+    known.committed_batch = std::max(known.committed_batch, static_cast<std::int64_t>(batch.number));
+    known.doubtful_batch = 0;
+    known.doubtful = {};
+}
+
+void PostgresServers::in_doubt(const Batch& batch, const Applied& applied) {
+    auto& known = owned_.at(batch.server);
+    known.doubtful_batch = batch.number;
+    known.doubtful = applied;
+}
+
+Applied PostgresServers::what_was_in_doubt(const Batch& batch) const {
+    const auto& known = owned_.at(batch.server);
+    return known.doubtful_batch == batch.number ? known.doubtful : Applied{};
+}
+
+void PostgresServers::require_owned(PostgresTransaction& transaction) {
+    ArrayParameter ids;
+    for (const auto& [server, known] : owned_)
+        ids.number(server);
+    const auto answer = transaction.run(lock_owned_sql, Parameters().array(ids));
+    pqxx::result::size_type row = 0;
+    for (const auto& [server, known] : owned_)
+        check(answer, row++, server, known);
+}
+
+std::vector<ServerId> PostgresServers::owned() const {
+    std::vector<ServerId> out;
+    for (const auto& [server, known] : owned_)
+        out.push_back(server);
+    return out;
+}
+
+void PostgresServers::count(PostgresTransaction& transaction, ServerId server,
+                            const std::array<std::int64_t, 9>& more) {
+    auto counts = changed_counts(more);
+    if (counts.rows() > 0) transaction.run(count_states_sql, Parameters().number(server).arrays(counts));
+    if (in_force(more) != 0) transaction.run(count_in_force_sql, Parameters().number(server).number(in_force(more)));
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,231 @@
+#include "storage/postgres/store.hpp"
+
+#include "storage/postgres/changes.hpp"
+#include "storage/postgres/gaps.hpp"
+#include "storage/postgres/retention.hpp"
+#include "storage/postgres/schema.hpp"
+#include "storage/postgres/servers.hpp"
+
+#include <cassert>
+#include <optional>
+#include <type_traits>
+
+namespace leasemirror {
+namespace {
+
+constexpr PostgresSql duid_sql{"duid", "SELECT value FROM meta WHERE name = 'requestor_duid'"};
+constexpr PostgresSql keep_duid_sql{
+    "keep_duid", "INSERT INTO meta (name, value) VALUES ('requestor_duid', $1) ON CONFLICT DO NOTHING"};
+
+class PostgresStore final : public Store {
+public:
+    explicit PostgresStore(const StoreSettings& settings) : settings_(settings), changes_(settings.record_renewals) {
+        connected();
+    }
+
+    std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
+        return in_transaction("take over the servers",
+                              [&](auto& transaction) { return servers_.take_over(transaction, servers, owner); });
+    }
+
+    void disable_servers_except(std::span<const std::string> names) override {
+        in_transaction("disable the other servers",
+                       [&](auto& transaction) { servers_.disable_except(transaction, names); });
+    }
+
+    Applied apply(const Batch& batch) override;
+    Swept sweep(UtcSeconds now, std::size_t rows) override;
+
+    Bytes requestor_duid(ByteView proposal) override {
+        return in_transaction("keep the requestor's DUID", [&](auto& transaction) {
+            transaction.run(keep_duid_sql, Parameters().bytes(proposal));
+            const auto kept = transaction.run(duid_sql);
+            return Fields(kept[0]).bytes();
+        });
+    }
+
+private:
+    enum class Care : std::uint8_t { none, piecewise };
+
+    void apply_with(const Batch& batch, Care care, Applied& applied);
+    void apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care, Applied& applied);
+    Tally apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
+                        const Batch& batch, Care care, Applied& applied);
+    void sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows, Swept& out);
+
+    /// The connection, opened anew if there is none, on a schema that is up to date.
+    PostgresConnection& connected() {
+        if (connection_ && connection_->is_open()) return *connection_;
+        connection_.emplace(settings_, PostgresUse::writing);
+        try {
+            migrate_postgres(*connection_);
+        } catch (...) {
+            connection_.reset();
+            throw;
+        }
+        return *connection_;
+    }
+
+    /// After a failure nothing of the session is relied on: the next call opens another one.
+    template <class Work>
+    std::invoke_result_t<Work, PostgresTransaction&> in_transaction(std::string_view doing, Work&& work) {
+        auto& connection = connected();
+        try {
+            return connection.translated(doing, [&]() -> std::invoke_result_t<Work, PostgresTransaction&> {
+                PostgresTransaction transaction(connection);
+                if constexpr (std::is_void_v<std::invoke_result_t<Work, PostgresTransaction&>>) {
+                    work(transaction);
+                    transaction.commit();
+                } else {
+                    auto out = work(transaction);
+                    transaction.commit();
+                    return out;
+                }
+            });
+        } catch (const StoreError& e) {
+            if (e.fault() != StoreFault::refused) connection_.reset();
+            throw;
+        } catch (...) {
+            connection_.reset();
+            throw;
+        }
+    }
+
+    const StoreSettings settings_;
+    std::optional<PostgresConnection> connection_;
+    PostgresServers servers_;
+    PostgresChanges changes_;
+    SweepPlace swept_to_;
+};
+
+Applied PostgresStore::apply(const Batch& batch) {
+    Applied applied;
+    try {
+        apply_with(batch, Care::none, applied);
+    } catch (const StoreError& e) {
+        if (e.fault() != StoreFault::refused) throw;
+        // Which row it was is looked for only now: to be able to go back to before each row costs round trips.
+        apply_with(batch, Care::piecewise, applied);
+    }
+    servers_.committed(batch);
+    return applied;
+}
+
+void PostgresStore::apply_with(const Batch& batch, Care care, Applied& applied) {
+    try {
+        applied = {};
+        in_transaction("apply a batch",
+                       [&](auto& transaction) { apply_in_transaction(transaction, batch, care, applied); });
+    } catch (const StoreError& e) {
+        if (e.fault() == StoreFault::in_doubt) servers_.in_doubt(batch, applied);
+        throw;
+    }
+}
+
+void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care,
+                                         Applied& applied) {
+    const auto epoch = servers_.begin(transaction, batch);
+    if (!epoch) {
+        applied = servers_.what_was_in_doubt(batch);
+        return;
+    }
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    PostgresFeed feed(transaction);
+    auto tally = apply_changes(transaction, feed, context, batch, care, applied);
+
+    // Where a full bulk ends few bindings, the rule, they are chosen before the lock of the feed is taken, since that
+    // means to look at all bindings of the server.
+    BindingIds unlisted;
+    if (batch.reconcile) unlisted = choose_unlisted(transaction, context, *batch.reconcile, 0);
+    tally.reconciled = unlisted.size();
+    bool feed_written = care == Care::piecewise;
+    while (unlisted.size() == ended_at_once_max) {
+        if (!feed_written) changes_.write_feed(feed, context, PostgresFeed::Then::more);
+        feed_written = true;
+        end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
+        unlisted = choose_unlisted(transaction, context, *batch.reconcile, unlisted.back());
+        tally.reconciled += unlisted.size();
+    }
+    tally.ended += tally.reconciled;
+    tally.by_state[static_cast<std::size_t>(BindingState::active)] -= static_cast<std::int64_t>(tally.reconciled);
+    tally.by_state[static_cast<std::size_t>(BindingState::ended)] += static_cast<std::int64_t>(tally.reconciled);
+
+    apply_gap_changes(transaction, batch, tally.reconciled);
+    servers_.finish(transaction, batch, context.epoch, tally);
+    add_to_quarantine(transaction, batch.server, batch.quarantine);
+    if (!feed_written)
+        changes_.write_feed(feed, context, unlisted.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
+    if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
+    feed.notify();
+    applied.stored = tally.stored;
+    applied.ended = tally.ended;
+    applied.reconciled = tally.reconciled;
+}
+
+Tally PostgresStore::apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
+                                   const Batch& batch, Care care, Applied& applied) {
+    if (care == Care::none) return changes_.apply(transaction, context, batch);
+    std::vector<PostgresChanges::Refused> refused;
+    const auto tally = changes_.apply_piecewise(transaction, feed, context, batch, refused);
+    std::vector<QuarantineEntry> entries;
+    for (const auto& [change, why] : refused) {
+        const auto record = to_string(change->binding);
+        applied.refused.push_back("the database refused a binding: " + why + ": " + record);
+        entries.push_back({batch.now, "the database refused it: " + why, Bytes(record.begin(), record.end())});
+    }
+    add_to_quarantine(transaction, batch.server, entries);
+    return tally;
+}
+
+Store::Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows) {
+    assert(rows > 0);
+    Swept out;
+    in_transaction("end what has expired", [&](auto& transaction) { sweep_bindings(transaction, now, rows, out); });
+    // Each in a transaction of its own: none holds its locks for longer than it needs them.
+    out.removed_changes = in_transaction("remove old changes", [&](auto& transaction) {
+        return remove_changes(transaction, now, rows, settings_.retention);
+    });
+    out.removed_assignments = in_transaction("remove old assignments", [&](auto& transaction) {
+        return remove_assignments(transaction, now, rows, settings_.retention);
+    });
+    return out;
+}
+
+void PostgresStore::sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows, Swept& out) {
+    servers_.require_owned(transaction);
+    const auto part = look_through(transaction, servers_.owned(), swept_to_, now, rows, settings_.retention);
+    PostgresFeed feed(transaction);
+    for (const auto& [server, share] : part.of) {
+        auto counts = remove_bindings(transaction, server, share.outlived);
+        const auto expired = static_cast<std::int64_t>(share.expired.size());
+        counts[static_cast<std::size_t>(BindingState::active)] -= expired;
+        counts[static_cast<std::size_t>(BindingState::ended)] += expired;
+        servers_.count(transaction, server, counts);
+        out.removed_bindings += share.outlived.size();
+        out.ended += share.expired.size();
+    }
+    for (const auto& [server, share] : part.of)
+        end_expired(transaction, feed, server, now, share.expired);
+    feed.notify();
+    out.around = part.around;
+    swept_to_ = part.around ? SweepPlace{} : part.reached;
+}
+
+}  // namespace
+
+std::unique_ptr<Store> open_postgres_store(const StoreSettings& settings) {
+    return std::make_unique<PostgresStore>(settings);
+}
+
+SchemaVersion postgres_schema_version(const StoreSettings& settings) {
+    PostgresConnection connection(settings, PostgresUse::reading);
+    return {postgres_version_found(connection), known_postgres_version()};
+}
+
+int migrate_postgres_schema(const StoreSettings& settings) {
+    PostgresConnection connection(settings, PostgresUse::writing);
+    migrate_postgres(connection);
+    return postgres_version_found(connection);
+}
+
+}  // namespace leasemirror

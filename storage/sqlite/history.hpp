@@ -1,0 +1,41 @@
+// The tables `assignment` and `binding_change` in SQLite: what the ledger writes there. Only for the sqlite_* files.
+#pragma once
+
+#include "storage/ledger.hpp"
+#include "storage/sqlite/key.hpp"
+#include "storage/sqlite/statement.hpp"
+
+#include <SQLiteCpp/Database.h>
+#include <cstddef>
+
+namespace leasemirror {
+
+/// Entries of a ledger, from `first` up to `last`, which is no longer one of them.
+struct EntryRange {
+    std::size_t first = 0;
+    std::size_t last = 0;
+    [[nodiscard]] bool contains(std::size_t entry) const { return entry >= first && entry < last; }
+    [[nodiscard]] std::size_t size() const { return last - first; }
+};
+
+/// Every function is to be called inside a write transaction, and throws SQLite::Exception.
+class SqliteHistory {
+public:
+    explicit SqliteHistory(SQLite::Database& db);
+
+    /// Gives the ledger the ends of assignments whose bindings are gone.
+    void load_last_ends(ServerId server, Ledger& ledger);
+    /// Writes what belongs to these entries. Sets assignment_id of the entries whose assignment is open: so before
+    /// the rows of `binding`.
+    void write_assignments(ServerId server, Ledger& ledger, EntryRange entries);
+    void write_feed(ServerId server, UtcSeconds now, Ledger& ledger, EntryRange entries);
+
+private:
+    void insert(ServerId server, const NewAssignment& assignment, BindingRow& row);
+
+    SQLite::Database& db_;
+    SQLite::Statement any_end_, last_end_, insert_, end_, fill_, feed_;
+    KeyColumns key_;
+};
+
+}  // namespace leasemirror

@@ -1,0 +1,247 @@
+#include "storage/sqlite/servers.hpp"
+
+#include "storage/server_row.hpp"
+#include "storage/sqlite/gaps.hpp"
+#include "storage/stored_text.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace leasemirror {
+namespace {
+
+// A name that comes back with the other family is another server: its base-time means nothing, and its old bindings,
+// of an older epoch now, end with the first full bulk.
+constexpr const char* take_over_sql = R"sql(
+    INSERT INTO server (name, family, endpoint, owner, owner_epoch) VALUES (?1, ?2, ?3, ?4, 1)
+    ON CONFLICT (name) DO UPDATE SET
+        epoch = epoch + (family <> excluded.family), base_time = iif(family = excluded.family, base_time, NULL),
+        server_identity = iif(family = excluded.family, server_identity, NULL),
+        active_support = iif(family = excluded.family, active_support, NULL),
+        window_support = iif(family = excluded.family, window_support, NULL),
+        support_seen_at = iif(family = excluded.family, support_seen_at, NULL),
+        family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
+        owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
+    RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
+              last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
+              support_seen_at)sql";
+
+constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
+constexpr const char* disable_sql = R"sql(
+    UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
+    WHERE server_id = ?1)sql";
+
+constexpr const char* find_sql =
+    "SELECT owner_epoch, owner, name, committed_batch, epoch FROM server WHERE server_id = ?1";
+
+constexpr const char* begin_sql = R"sql(
+    UPDATE server SET last_run = max(last_run, ?2), epoch = epoch + ?3, base_time = iif(?3, NULL, base_time)
+    WHERE server_id = ?1
+    RETURNING epoch)sql";
+
+constexpr const char* finish_sql = R"sql(
+    UPDATE server SET committed_batch = max(committed_batch, ?2), base_time = coalesce(?3, base_time),
+        fresh_as_of = coalesce(?4, fresh_as_of)
+    WHERE server_id = ?1)sql";
+
+constexpr const char* count_gaps_sql = R"sql(
+    UPDATE server SET last_gap = max(last_gap, ?2),
+        gaps_open = (SELECT count(*) FROM gap WHERE gap.server_id = ?1 AND closed_at IS NULL)
+    WHERE server_id = ?1)sql";
+
+constexpr const char* count_sql = R"sql(
+    INSERT INTO binding_count (server_id, state, bindings) VALUES (?1, ?2, ?3)
+    ON CONFLICT DO UPDATE SET bindings = bindings + excluded.bindings)sql";
+constexpr const char* count_in_force_sql = "UPDATE server SET bindings = bindings + ?2 WHERE server_id = ?1";
+
+// The last error stays until there is another: ServerStatus says so.
+constexpr const char* status_sql = R"sql(
+    UPDATE server SET phase = ?2, coverage = ?3, server_identity = ?4, clock_skew_ms = ?5, connected_since = ?6,
+        last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
+        last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
+        active_support = ?13, window_support = ?14, support_seen_at = ?15
+    WHERE server_id = ?1)sql";
+
+}  // namespace
+
+SqliteServers::SqliteServers(SQLite::Database& db)
+    : db_(db),
+      find_(db, find_sql),
+      begin_(db, begin_sql),
+      finish_(db, finish_sql),
+      count_gaps_(db, count_gaps_sql),
+      count_(db, count_sql),
+      count_in_force_(db, count_in_force_sql),
+      status_(db, status_sql) {}
+
+std::vector<ResumePoint> SqliteServers::take_over(std::span<const ServerSpec> servers, const std::string& owner) {
+    owned_.clear();
+    std::vector<ResumePoint> out;
+    for (const auto& spec : servers)
+        out.push_back(take_over_one(spec, owner));
+    return out;
+}
+
+ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::string& owner) {
+    ResumePoint out;
+    SQLite::Statement statement(db_, take_over_sql);
+    Use use(statement);
+    use.text(1, spec.name);
+    use.word(2, to_string(spec.family).data());
+    use.text(3, spec.endpoint);
+    use.text(4, owner);
+    use.step();
+    out.id = use.number(0);
+    out.epoch = static_cast<std::uint32_t>(use.number(1));
+    if (const auto base_time = use.number_if_any(2)) out.base_time = server_time_from_unix(*base_time);
+    out.server_identity = use.bytes(3);
+    if (const auto skew = use.number_if_any(4)) out.skew = Skew{*skew};
+    out.last_run = static_cast<std::uint64_t>(use.number(5));
+    out.last_gap = static_cast<std::uint64_t>(use.number(6));
+    owned_[out.id] = {use.number(7), 0};
+    out.coverage = use.text(8) == to_string(Coverage::full) ? Coverage::full : Coverage::partial;
+    out.last_full_sync_at = use.time(9);
+    out.last_error = use.text(10);
+    out.last_error_at = use.time(11);
+    out.certificate_expires_at = use.time(12);
+    out.support = {support_of(use.text(13)), support_of(use.text(14)), use.time(15)};
+    out.open_gaps = read_open_gaps(db_, out.id);
+    return out;
+}
+
+void SqliteServers::disable_except(std::span<const std::string> listed) {
+    std::vector<ServerId> others;
+    SQLite::Statement names(db_, all_names_sql);
+    for (Use use(names); use.step();) {
+        const auto name = use.text(1);
+        if (std::find(listed.begin(), listed.end(), name) == listed.end()) others.push_back(use.number(0));
+    }
+    SQLite::Statement disable(db_, disable_sql);
+    for (const auto server : others) {
+        Use use(disable);
+        use.number(1, server);
+        use.run();
+    }
+}
+
+struct SqliteServers::Found {
+    std::int64_t committed_batch = 0;
+    std::int64_t epoch = 0;
+};
+
+SqliteServers::Found SqliteServers::require_owned(ServerId server, const Owned& known) {
+    constexpr const char* lost =
+        ": the database has been put back to an earlier state; what was written since is asked for again";
+    Use use(find_);
+    use.number(1, server);
+    if (!use.step())
+        throw StoreError(StoreFault::behind,
+                         "server " + std::to_string(server) + " is no longer in the database" + lost);
+    const auto name = std::string(use.text(2));
+    const auto owner_epoch = use.number(0);
+    if (owner_epoch > known.owner_epoch)
+        throw StoreError(StoreFault::fenced, "server '" + name + "' has been taken over by agent '" +
+                                                 std::string(use.text(1)) + "'; this one must stop writing for it");
+    const Found found{use.number(3), use.number(4)};
+    if (owner_epoch < known.owner_epoch)
+        throw StoreError(StoreFault::behind, "this agent's take-over of server '" + name + "' is missing" + lost);
+    if (found.committed_batch < known.committed_batch)
+        throw StoreError(StoreFault::behind, "of server '" + name + "' the database has batch " +
+                                                 std::to_string(found.committed_batch) + ", and had confirmed batch " +
+                                                 std::to_string(known.committed_batch) + lost);
+    return found;
+}
+
+void SqliteServers::require_owned() {
+    for (const auto& [server, known] : owned_)
+        require_owned(server, known);
+}
+
+std::string SqliteServers::owned_json() const {
+    std::string out;
+    for (const auto& [server, known] : owned_)
+        out.append(out.empty() ? "[" : ",").append(std::to_string(server));
+    return out.append(out.empty() ? "[]" : "]");
+}
+
+std::optional<std::int64_t> SqliteServers::begin(const Batch& batch) {
+    const auto owned = owned_.find(batch.server);
+    assert(owned != owned_.end());  // a batch is for a server that open_servers() of this store returned
+    const auto found = require_owned(batch.server, owned->second);
+    if (batch.number != 0 && static_cast<std::int64_t>(batch.number) <= found.committed_batch) return std::nullopt;
+    if (!batch.begin_run && !batch.fresh_start) return found.epoch;
+    Use use(begin_);
+    use.number(1, batch.server);
+    use.number(2, static_cast<std::int64_t>(batch.begin_run.value_or(0)));
+    use.number(3, std::int64_t{batch.fresh_start ? 1 : 0});
+    use.step();
+    return use.number(0);
+}
+
+void SqliteServers::finish(const Batch& batch) {
+    {
+        Use use(finish_);
+        use.number(1, batch.server);
+        use.number(2, static_cast<std::int64_t>(batch.number));
+        use.number(3, batch.base_time ? std::optional(unix_seconds(*batch.base_time)) : std::nullopt);
+        use.time(4, batch.fresh_as_of);
+        use.run();
+    }
+    if (!batch.gaps.empty()) {
+        std::uint64_t last_gap = 0;
+        for (const auto& change : batch.gaps)
+            last_gap = std::max(last_gap, change.gap.number);
+        Use use(count_gaps_);
+        use.number(1, batch.server);
+        use.number(2, static_cast<std::int64_t>(last_gap));
+        use.run();
+    }
+    if (batch.status) store_status(batch, *batch.status);
+}
+
+void SqliteServers::committed(const Batch& batch) {
+    auto& known = owned_.at(batch.server).committed_batch;
+    known = std::max(known, static_cast<std::int64_t>(batch.number));
+}
+
+void SqliteServers::count(ServerId server, const StateCounts& more) {
+    for (std::size_t state = 0; state < more.size(); ++state) {
+        if (more[state] == 0) continue;
+        Use use(count_);
+        use.number(1, server);
+        use.word(2, to_string(static_cast<BindingState>(state)).data());
+        use.number(3, more[state]);
+        use.run();
+    }
+    const auto in_force = more[static_cast<std::size_t>(BindingState::active)];
+    if (in_force == 0) return;
+    Use use(count_in_force_);
+    use.number(1, server);
+    use.number(2, in_force);
+    use.run();
+}
+
+void SqliteServers::store_status(const Batch& batch, const ServerStatus& status) {
+    const auto last_error = storable_text(status.last_error);
+    const std::string active(support_text(status.support.active));
+    const std::string windows(support_text(status.support.windows));
+    Use use(status_);
+    use.number(1, batch.server);
+    use.word(2, to_string(status.phase).data());
+    use.word(3, to_string(status.coverage).data());
+    use.bytes_or_null(4, status.server_identity);
+    use.number(5, status.skew ? std::optional<std::int64_t>(status.skew->count()) : std::nullopt);
+    use.time(6, status.connected_since);
+    use.time(7, status.last_message_at);
+    use.time(8, status.last_full_sync_at);
+    use.text_or_null(9, last_error);
+    use.time(10, status.last_error_at);
+    use.time(11, status.certificate_expires_at);
+    use.number(12, days_until(status.certificate_expires_at, batch.now));
+    use.text_or_null(13, active);
+    use.text_or_null(14, windows);
+    use.time(15, status.support.seen_at);
+    use.run();
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,57 @@
+// The table `server` in SQLite: who writes, and how far each server's mirror is right. Only for the sqlite_* files.
+#pragma once
+
+#include "storage/ledger.hpp"
+#include "storage/sqlite/statement.hpp"
+
+#include <SQLiteCpp/Database.h>
+#include <map>
+#include <span>
+
+namespace leasemirror {
+
+/// By how much the number of bindings in each state changes, as Tally::by_state.
+using StateCounts = decltype(Tally::by_state);
+
+/// Every function but committed() is to be called inside a write transaction; throws SQLite::Exception, or StoreError
+/// `fenced` or `behind`.
+class SqliteServers {
+public:
+    explicit SqliteServers(SQLite::Database& db);
+
+    std::vector<ResumePoint> take_over(std::span<const ServerSpec> servers, const std::string& owner);
+    void disable_except(std::span<const std::string> names);
+
+    /// Checks that the batch's server is still ours, and takes the fields that come before the changes. Returns the
+    /// epoch that the changes belong to; none if the batch is a repeated one, of which nothing is to be done.
+    std::optional<std::int64_t> begin(const Batch& batch);
+    /// Takes the fields that come after the changes.
+    void finish(const Batch& batch);
+    /// To be told once the transaction of a numbered batch is over and has succeeded.
+    void committed(const Batch& batch);
+
+    /// That no server has been taken over from us.
+    void require_owned();
+    /// The ids of the servers that we have taken over, as a JSON array: a parameter cannot be a list.
+    [[nodiscard]] std::string owned_json() const;
+    /// Corrects how many bindings there are in each state.
+    void count(ServerId server, const StateCounts& more);
+
+private:
+    /// What we know of a server that we have taken over.
+    struct Owned {
+        std::int64_t owner_epoch = 0;
+        std::int64_t committed_batch = 0;
+    };
+    struct Found;
+
+    ResumePoint take_over_one(const ServerSpec& spec, const std::string& owner);
+    Found require_owned(ServerId server, const Owned& known);
+    void store_status(const Batch& batch, const ServerStatus& status);
+
+    SQLite::Database& db_;
+    std::map<ServerId, Owned> owned_;
+    SQLite::Statement find_, begin_, finish_, count_gaps_, count_, count_in_force_, status_;
+};
+
+}  // namespace leasemirror

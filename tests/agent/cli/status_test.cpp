@@ -1,0 +1,117 @@
+#include "agent/cli/commands.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sstream>
+
+using namespace leasemirror;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr UtcSeconds now{1'795'180'800s};  // 2026-11-20T13:20:00Z
+
+ServerTime server_time(std::chrono::seconds before_now) {
+    return ServerTime{now.time_since_epoch() - before_now};
+}
+
+ServerOverview live_server() {
+    ServerOverview out;
+    out.server_id = 1;
+    out.name = "east-v6";
+    out.family = Family::v6;
+    out.endpoint = "2001:db8::1 port 547";
+    out.server_identity = {0x00, 0x02, 0xab};
+    out.phase = "live";
+    out.base_time = server_time(3s);
+    out.fresh_as_of = now - 4s;
+    out.coverage = "full";
+    out.clock_skew_ms = 12;
+    out.bindings = 100000;
+    out.states = {{"active", 100000}, {"expired", 12}, {"released", 3}};
+    out.connected_since = now - 1h;
+    out.owner = "agent-1";
+    out.owner_epoch = 2;
+    out.certificate_expires_at = now + 23 * 24h + 5h;
+    out.certificate_days = 23;
+    out.support = {true, true, now - 2h};
+    return out;
+}
+
+ServerOverview troubled_server() {
+    ServerOverview out;
+    out.server_id = 2;
+    out.name = "w";
+    out.phase = "gap";
+    out.fresh_as_of = now - 26h;
+    out.coverage = "partial";
+    out.clock_skew_ms = -90500;
+    out.gaps_open = 1;
+    out.open_gaps = {{7, server_time(100s), server_time(50s), "DataMissing in mid-stream"}};
+    out.last_error = "NotAllowed: \"go\naway\"";
+    out.last_error_at = now - 5min;
+    out.certificate_expires_at = now - 1h;
+    out.certificate_days = -1;
+    out.support = {false, false, now - 2h};
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the status table tells phase, lag, skew, gaps with their cause, and the last error") {
+    std::ostringstream out;
+    print_status_table(std::vector{live_server(), troubled_server()}, now, out);
+    CHECK(out.str() ==
+          "SERVER   FAMILY  PHASE  BINDINGS      LAG     SKEW  GAPS  COVERAGE  BASE TIME             FRESH AS OF\n"
+          "east-v6  v6      live     100000      4 s   +12 ms     0  full      2026-11-20T13:19:57Z  "
+          "2026-11-20T13:19:56Z\n"
+          "  not in force: 12 expired, 3 released\n"
+          "  certificate: 23 days left, until 2026-12-13T18:20:00Z\n"
+          "w        v4      gap           0  1 d 2 h  -90.5 s     1  partial   -                     "
+          "2026-11-19T11:20:00Z\n"
+          "  recovering 2026-11-20T13:18:20Z to 2026-11-20T13:19:10Z (server's clock): DataMissing in mid-stream\n"
+          "  does not know: active leasequery, start times in bulk (found out 2 h 0 min ago)\n"
+          "  certificate expired 2026-11-20T12:20:00Z\n"
+          "  last error 5 min ago, 2026-11-20T13:15:00Z: NotAllowed: \"go?away\"\n");
+}
+
+TEST_CASE("a server that never answered shows dashes") {
+    ServerOverview server;
+    server.name = "n\xc3\xbcrnberg";
+    server.phase = "connecting";
+    server.coverage = "partial";
+    std::ostringstream out;
+    print_status_table(std::vector{server}, now, out);
+    CHECK(out.str() ==
+          "SERVER    FAMILY  PHASE       BINDINGS  LAG  SKEW  GAPS  COVERAGE  BASE TIME  FRESH AS OF\n"
+          "n\xc3\xbcrnberg  v4      connecting         0    -     -     0  partial   -          -\n");
+}
+
+TEST_CASE("status --json gives one object per line, keyed by the columns of table server") {
+    std::ostringstream out;
+    print_status_json(std::vector{live_server(), troubled_server()}, out);
+    CHECK(
+        out.str() ==
+        R"({"server":"east-v6","server_id":1,"name":"east-v6","family":"v6","endpoint":"2001:db8::1 port 547",)"
+        R"("server_identity":"0002ab","phase":"live","base_time":"2026-11-20T13:19:57Z",)"
+        R"("fresh_as_of":"2026-11-20T13:19:56Z","coverage":"full","clock_skew_ms":12,"bindings":100000,)"
+        R"("states":{"active":100000,"expired":12,"released":3},)"
+        R"("connected_since":"2026-11-20T12:20:00Z","last_message_at":null,"last_full_sync_at":null,)"
+        R"("gaps_open":0,"last_error":null,"last_error_at":null,"owner":"agent-1","owner_epoch":2,)"
+        R"("certificate_expires_at":"2026-12-13T18:20:00Z","certificate_days":23,"active_support":"yes",)"
+        R"("window_support":"yes","support_seen_at":"2026-11-20T11:20:00Z","gaps":[]})"
+        "\n"
+        R"({"server":"w","server_id":2,"name":"w","family":"v4","endpoint":"","server_identity":null,"phase":"gap",)"
+        R"("base_time":null,"fresh_as_of":"2026-11-19T11:20:00Z","coverage":"partial","clock_skew_ms":-90500,)"
+        R"("bindings":0,"states":{},"connected_since":null,"last_message_at":null,"last_full_sync_at":null,"gaps_open":1,)"
+        R"("last_error":"NotAllowed: \"go\naway\"","last_error_at":"2026-11-20T13:15:00Z","owner":null,)"
+        R"("owner_epoch":0,"certificate_expires_at":"2026-11-20T12:20:00Z","certificate_days":-1,)"
+        R"("active_support":"no","window_support":"no","support_seen_at":"2026-11-20T11:20:00Z","gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
+        R"("cause":"DataMissing in mid-stream"}]})"
+        "\n");
+}
+
+TEST_CASE("errors of the database become the exit codes of the command line") {
+    CHECK(exit_code_of(StoreError(StoreFault::unavailable, "locked")) == 3);
+    CHECK(exit_code_of(StoreError(StoreFault::unusable, "newer schema")) == 1);
+}

@@ -1,0 +1,273 @@
+// What servers share, and that they share nothing else (agent/engine.hpp).
+#include "agent/sync/engine.hpp"
+
+#include "tests/agent/sync/driver.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace leasemirror;
+using namespace leasemirror::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Config several(std::size_t count, std::uint32_t bulk_connections = 16) {
+    Config config;
+    for (std::size_t i = 0; i < count; ++i)
+        config.servers.push_back(server_v4("server-" + std::to_string(i)));
+    config.limits.bulk_connections = bulk_connections;
+    return config;
+}
+
+std::vector<BulkQuery> links(int count) {
+    std::vector<BulkQuery> all;
+    for (int i = 1; i <= count; ++i)
+        all.push_back(link_query("2001:db8:" + std::to_string(i) + "::1"));
+    return all;
+}
+
+}  // namespace
+
+// ---- bulk connections ---------------------------------------------------------------------------------------------
+
+TEST_CASE("all servers together have no more bulk connections than limits.bulk_connections") {
+    SyncDriver d(several(5, 2));
+    std::size_t attempts = 0;
+    for (const auto& server : d.connecting)
+        attempts += server.size();
+    CHECK(attempts == 2);
+}
+
+TEST_CASE("a bulk connection that comes free goes to those who wait, in turn") {
+    SyncDriver d(several(4, 1));
+    std::vector<std::size_t> order;
+    for (int i = 0; i < 4; ++i) {
+        for (std::size_t server = 0; server < 4; ++server) {
+            if (d.connecting[server].empty()) continue;
+            const auto peer = d.accepts(server);
+            if (peer.query().find("bulk") != 0) continue;
+            order.push_back(server);
+            peer.ends();
+            break;
+        }
+    }
+    CHECK(order == std::vector<std::size_t>{0, 1, 2, 3});
+}
+
+TEST_CASE("an attempt that fails gives its place to the next server") {
+    SyncDriver d(several(2, 1));
+    CHECK(d.connecting[1].empty());
+    d.refuses("connection refused", 0);
+    CHECK(d.connecting[1].size() == 1);
+}
+
+TEST_CASE("an attempt that nobody answers gives its place back with timeouts.connect") {
+    SyncDriver d(several(2, 1));
+    d.passes(9s);
+    CHECK(d.connecting[1].empty());
+    d.passes(2s);
+    CHECK(d.connecting[1].size() == 1);
+}
+
+TEST_CASE("a fresh start gives its bulk connections back") {
+    auto config = several(2, 1);
+    SyncDriver d(config);
+    const auto bulk = d.accepts(0);
+    bulk.tells("192.0.2.1");
+    d.server_clock = -1h;
+    bulk.tells("192.0.2.2");
+    CHECK_FALSE(bulk.open());
+    CHECK(d.connecting[1].size() == 1);
+}
+
+TEST_CASE("active connections need no place among the bulk connections") {
+    SyncDriver d(several(3, 1), {resume_at(900), resume_at(900), resume_at(900)});
+    for (std::size_t i = 0; i < 3; ++i)
+        CHECK(d.accepts(i).query() == "active from @900");
+}
+
+TEST_CASE("no server has more bulk connections than its bulk.max_connections") {
+    auto config = server_v6(links(6));
+    config.bulk.max_connections = 3;
+    SyncDriver d(config);
+    CHECK(d.connecting[0].size() == 3);
+    d.passes(9s);
+    CHECK(d.connecting[0].size() == 3);
+}
+
+TEST_CASE("a server never opens more bulk connections than it has queries") {
+    SyncDriver d(server_v6(links(2)));
+    CHECK(d.connecting[0].size() == 2);
+}
+
+TEST_CASE("a server that waits for a place begins its active query all the same") {
+    auto one = resume_at(900);
+    one.open_gaps = {{1, at(500), at(600), "DataMissing"}};
+    SyncDriver d(several(2, 1), {ResumePoint{}, one});
+    CHECK(d.connecting[0].size() == 1);
+    CHECK(d.accepts(1).query() == "active from @900");
+}
+
+// ---- apart from each other ----------------------------------------------------------------------------------------
+
+TEST_CASE("trouble with one server delays no other") {
+    SyncDriver d(several(3), {resume_at(900), resume_at(900), resume_at(900)});
+    const auto silent = d.accepts(0);
+    const auto hostile = d.accepts(1);
+    const auto good = d.accepts(2);
+    hostile.says(Bytes{0, 1, 0});  // a frame of one octet
+    CHECK_FALSE(hostile.open());
+    good.catches_up();
+    for (int i = 0; i < 10; ++i) {
+        d.passes(60s);
+        good.tells("192.0.2.1");
+        (void)d.writes();
+        const auto of_good =
+            std::find_if(d.written.rbegin(), d.written.rend(), [](const Batch& b) { return b.server == 3; });
+        REQUIRE(of_good != d.written.rend());
+        CHECK(of_good->base_time == at(d.server_now()));
+    }
+    CHECK(good.open());
+    CHECK_FALSE(silent.open());
+}
+
+TEST_CASE("each server counts its own batches") {
+    SyncDriver d(several(2), {resume_at(900), resume_at(900)});
+    for (std::size_t i = 0; i < 2; ++i)
+        d.accepts(i).catches_up();
+    (void)d.writes();
+    std::map<ServerId, std::uint64_t> last;
+    for (const auto& batch : d.written)
+        CHECK(batch.number == ++last[batch.server]);
+    CHECK(last.size() == 2);
+}
+
+TEST_CASE("servers share limits.queue_bytes evenly") {
+    auto config = several(4);
+    config.limits.queue_bytes = 4 * 4 * 128 * 1024;  // a batch of 128 KiB each
+    config.storage.batch.rows = 1'000'000;
+    config.storage.batch.delay = 1h;
+    SyncDriver d(config, std::vector<ResumePoint>(4, resume_at(900)));
+    const auto active = d.accepts(0);
+    active.catches_up();
+    std::uint64_t bytes = 0;
+    while (d.written.empty() && bytes < 1024 * 1024) {
+        active.tells("192.0.2.1");
+        bytes += sizeof(Binding);
+    }
+    REQUIRE(d.written.size() == 1);
+    CHECK(bytes >= 100 * 1024);
+    CHECK(bytes <= 140 * 1024);
+}
+
+TEST_CASE("servers that lost their connections in the same moment do not all come back in the same moment") {
+    SyncDriver d(several(8), std::vector<ResumePoint>(8, resume_at(900)));
+    for (std::size_t i = 0; i < 8; ++i)
+        d.refuses("network is unreachable", i);
+    std::map<std::size_t, std::chrono::milliseconds> back;
+    while (back.size() < 8 && d.elapsed() < 5min) {
+        d.passes(100ms);
+        for (std::size_t i = 0; i < 8; ++i) {
+            if (!d.connecting[i].empty()) back.emplace(i, d.elapsed());
+        }
+    }
+    REQUIRE(back.size() == 8);
+    std::vector<std::chrono::milliseconds> moments;
+    for (const auto& [server, moment] : back)
+        moments.push_back(moment);
+    const auto [first, last] = std::minmax_element(moments.begin(), moments.end());
+    CHECK(*first >= 60s);
+    CHECK(*last - *first >= 1s);
+}
+
+TEST_CASE("events of connections that are closed, or never were, are ignored") {
+    SyncDriver d(several(1), {resume_at(900)});
+    const auto active = d.accepts();
+    active.catches_up();
+    active.closes();
+    const Bytes octets{1, 2, 3};
+    for (const auto id : {active.connection(), ConnectionId{4711}}) {
+        d.engine.on_connected(0, id, d.now());
+        d.engine.on_sent(0, id, d.now());
+        d.engine.on_bytes(0, id, octets, d.now());
+        d.engine.on_disconnected(0, id, "again", d.now());
+        d.engine.on_connect_failed(0, id, "again", d.now());
+        CHECK(d.engine.wants_bytes(0, id) == 0);
+    }
+    d.passes(1s);
+    CHECK(d.phase() == Phase::down);
+}
+
+TEST_CASE("calls to on_deadline before the time change nothing") {
+    SyncDriver d(several(2));
+    (void)d.writes();
+    const auto written = d.written.size();
+    for (int i = 0; i < 100; ++i)
+        d.engine.on_deadline(d.now());
+    CHECK_FALSE(d.engine.poll_action());
+    CHECK(d.written.size() == written);
+}
+
+// ---- the sweep for expired bindings -------------------------------------------------------------------------------
+
+TEST_CASE("the sweep takes a step each second") {
+    SyncDriver d(several(1), {resume_at(900)});
+    CHECK(d.sweeps.empty());
+    d.passes(1s);
+    REQUIRE(d.sweeps.size() == 1);
+    CHECK(d.sweeps[0].rows == Engine::sweep_rows);
+    CHECK(d.sweeps[0].now == UtcSeconds{std::chrono::seconds{t0 + 1001}});
+    d.passes(10s);
+    CHECK(d.sweeps.size() == 11);
+    CHECK(d.sweeps.back().now == UtcSeconds{std::chrono::seconds{t0 + 1011}});
+}
+
+TEST_CASE("what retention removed is said when the sweep has been around, summed up, and not too often") {
+    SyncDriver d(several(1), {resume_at(900)});
+    d.passes(5s);
+    d.swept.around = true;
+    d.passes(5s);
+    CHECK_FALSE(d.logged("retention"));  // nothing was removed
+    d.swept = {7, 1, 2, 3, false};
+    d.passes(2s);
+    CHECK_FALSE(d.logged("retention"));
+    d.swept = {7, 0, 0, 1, true};
+    d.passes(1s);
+    REQUIRE(d.times_logged("retention") == 1);
+    const auto said = *std::find_if(d.logs.begin(), d.logs.end(), [](const auto& e) { return e.name == "retention"; });
+    CHECK(said.fields == std::vector<std::pair<std::string, std::string>>{
+                             {"bindings_removed", "2"}, {"changes_removed", "4"}, {"assignments_removed", "7"}});
+    d.passes(9min);
+    CHECK(d.times_logged("retention") == 1);
+    d.passes(2min);
+    REQUIRE(d.times_logged("retention") == 2);
+    for (auto event = d.logs.rbegin(); event != d.logs.rend(); ++event) {
+        if (event->name != "retention") continue;
+        CHECK(event->fields.back() == std::pair<std::string, std::string>{"assignments_removed", "600"});
+        break;
+    }
+}
+
+TEST_CASE("a sweep that the database has not finished is not followed by another") {
+    SyncDriver d(several(1), {resume_at(900)});
+    d.sweep_answered = false;
+    d.passes(1h);
+    CHECK(d.sweeps.size() == 1);
+    d.sweep_answered = true;
+    d.engine.on_swept({}, d.now());
+    d.passes(1s);
+    CHECK(d.sweeps.size() == 2);
+}
+
+TEST_CASE("the end waits for a sweep under way, and begins no other") {
+    SyncDriver d(several(1), {resume_at(900)});
+    d.sweep_answered = false;
+    d.passes(1s);
+    REQUIRE(d.sweeps.size() == 1);
+    d.stops();
+    CHECK_FALSE(d.engine.done());
+    d.engine.on_swept({}, d.now());
+    CHECK(d.engine.done());
+    d.passes(1min);
+    CHECK(d.sweeps.size() == 1);
+}

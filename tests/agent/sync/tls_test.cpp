@@ -1,0 +1,119 @@
+// What ServerSync makes of a connection's being secured, or not: the connection itself is tests/agent/tls_*.
+#include "tests/agent/sync/driver.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace leasemirror;
+using namespace leasemirror::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* refused = "TLS: the server refused our certificate";
+
+ServerConfig over_tls(ServerConfig server) {
+    server.tls.mode = TlsMode::starttls;
+    return server;
+}
+
+CertificateEnd ends_in(const SyncDriver& d, std::chrono::seconds left) {
+    return {std::chrono::floor<std::chrono::seconds>(d.now().utc) + left, CertificateEnd::Whose::the_servers};
+}
+
+}  // namespace
+
+TEST_CASE("over TLS three stages may each take timeouts.connect, in clear text there is one") {
+    auto config = server_v4();
+    config.timeouts.connect = 10s;
+    SyncDriver clear(config);
+    REQUIRE(clear.connecting[0].size() == 1);
+    clear.passes(10s);
+    CHECK(clear.phase() == Phase::down);
+
+    SyncDriver secured(over_tls(config));
+    secured.passes(29s);
+    CHECK(secured.phase() == Phase::connecting);
+    CHECK(secured.connecting[0].size() == 1);
+    secured.passes(1s);
+    CHECK(secured.phase() == Phase::down);
+}
+
+TEST_CASE("a server that refuses us after the handshake cannot be connected to, and keeps nothing of the job") {
+    SyncDriver d(over_tls(server_v4()));
+    const auto bulk = d.accepts();
+    CHECK(bulk.query() == "bulk everything in every VPN");
+    bulk.refuses_late(refused);
+    (void)d.writes();
+    CHECK(d.status().last_error.ends_with(std::string(": ") + refused));
+    CHECK(d.status().last_error.starts_with("cannot connect to "));
+    // However often: it is not the query that failed, so the job goes on when the server has made up its mind.
+    for (int i = 0; i < 20; ++i) {
+        const auto again = d.accepts_within(2min);
+        CHECK(again.query() == "bulk everything in every VPN");
+        again.refuses_late(refused);
+    }
+    const auto at_last = d.accepts_within(2min);
+    at_last.tells("192.0.2.1");
+    at_last.ends();
+    CHECK(d.accepts().query().starts_with("active from @"));
+}
+
+TEST_CASE("a refusal after the handshake says nothing of whether the server knows active leasequery") {
+    SyncDriver d(over_tls(server_v4()), resume_at(900));
+    for (int i = 0; i < 8; ++i) {
+        const auto active = d.accepts_within(2min);
+        CHECK(active.query() == "active from @900");
+        active.refuses_late(refused);
+        CHECK(d.phase() == Phase::down);
+    }
+    CHECK_FALSE(d.logged("polling-instead"));
+    const auto active = d.accepts_within(2min);
+    active.catches_up();
+    CHECK(d.phase() == Phase::live);
+    for (int minute = 0; minute < 11; ++minute) {  // of the attempts before, no alarm about their catch-up is left
+        d.passes(1min);
+        active.keeps_alive();
+    }
+    (void)d.writes();
+    CHECK(d.status().last_error.ends_with(refused));
+}
+
+TEST_CASE("the end of the certificate is in the status, and warned of each day while it is near") {
+    SyncDriver d(over_tls(server_v4()), resume_at(900));
+    const auto end = ends_in(d, std::chrono::days{5} + 1h);
+    const auto active = d.accepts(0, end);
+    active.catches_up();
+    (void)d.writes();
+    CHECK(d.status().certificate_expires_at == end.at);
+    CHECK(d.times_logged("certificate") == 1);
+    for (int hour = 1; hour <= 24; ++hour) {
+        CHECK(d.times_logged("certificate") == 1);
+        for (int minute = 0; minute < 60; ++minute) {
+            d.passes(1min);
+            active.keeps_alive();
+        }
+    }
+    CHECK(d.times_logged("certificate") == 2);
+    active.closes();
+    d.accepts_within(2min, 0, end).catches_up();
+    CHECK(d.times_logged("certificate") == 2);
+}
+
+TEST_CASE("a certificate that lasts is not warned of") {
+    SyncDriver d(over_tls(server_v4()), resume_at(900));
+    const auto end = ends_in(d, std::chrono::days{60});
+    d.accepts(0, end).catches_up();
+    d.passes(1min);
+    (void)d.writes();
+    CHECK(d.status().certificate_expires_at == end.at);
+    CHECK_FALSE(d.logged("certificate"));
+}
+
+TEST_CASE("a server without TLS has no certificate to show, even if it had one") {
+    auto point = resume_at(900);
+    point.certificate_expires_at = UtcSeconds{std::chrono::seconds{t0 + 5000}};
+    SyncDriver d(server_v4(), point);
+    d.accepts().catches_up();
+    (void)d.writes();
+    CHECK_FALSE(d.status().certificate_expires_at);
+}
