@@ -1,61 +1,73 @@
 #!/usr/bin/env bash
-# The rules of DESIGN section 2 that a grep can hold: who may include whom, and where time and chance come from.
-# Prints each line that breaks one, and fails if there is any.
+# The rules about folders that a grep can hold: who may include whom, and where time, chance, sockets and threads come from.
+# Prints each line that breaks one, and fails if there is any. agent/README.md, "Rooms", says why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+shopt -s nullglob globstar
 
 broken=0
 
-# forbid RULE REGEX EXCEPTION FILE...: no line of the files matches, but for those that match EXCEPTION as path:line:text.
+# forbid RULE REGEX [--but REGEX] FOLDER...: no line of the C++ files below the folders matches the first, unless it matches
+# the second.
 forbid() {
-    local rule=$1 regex=$2 exception=$3
-    shift 3
+    local rule=$1 regex=$2 but='^$' files=()
+    shift 2
+    if [ "$1" = --but ]; then but=$2; shift 2; fi
+    local folder
+    for folder in "$@"; do files+=("$folder"/**/*.[ch]pp); done
     local found
-    found=$(grep -HnE "$regex" "$@" | grep -vE "$exception" || true)
+    found=$(grep -nE "$regex" /dev/null "${files[@]}" | grep -vE ":[0-9]+:.*$but" || true)
     [ -n "$found" ] || return 0
     echo "$rule"
     sed 's/^/    /' <<<"$found"
     broken=1
 }
 
-never='^$'
-shopt -s nullglob globstar
-proto=(proto/**/*.[ch]pp)
-storage=(storage/**/*.[ch]pp)
-headers=({proto,storage,agent}/**/*.hpp)
-product=({proto,storage,agent}/**/*.[ch]pp)
-tests=(tests/**/*.[ch]pp)
-# Everything in agent/ but the shell: these touch sockets, threads, the terminal or the clock, and decide nothing.
-shell='^agent/(main\.cpp|(net|daemon)/.*|query/(probe|probe_connection|exchange)\.[ch]pp|cli/(check|decode|forget|query|run|schema|status|watch|who)\.cpp)$'
-pure=("${proto[@]}" "${storage[@]}")
-for file in agent/**/*.[ch]pp; do
-    [[ $file =~ $shell ]] || pure+=("$file")
-done
+product=(proto storage agent)
+pure=(proto storage agent/sync agent/config)
 
-forbid "proto/ includes the standard library and itself:" \
-    '^#include +("|<[^>]*[./])' ':#include "proto/' "${proto[@]}"
-forbid "storage/ knows the records of proto/, and neither agent/ nor tests/:" \
-    '^#include +"' ':#include "(storage|proto)/' "${storage[@]}"
+# may_include FOLDER OTHER...: of our own headers, those of itself and of these folders.
+may_include() {
+    local folder=$1 allowed
+    allowed=$(IFS='|'; echo "$*")
+    forbid "$folder/ includes of ours only: $*" '^#include +"' --but "#include \"($allowed)/" "$folder"
+}
+may_include proto
+may_include storage proto
+may_include agent/config proto storage
+may_include agent/sync agent/config proto storage
+may_include agent/net agent/config proto
+may_include agent/query agent/net agent/sync agent/config proto storage
+may_include agent/daemon agent/query agent/net agent/sync agent/config proto storage
+may_include agent/cli agent/daemon agent/query agent/net agent/sync agent/config proto storage
+
+forbid "proto/ includes nothing but the standard library and itself:" '^#include +<[^>]*[./]' proto
 forbid "storage/ knows no session and no wire format:" \
-    '^#include +"proto/[a-z0-9_/]*(session|message|requests|reply_reader|frame_buffer|fill_|numbers_)' "$never" "${storage[@]}"
-forbid "storage/ has no sockets and no event loop:" \
-    '^#include +<asio' "$never" "${storage[@]}"
-forbid "the product knows nothing of its tests:" \
-    '^#include +"tests/|^#include +<doctest' "$never" "${product[@]}"
-# The headers of an engine in storage/, and agent/config/reader.hpp, net/tls_loaded.hpp are private to their folder: see below.
-private='^(storage/(sqlite|postgres)/[a-z_]+|agent/(config/reader|net/tls_loaded))\.hpp:'
-forbid "libraries stay behind our headers:" \
-    '^#include +<(pqxx|SQLiteCpp|sqlite3|yaml-cpp|asio|openssl|CLI|spdlog|fmt|nlohmann)' "$private" "${headers[@]}"
-forbid "a private header of storage/ is included outside of it:" \
-    '^#include +"storage/(sqlite|postgres)/' '^storage/' "${product[@]}"
-forbid "an engine's headers stay in storage/:" \
-    '^#include +<(pqxx|SQLiteCpp|sqlite3)' '^storage/' "${product[@]}"
-forbid "time and chance are handed in (now, a seed), outside of the shell:" \
+    '^#include +"proto/[a-z0-9_/]*(session|message|requests|reply_reader|frame_buffer|fill_|numbers_)' storage
+forbid "an engine's headers stay in its folder and below the factory:" \
+    '^#include +"storage/(sqlite|postgres)/' agent
+forbid "a database is known to its engine alone:" '^#include +<(pqxx|SQLiteCpp|sqlite3)' proto agent
+forbid "SQLite is known to storage/sqlite alone:" '^#include +<(SQLiteCpp|sqlite3)' storage/postgres
+forbid "PostgreSQL is known to storage/postgres alone:" '^#include +<(pqxx|libpq)' storage/sqlite
+forbid "sync and config's values know no library of sockets, TLS, databases or YAML:" \
+    '^#include +<(asio|openssl|pqxx|SQLiteCpp|sqlite3|yaml-cpp|httplib)' agent/sync
+forbid "sockets and threads stay in the shells:" \
+    '^#include +<(asio|thread|mutex|condition_variable|future|sys/socket)' "${pure[@]}"
+forbid "cli has no sockets of its own:" '^#include +<(asio|sys/socket)' agent/cli
+forbid "time and chance are handed in (now, a seed):" \
     '(system_clock|steady_clock|high_resolution_clock)::now|random_device|[^_a-z]time\((NULL|nullptr|0)\)|[^_a-z]s?rand\(' \
-    "$never" "${pure[@]}"
-forbid "sockets and threads stay in the shell:" \
-    '^#include +<(asio|thread|mutex|condition_variable|future|sys/socket)' "$never" "${pure[@]}"
-forbid "no test sleeps:" \
-    'sleep_for|sleep_until|usleep|nanosleep|[^_a-z]sleep\(' "$never" "${tests[@]}"
+    "${pure[@]}"
+# A header that shows a library is private to its folder and the one above, which opens it.
+for header in $(grep -lE '^#include +<(pqxx|libpq|SQLiteCpp|sqlite3|yaml-cpp|asio|openssl|CLI|spdlog|fmt|nlohmann)' \
+    {proto,storage,agent}/**/*.hpp); do
+    folder=$(dirname "$header")
+    found=$(grep -nF "#include \"$header\"" {proto,storage,agent}/**/*.[ch]pp | grep -vE "^($folder|$(dirname "$folder"))/[^/]*:" || true)
+    [ -n "$found" ] || continue
+    echo "$header shows a library and is private to $folder:"
+    sed 's/^/    /' <<<"$found"
+    broken=1
+done
+forbid "the product knows nothing of its tests:" '^#include +"tests/|^#include +<doctest' "${product[@]}"
+forbid "no test sleeps:" 'sleep_for|sleep_until|usleep|nanosleep|[^_a-z]sleep\(' tests
 
 exit $broken

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/config/exit_codes.hpp"
+#include "agent/query/filter.hpp"
 #include "proto/ip_address.hpp"
 #include "storage/reader.hpp"
 
@@ -59,21 +60,6 @@ struct WatchCommand {
 
     friend bool operator==(const WatchCommand&, const WatchCommand&) = default;
 };
-
-/// What is asked for; nothing in it: everything. What a family or a protocol does not have is for plan_query()
-/// (query/plan.hpp) to say, which knows the server.
-struct QueryFilter {
-    std::optional<IpAddress> address;
-    std::optional<Sought> prefix;  ///< with its length
-    Bytes client_id, mac, relay_id, remote_id;
-    bool remote_id_as_text = false;  ///< was written as text:...
-    std::optional<IpAddress> link;
-    std::string since, until;  ///< as parse_time() reads them; empty: no bound
-
-    friend bool operator==(const QueryFilter&, const QueryFilter&) = default;
-};
-
-enum class QueryVia : std::uint8_t { automatic, bulk, udp };
 
 struct QueryCommand {
     std::string config;

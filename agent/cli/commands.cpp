@@ -2,8 +2,6 @@
 
 #include "agent/net/host.hpp"
 
-#include <poll.h>
-#include <unistd.h>
 #include <ostream>
 
 namespace leasemirror {
@@ -14,17 +12,6 @@ std::optional<Config> load_or_complain(const std::string& file, std::ostream& er
     for (const auto& e : std::get<std::vector<ConfigError>>(loaded))
         err << to_string(e) << '\n';
     return std::nullopt;
-}
-
-StoreSettings store_settings(const Config& config) {
-    StoreSettings out;
-    out.url = config.storage.url;
-    out.password = config.storage.password;
-    out.schema = config.storage.schema;
-    out.record_renewals = config.storage.record_renewals;
-    out.retention = {config.storage.retention.ended, config.storage.retention.changes,
-                     config.storage.retention.assignments};
-    return out;
 }
 
 int exit_code_of(const StoreError& e) {
@@ -43,11 +30,6 @@ int exit_code_of(const StoreError& e) {
 
 Bytes asking_duid(const Config& config) {
     return config.requestor.duid.empty() ? new_duid() : config.requestor.duid;
-}
-
-bool nobody_reads() {
-    pollfd output{STDOUT_FILENO, 0, 0};
-    return ::poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
 int execute(const Exit& exit, std::ostream& out, std::ostream& err) {

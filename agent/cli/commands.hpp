@@ -18,15 +18,12 @@ namespace leasemirror {
 
 /// The configuration, or nothing after all its errors went to `err`: the exit code is then `exit_usage`.
 [[nodiscard]] std::optional<Config> load_or_complain(const std::string& file, std::ostream& err);
-[[nodiscard]] StoreSettings store_settings(const Config& config);
 /// 3 if another try can help (no file, no connection, locked), else 1.
 [[nodiscard]] int exit_code_of(const StoreError& e);
 
 /// The DUID to ask DHCPv6 servers with: the configured one, else one for this call alone, since the lasting one is kept in
 /// the database, which these commands do not touch.
 [[nodiscard]] Bytes asking_duid(const Config& config);
-/// Whether the other end of the pipe that stdout may be has gone: seen here even while nothing is to be written.
-[[nodiscard]] bool nobody_reads();
 
 int execute(const RunCommand& command, std::ostream& out, std::ostream& err);
 int execute(const CheckCommand& command, std::ostream& out, std::ostream& err);

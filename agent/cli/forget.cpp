@@ -1,5 +1,6 @@
 #include "agent/cli/commands.hpp"
-#include "agent/cli/record_text.hpp"
+#include "agent/config/store_settings.hpp"
+#include "agent/query/record_text.hpp"
 
 #include <unistd.h>
 #include <iostream>

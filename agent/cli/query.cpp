@@ -1,5 +1,8 @@
 #include "agent/cli/commands.hpp"
+#include "agent/cli/output_pipe.hpp"
+#include "agent/cli/query_rows.hpp"
 #include "agent/config/values.hpp"
+#include "agent/daemon/stop_signal.hpp"
 #include "agent/query/exchange.hpp"
 #include "proto/status.hpp"
 

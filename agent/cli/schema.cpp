@@ -1,4 +1,5 @@
 #include "agent/cli/commands.hpp"
+#include "agent/config/store_settings.hpp"
 
 #include <ostream>
 

@@ -1,6 +1,7 @@
 #include "proto/status.hpp"
 #include "agent/cli/commands.hpp"
 #include "agent/cli/table_text.hpp"
+#include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
 
 #include <nlohmann/json.hpp>

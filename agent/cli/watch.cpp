@@ -1,8 +1,10 @@
 #include "agent/cli/commands.hpp"
 #include "agent/cli/feed_follower.hpp"
-#include "agent/cli/record_text.hpp"
+#include "agent/cli/output_pipe.hpp"
 #include "agent/cli/table_text.hpp"
+#include "agent/config/store_settings.hpp"
 #include "agent/config/values.hpp"
+#include "agent/query/record_text.hpp"
 
 #include <poll.h>
 #include <algorithm>

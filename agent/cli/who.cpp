@@ -1,8 +1,9 @@
 #include "agent/cli/commands.hpp"
-#include "agent/cli/record_text.hpp"
 #include "agent/cli/table_text.hpp"
 #include "agent/cli/values.hpp"
+#include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
+#include "agent/query/record_text.hpp"
 #include "proto/status.hpp"
 
 #include <chrono>

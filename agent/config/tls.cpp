@@ -1,6 +1,6 @@
 // The `tls` section of a server.
 #include "agent/config/reader.hpp"
-#include "agent/net/tls_pin.hpp"
+#include "agent/config/tls_pin.hpp"
 
 #include <filesystem>
 

@@ -1,6 +1,6 @@
 #include "agent/daemon/run.hpp"
 
-#include "agent/cli/commands.hpp"
+#include "agent/config/store_settings.hpp"
 #include "agent/daemon/shutdown.hpp"
 #include "agent/daemon/writer_group.hpp"
 #include "agent/net/connection.hpp"

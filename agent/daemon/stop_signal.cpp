@@ -45,15 +45,10 @@ bool StopSignal::asked() const {
     return impl_->asked;
 }
 
-StopSignal::Hook::Hook(StopSignal& signal, std::function<void()> end) : signal_(signal) {
-    const std::scoped_lock lock(signal_.impl_->mutex);
-    signal_.impl_->end = std::move(end);
-    if (signal_.impl_->asked) signal_.impl_->end();
-}
-
-StopSignal::Hook::~Hook() {
-    const std::scoped_lock lock(signal_.impl_->mutex);
-    signal_.impl_->end = nullptr;
+void StopSignal::on_asked(std::function<void()> end) {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->end = std::move(end);
+    if (impl_->end && impl_->asked) impl_->end();
 }
 
 }  // namespace leasemirror

@@ -2,6 +2,8 @@
 // say how far they came; the second kills at once.
 #pragma once
 
+#include "agent/query/interrupt.hpp"
+
 #include <functional>
 #include <memory>
 
@@ -9,28 +11,16 @@ namespace leasemirror {
 
 /// From construction to destruction; one per process, made before other threads are. Also has SIGPIPE ignored: a reader
 /// of our output that has gone is a failed write.
-class StopSignal {
+class StopSignal final : public Interrupt {
 public:
     StopSignal();
-    ~StopSignal();
-    StopSignal(const StopSignal&) = delete;
-    StopSignal& operator=(const StopSignal&) = delete;
+    ~StopSignal() override;
 
-    [[nodiscard]] bool asked() const;
-
-    /// While it lives, `end` is what a signal calls, once and from another thread; at once if the signal has come.
-    class Hook {
-    public:
-        Hook(StopSignal& signal, std::function<void()> end);
-        ~Hook();
-        Hook(const Hook&) = delete;
-        Hook& operator=(const Hook&) = delete;
-
-    private:
-        StopSignal& signal_;
-    };
+    [[nodiscard]] bool asked() const override;
 
 private:
+    void on_asked(std::function<void()> end) override;
+
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

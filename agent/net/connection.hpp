@@ -8,8 +8,8 @@
 //     direct     TCP, TLS handshake
 #pragma once
 
+#include "agent/config/certificate_end.hpp"
 #include "agent/config/config.hpp"
-#include "agent/sync/certificate_watch.hpp"
 #include "proto/bytes.hpp"
 
 #include <chrono>

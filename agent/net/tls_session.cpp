@@ -1,7 +1,8 @@
 #include "agent/net/tls_session.hpp"
 
+#include "agent/config/tls_pin.hpp"
+#include "agent/net/public_key.hpp"
 #include "agent/net/tls_loaded.hpp"
-#include "agent/net/tls_pin.hpp"
 #include "proto/ip_address.hpp"
 
 #include <openssl/err.h>

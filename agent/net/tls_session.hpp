@@ -3,8 +3,8 @@
 // refusal or an attack is a test without a network, and close_notify can be sent without waiting for its answer.
 #pragma once
 
+#include "agent/config/certificate_end.hpp"
 #include "agent/net/tls_context.hpp"
-#include "agent/sync/certificate_watch.hpp"
 #include "proto/bytes.hpp"
 
 #include <cstddef>

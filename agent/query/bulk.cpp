@@ -18,8 +18,8 @@ bool ends_all(StatusCode status) {
 
 }  // namespace
 
-QueryBulk::QueryBulk(const ServerConfig& server, const QueryPlan& plan, const SessionSettings& settings,
-                     QueryRows& rows, Say say)
+QueryBulk::QueryBulk(const ServerConfig& server, const QueryPlan& plan, const SessionSettings& settings, RowSink& rows,
+                     Say say)
     : server_(server), plan_(plan), rows_(rows), say_(std::move(say)), session_(settings) {
     report_.server = server.name;
 }

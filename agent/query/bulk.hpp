@@ -21,7 +21,7 @@ public:
     using Say = std::function<void(const std::string& note)>;
 
     /// `rows` outlives it. `say` is called with what is worth knowing while the answer comes.
-    QueryBulk(const ServerConfig& server, const QueryPlan& plan, const SessionSettings& settings, QueryRows& rows,
+    QueryBulk(const ServerConfig& server, const QueryPlan& plan, const SessionSettings& settings, RowSink& rows,
               Say say);
 
     void start(SessionNow now);
@@ -47,7 +47,7 @@ private:
 
     const ServerConfig& server_;
     const QueryPlan& plan_;
-    QueryRows& rows_;
+    RowSink& rows_;
     Say say_;
     BulkSession session_;
     ClockSkew skew_;

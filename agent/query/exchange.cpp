@@ -9,14 +9,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 #include <utility>
 
 namespace leasemirror {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 SessionSettings session_settings(const ServerConfig& server, const Bytes& requestor_duid) {
     SessionSettings out;
@@ -24,7 +22,7 @@ SessionSettings session_settings(const ServerConfig& server, const Bytes& reques
     out.requestor_duid = requestor_duid;
     out.request_options = server.request_options;
     out.data_timeout = server.timeouts.data;
-    out.first_xid = std::random_device{}() & transaction_id_mask(server.family);
+    out.first_xid = static_cast<std::uint32_t>(host_seed()) & transaction_id_mask(server.family);
     return out;
 }
 
@@ -39,7 +37,7 @@ void read_answer(const ServerConfig& server, ProbeConnection& connection, QueryB
         if (!went_on) bulk.on_silence(server.timeouts.data);
         with.rows.flush();
         if (with.rows.broken() || with.stop.asked()) break;
-        with.progress.tick(with.rows.count(), steady_clock::now());
+        with.progress.tick(with.rows.count(), host_now().steady);
     }
 }
 
@@ -77,7 +75,7 @@ UdpSettings udp_settings(const std::vector<const ServerConfig*>& servers, const 
 }
 
 QueryReport finished(QueryReport report, SteadyTime began, const QueryExchange& with) {
-    report.took = std::chrono::round<milliseconds>(steady_clock::now() - began);
+    report.took = std::chrono::round<milliseconds>(host_now().steady - began);
     if (!with.stop.asked()) return report;
     report.interrupted = true;
     report.fault.clear();  // that the connection ended is then our doing
@@ -88,11 +86,11 @@ QueryReport finished(QueryReport report, SteadyTime began, const QueryExchange& 
 }  // namespace
 
 QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, const QueryExchange& with) {
-    const auto began = steady_clock::now();
+    const auto began = host_now().steady;
     QueryReport report;
     report.server = server.name;
     ProbeConnection connection;
-    const StopSignal::Hook hook(with.stop, [&connection] { connection.interrupt(); });
+    const Interrupt::Hook hook(with.stop, [&connection] { connection.interrupt(); });
     if (const auto fault = connection.connect(server)) {
         report.fault = *fault;
         report.code = exit_cannot_connect;
@@ -111,7 +109,7 @@ QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, con
 
 QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const QueryPlan& plan,
                          std::optional<std::uint32_t> tries, bool multicast, const QueryExchange& with) {
-    const auto began = steady_clock::now();
+    const auto began = host_now().steady;
     auto settings = udp_settings(servers, with);
     settings.transmissions_max = tries.value_or(settings.transmissions_max);
     if (multicast) settings.multicast = all_dhcp_servers();
@@ -121,7 +119,7 @@ QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const 
     QueryReport report;
     report.server = joined(names);
     UdpClient client;
-    const StopSignal::Hook hook(with.stop, [&client] { client.interrupt(); });
+    const Interrupt::Hook hook(with.stop, [&client] { client.interrupt(); });
     const auto& asked = plan.queries.front();
     if (const auto objection = udp_query_objection(settings, asked, plan.window)) {
         report.fault = *objection;
@@ -134,7 +132,7 @@ QueryReport ask_over_udp(const std::vector<const ServerConfig*>& servers, const 
         report.code = exit_usage;
     } else {
         UdpQuery query(settings, asked);
-        client.run(query, [&] { with.progress.show(udp_progress_text(query.answers()), steady_clock::now()); });
+        client.run(query, [&] { with.progress.show(udp_progress_text(query.answers()), host_now().steady); });
         with.progress.clear();
         add_udp_rows(query.answers(), names, plan, with.rows, report);
         with.rows.flush();

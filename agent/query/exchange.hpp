@@ -3,8 +3,9 @@
 #pragma once
 
 #include "agent/config/config.hpp"
-#include "agent/daemon/stop_signal.hpp"
+#include "agent/query/interrupt.hpp"
 #include "agent/query/plan.hpp"
+#include "agent/query/progress.hpp"
 #include "agent/query/rows.hpp"
 
 #include <cstdint>
@@ -19,9 +20,9 @@ namespace leasemirror {
 struct QueryExchange {
     Bytes requestor_duid;
     const RequestorConfig& requestor;
-    QueryRows& rows;
+    RowSink& rows;
     QueryProgress& progress;
-    StopSignal& stop;
+    Interrupt& stop;
     std::function<void(const std::string& server, const std::string& note)> say;
 };
 

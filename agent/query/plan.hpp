@@ -2,9 +2,9 @@
 // (RFC 4388, 5007, 5460, 6148, 6926), or in words why none has. Pure.
 #pragma once
 
-#include "agent/cli/command_line.hpp"
 #include "agent/config/config.hpp"
 #include "agent/config/values.hpp"
+#include "agent/query/filter.hpp"
 #include "proto/binding.hpp"
 #include "proto/query.hpp"
 

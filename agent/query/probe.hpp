@@ -1,8 +1,8 @@
 // Asks one server what it can do, for `check --connect`. Blocking, with its own connections; changes nothing anywhere.
 #pragma once
 
+#include "agent/config/certificate_end.hpp"
 #include "agent/config/config.hpp"
-#include "agent/sync/certificate_watch.hpp"
 #include "proto/time.hpp"
 
 #include <chrono>

@@ -2,9 +2,9 @@
 // TLS, with an event loop of its own, for one-off questions.
 #pragma once
 
+#include "agent/config/certificate_end.hpp"
 #include "agent/config/config.hpp"
 #include "agent/net/host.hpp"
-#include "agent/sync/certificate_watch.hpp"
 #include "proto/session.hpp"
 
 #include <algorithm>

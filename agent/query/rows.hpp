@@ -1,64 +1,35 @@
-// What `query` prints: bindings on stdout as a table or as JSON, a line of progress on a terminal. Pure but for the
-// streams that are handed in.
+// What an exchange hands to the command: bindings as rows, and how it ended.
 #pragma once
 
-#include "agent/cli/table_text.hpp"
 #include "proto/binding.hpp"
 #include "storage/reader.hpp"
 
+#include <chrono>
 #include <cstdint>
-#include <iosfwd>
 #include <optional>
 #include <string>
 
 namespace leasemirror {
 
-/// A binding with the columns of table `binding` (DESIGN section 6) that a server's word alone can fill, and `server`
+/// A binding with the columns of table `binding` (storage/README.md) that a server's word alone can fill, and `server`
 /// by name. Times are ours, by `skew`; `base_time` is the server's.
 [[nodiscard]] Record query_record(const Binding& binding, const std::string& server, Skew skew);
 
-class QueryRows {
+/// Where the rows go.
+class RowSink {
 public:
-    /// `limit`: rows that may be added.
-    QueryRows(std::ostream& out, bool json, std::optional<std::uint64_t> limit);
+    RowSink() = default;
+    RowSink(const RowSink&) = delete;
+    RowSink& operator=(const RowSink&) = delete;
+    virtual ~RowSink() = default;
 
-    /// False if this row is one too many: it is not printed, and full() from then on.
-    bool add(const Record& row);
-    /// Writes what has been added. A table is printed in parts, so nothing is kept back until the end.
-    void flush();
-    [[nodiscard]] bool full() const { return full_; }
+    /// False if this row is one too many: it is not taken, and no further one will be.
+    [[nodiscard]] virtual bool add(const Record& row) = 0;
+    /// Shows what has been added.
+    virtual void flush() = 0;
     /// Nothing can be written any more: the reader of our output has gone, or the disk is full.
-    [[nodiscard]] bool broken() const;
-    [[nodiscard]] std::uint64_t count() const { return count_; }
-
-private:
-    std::ostream& out_;
-    TextTable table_;
-    bool json_;
-    std::optional<std::uint64_t> limit_;
-    std::uint64_t count_ = 0;
-    bool full_ = false;
-};
-
-/// One line on a terminal, written over itself a few times a second at most: "12000 bindings, 6100 per second".
-class QueryProgress {
-public:
-    /// `shown`: `err` is a terminal.
-    QueryProgress(std::ostream& err, bool shown, SteadyTime began) : err_(err), shown_(shown), began_(began) {}
-
-    /// Nothing at first: most answers are there before anybody could read it.
-    void tick(std::uint64_t bindings, SteadyTime now);
-    void show(const std::string& text, SteadyTime now);
-    /// Leaves the line empty, for what is said next.
-    void clear();
-
-private:
-    static constexpr std::chrono::milliseconds interval{250};
-
-    std::ostream& err_;
-    bool shown_;
-    SteadyTime began_;
-    std::optional<SteadyTime> last_;
+    [[nodiscard]] virtual bool broken() const = 0;
+    [[nodiscard]] virtual std::uint64_t count() const = 0;
 };
 
 /// How the asking of one server, or of several by one exchange, ended.
@@ -74,8 +45,5 @@ struct QueryReport {
     bool interrupted = false;
     std::chrono::milliseconds took{0};
 };
-
-/// The lines for stderr: what went wrong, what is to be known about the answer, and "17 bindings from east-v6 in 0.2 s".
-[[nodiscard]] std::string closing_text(const QueryReport& report);
 
 }  // namespace leasemirror

@@ -48,8 +48,8 @@ bool is_fault(UdpOutcome outcome) {
 
 }  // namespace
 
-void add_udp_rows(const std::vector<UdpAnswer>& answers, const ServerNames& names, const QueryPlan& plan,
-                  QueryRows& rows, QueryReport& report) {
+void add_udp_rows(const std::vector<UdpAnswer>& answers, const ServerNames& names, const QueryPlan& plan, RowSink& rows,
+                  QueryReport& report) {
     const auto name_of = [&](std::size_t answer) {
         const auto& a = answers[answer];
         return a.server ? names[*a.server] : to_string(a.endpoint);

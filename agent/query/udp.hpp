@@ -16,8 +16,8 @@ using ServerNames = std::vector<std::string>;
 
 /// The bindings of all servers, merged, into `rows`, as far as `plan` takes them and --limit lets it; `also_on` names the
 /// other servers that speak of one. Counts them in `report`.
-void add_udp_rows(const std::vector<UdpAnswer>& answers, const ServerNames& names, const QueryPlan& plan,
-                  QueryRows& rows, QueryReport& report);
+void add_udp_rows(const std::vector<UdpAnswer>& answers, const ServerNames& names, const QueryPlan& plan, RowSink& rows,
+                  QueryReport& report);
 
 /// Lines about what one server said: always what keeps its answer from being a whole one; where `told`, also that it was
 /// one. `query` is what was asked.

@@ -1,6 +1,7 @@
 // Says in time that a certificate is about to end: once it is seen, and then every day. No clock: the time comes in.
 #pragma once
 
+#include "agent/config/certificate_end.hpp"
 #include "proto/time.hpp"
 
 #include <chrono>
@@ -9,15 +10,6 @@
 #include <string>
 
 namespace leasemirror {
-
-/// Which of the two certificates of a connection ends first, and when.
-struct CertificateEnd {
-    enum class Whose : std::uint8_t { ours, the_servers };
-    UtcSeconds at{};
-    Whose whose = Whose::the_servers;
-
-    friend bool operator==(const CertificateEnd&, const CertificateEnd&) = default;
-};
 
 class CertificateWatch {
 public:

@@ -1,5 +1,5 @@
 // What a server's word does to its bindings, over every engine.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

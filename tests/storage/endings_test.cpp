@@ -1,5 +1,5 @@
 // How bindings end without being told so: complete lists, full bulks, expiry. Over every engine.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

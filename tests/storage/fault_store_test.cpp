@@ -1,6 +1,6 @@
-#include "fault_store.hpp"
+#include "tests/storage/fault_store.hpp"
 
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

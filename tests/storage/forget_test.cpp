@@ -1,5 +1,5 @@
 // One client's history is removed, what is in force stays, and nobody else's goes. Over every engine.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include "storage/client_trail.hpp"
 #include "storage/reader.hpp"

@@ -1,4 +1,4 @@
-#include "history_check.hpp"
+#include "tests/storage/history_check.hpp"
 
 #include <algorithm>
 #include <ctime>

@@ -1,7 +1,7 @@
 // Whether feed, assignments and counts agree with `binding`: what anybody could find out from the tables alone.
 #pragma once
 
-#include "test_engine.hpp"
+#include "tests/storage/test_engine.hpp"
 
 #include <string>
 #include <vector>

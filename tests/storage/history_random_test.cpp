@@ -1,6 +1,6 @@
 // Random lives of a few addresses, through everything that a store does to them: after each step the history must hold
 // together, and every engine must tell the same one.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <random>

@@ -1,7 +1,7 @@
 // What a batch leaves in the change feed and in `assignment`, over every engine. The rules themselves are held to in
 // ledger_test.cpp; here, that every engine writes what they say, and ends by whole sets as they say it. Each Fixture
 // ends with a check of the whole history.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 // The view `lease`: which server's record shows, what hides it, and that looking things up uses indexes. The view has
 // no clock but the real one, so times here are long past or never.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

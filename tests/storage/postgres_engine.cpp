@@ -1,4 +1,4 @@
-#include "postgres_engine.hpp"
+#include "tests/storage/postgres_engine.hpp"
 
 #include <nlohmann/json.hpp>
 #include <pqxx/pqxx>

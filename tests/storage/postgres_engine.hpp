@@ -1,7 +1,7 @@
 // PostgreSQL for tests: a schema of its own in the server that LEASEMIRROR_TEST_POSTGRES names (tests/postgres).
 #pragma once
 
-#include "test_engine.hpp"
+#include "tests/storage/test_engine.hpp"
 
 #include <memory>
 #include <optional>

@@ -1,5 +1,5 @@
 // What `status`, `who` and `watch` are told. Over every engine.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include "storage/postgres/reader.hpp"
 #include "storage/reader.hpp"

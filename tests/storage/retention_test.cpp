@@ -1,5 +1,5 @@
 // What is past is removed, in steps, and nothing else. Over every engine.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

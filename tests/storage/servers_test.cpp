@@ -1,7 +1,7 @@
 // Resume points, gaps, quarantine, ownership, and the overview. Over every engine.
 #include "storage/reader.hpp"
 
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

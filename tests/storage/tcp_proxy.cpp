@@ -1,4 +1,4 @@
-#include "tcp_proxy.hpp"
+#include "tests/storage/tcp_proxy.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
-#include "test_engine.hpp"
+#include "tests/storage/test_engine.hpp"
 
-#include "postgres_engine.hpp"
+#include "tests/storage/postgres_engine.hpp"
 
 #include "proto/ip_address.hpp"
 

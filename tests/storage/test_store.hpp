@@ -1,8 +1,8 @@
 // A throwaway database per test, and short ways to write changes down.
 #pragma once
 
-#include "history_check.hpp"
-#include "test_engine.hpp"
+#include "tests/storage/history_check.hpp"
+#include "tests/storage/test_engine.hpp"
 
 #include "storage/store.hpp"
 

@@ -1,7 +1,7 @@
 // The commands that read and tidy the database, as people and scripts call them. Over every engine.
-#include "../storage/postgres_engine.hpp"
-#include "../storage/test_engine.hpp"
 #include "agent/cli/commands.hpp"
+#include "tests/storage/postgres_engine.hpp"
+#include "tests/storage/test_engine.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

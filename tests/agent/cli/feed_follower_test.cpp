@@ -1,5 +1,5 @@
 #include "agent/cli/feed_follower.hpp"
-#include "agent/cli/record_text.hpp"
+#include "agent/query/record_text.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,7 @@
 #include "agent/net/tls_context.hpp"
 
-#include "agent/net/tls_pin.hpp"
+#include "agent/config/tls_pin.hpp"
+#include "agent/net/public_key.hpp"
 #include "tests/agent/net/tls_files.hpp"
 
 #include <doctest/doctest.h>

@@ -1,7 +1,8 @@
 // Handshakes in memory: our side against OpenSSL as a server. tests/e2e/test_tls.py does the same over sockets.
 #include "agent/net/tls_session.hpp"
 
-#include "agent/net/tls_pin.hpp"
+#include "agent/config/tls_pin.hpp"
+#include "agent/net/public_key.hpp"
 #include "tests/agent/net/tls_files.hpp"
 
 #include <openssl/ssl.h>

@@ -1,5 +1,6 @@
 #include "agent/query/bulk.hpp"
 #include "proto/message_v4.hpp"
+#include "tests/agent/query/json_rows.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,8 +17,7 @@ constexpr ServerTime base{1'795'180'800s};
 
 /// A v4 server played by hand, and the one who asks it.
 struct Asking {
-    explicit Asking(std::vector<BulkQuery> queries = {{}}, std::optional<std::uint64_t> limit = {})
-        : rows(out, true, limit) {
+    explicit Asking(std::vector<BulkQuery> queries = {{}}, std::optional<std::uint64_t> limit = {}) : rows(out, limit) {
         server.name = "east";
         plan.queries = std::move(queries);
         SessionSettings settings;
@@ -79,7 +79,7 @@ struct Asking {
     ServerConfig server;
     QueryPlan plan;
     std::ostringstream out;
-    QueryRows rows;
+    JsonRows rows;
     std::optional<QueryBulk> bulk;
     std::vector<Bytes> asked;
     std::vector<std::string> notes;

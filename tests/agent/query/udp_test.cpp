@@ -1,4 +1,5 @@
 #include "agent/query/udp.hpp"
+#include "tests/agent/query/json_rows.hpp"
 
 #include <doctest/doctest.h>
 
@@ -47,7 +48,7 @@ TEST_CASE("what several servers said of one address becomes one row, of the one 
     const std::vector<UdpAnswer> answers{holding(0, "192.0.2.7", 60s), holding(1, "192.0.2.7", 5s),
                                          holding(1, "192.0.2.8", 5s)};
     std::ostringstream out;
-    QueryRows rows(out, true, std::nullopt);
+    JsonRows rows(out);
     QueryReport report;
     add_udp_rows(answers, {"east", "west"}, {}, rows, report);
     CHECK(report.bindings == 2);
@@ -58,7 +59,7 @@ TEST_CASE("what several servers said of one address becomes one row, of the one 
 
 TEST_CASE("the limit holds over UDP too") {
     std::ostringstream out;
-    QueryRows rows(out, true, 1);
+    JsonRows rows(out, 1);
     QueryReport report;
     add_udp_rows({holding(0, "192.0.2.7", 1s), holding(0, "192.0.2.8", 1s)}, {"east"}, {}, rows, report);
     CHECK(report.bindings == 1);

@@ -1,7 +1,7 @@
 // How a session with PostgreSQL comes to be, and what is said where it does not.
 #include "storage/postgres/connection.hpp"
-#include "postgres_engine.hpp"
-#include "test_store.hpp"
+#include "tests/storage/postgres_engine.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <array>

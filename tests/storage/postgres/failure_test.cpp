@@ -1,8 +1,8 @@
 // What the PostgreSQL store does when the connection, the session or the server fails it: nothing half, nothing twice.
-#include "history_check.hpp"
-#include "postgres_engine.hpp"
-#include "tcp_proxy.hpp"
-#include "test_store.hpp"
+#include "tests/storage/history_check.hpp"
+#include "tests/storage/postgres_engine.hpp"
+#include "tests/storage/tcp_proxy.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // That PostgreSQL looks things up by an index in tables of a size that counts: for readers, by the plans that it tells;
 // for the store, by the rows that it has touched.
-#include "postgres_engine.hpp"
-#include "test_store.hpp"
+#include "tests/storage/postgres_engine.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

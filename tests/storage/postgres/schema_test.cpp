@@ -1,9 +1,9 @@
 // The schema in PostgreSQL: whose tables are whose, who may migrate, and what earlier versions come to.
-#include "history_check.hpp"
-#include "postgres_engine.hpp"
 #include "storage/migration.hpp"
 #include "storage/reader.hpp"
-#include "test_store.hpp"
+#include "tests/storage/history_check.hpp"
+#include "tests/storage/postgres_engine.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <pqxx/pqxx>

@@ -1,7 +1,7 @@
 // How the PostgreSQL store writes: in place where it can, and so that whoever follows the change feed sees each row once.
-#include "history_check.hpp"
-#include "postgres_engine.hpp"
-#include "test_store.hpp"
+#include "tests/storage/history_check.hpp"
+#include "tests/storage/postgres_engine.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <atomic>

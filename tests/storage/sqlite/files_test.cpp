@@ -2,7 +2,7 @@
 #include "storage/reader.hpp"
 #include "storage/sqlite/store.hpp"
 
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>

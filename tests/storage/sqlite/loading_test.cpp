@@ -1,7 +1,7 @@
 // The first full bulk goes in without the indexes of identifiers, and they are back whatever happens meanwhile.
 #include "storage/sqlite/loading.hpp"
 
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

@@ -4,8 +4,8 @@
 #include "storage/reader.hpp"
 #include "storage/sqlite/store.hpp"
 
-#include "history_check.hpp"
-#include "test_store.hpp"
+#include "tests/storage/history_check.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>

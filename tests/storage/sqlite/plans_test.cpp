@@ -1,6 +1,6 @@
 // That what people look up is found through an index, however much there is. LEASEMIRROR_ROWS sets how many bindings
 // there are; `cmake --build BUILD --target lookup_bench` does it with five million, and prints how long each takes.
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 #include <algorithm>

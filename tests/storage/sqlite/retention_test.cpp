@@ -1,7 +1,7 @@
 // What is particular to SQLite in the removal of what is past.
 #include "storage/sqlite/retention.hpp"
 
-#include "test_store.hpp"
+#include "tests/storage/test_store.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,6 @@
-#include "agent/net/tls_pin.hpp"
+#include "agent/config/tls_pin.hpp"
 
 #include <openssl/evp.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <array>
@@ -48,16 +47,6 @@ std::string pin_text(const Bytes& hash) {
     std::array<std::uint8_t, base64_chars + 1> room{};
     EVP_EncodeBlock(room.data(), hash.data(), static_cast<int>(hash.size()));
     return std::string(prefix) + reinterpret_cast<const char*>(room.data());
-}
-
-Bytes public_key_hash(const X509* certificate) {
-    Bytes hash(hash_bytes);
-    unsigned char* der = nullptr;
-    const int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
-    if (length <= 0) return hash;  // of zeros: no key has that hash
-    EVP_Digest(der, static_cast<std::size_t>(length), hash.data(), nullptr, EVP_sha256(), nullptr);
-    OPENSSL_free(der);
-    return hash;
 }
 
 }  // namespace leasemirror

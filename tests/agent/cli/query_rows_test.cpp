@@ -1,5 +1,6 @@
-#include "agent/query/rows.hpp"
-#include "agent/cli/record_text.hpp"
+#include "agent/cli/query_rows.hpp"
+#include "agent/query/progress.hpp"
+#include "agent/query/record_text.hpp"
 
 #include <doctest/doctest.h>
 

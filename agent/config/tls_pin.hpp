@@ -9,13 +9,10 @@
 #include <string_view>
 #include <vector>
 
-struct x509_st;
-
 namespace leasemirror {
 
 /// One or several, separated by ';'.
 [[nodiscard]] Parsed<std::vector<Bytes>> parse_pins(std::string_view text);
 [[nodiscard]] std::string pin_text(const Bytes& hash);
-[[nodiscard]] Bytes public_key_hash(const x509_st* certificate);
 
 }  // namespace leasemirror

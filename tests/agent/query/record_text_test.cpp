@@ -1,9 +1,6 @@
-#include "agent/cli/record_text.hpp"
-#include "agent/cli/table_text.hpp"
+#include "agent/query/record_text.hpp"
 
 #include <doctest/doctest.h>
-
-#include <sstream>
 
 using namespace leasemirror;
 using namespace std::chrono_literals;
@@ -45,20 +42,4 @@ TEST_CASE("a cell for people shows octets as text where they are, and no control
     CHECK(flag_of(row, "inferred"));
     CHECK_FALSE(flag_of(row, "hw_addr"));
     CHECK(number_of(row, "seq") == 7);
-}
-
-TEST_CASE("a table is as wide as what is in it, and leaves out optional columns that are empty") {
-    using Column = TextTable::Column;
-    TextTable table({Column{"A"}, Column{.heading = "COUNT", .align = Column::Align::right},
-                     Column{.heading = "EMPTY", .optional = true}, Column{.heading = "SOME", .optional = true}});
-    table.add({"n\xc3\xbcrn", "1", "", ""});
-    table.add_note("a note");
-    table.add({"", "12", "", "x"});
-    std::ostringstream out;
-    table.print(out);
-    CHECK(out.str() ==
-          "A     COUNT  SOME\n"
-          "n\xc3\xbcrn      1  -\n"
-          "  a note\n"
-          "-        12  x\n");
 }

@@ -1,4 +1,4 @@
-#include "agent/cli/record_text.hpp"
+#include "agent/query/record_text.hpp"
 
 #include "agent/config/time_text.hpp"
 #include "proto/status.hpp"
