@@ -29,24 +29,22 @@ BulkJob::BulkJob(Kind kind, std::uint64_t run, const std::vector<BulkQuery>& que
     }
 }
 
-BulkJob BulkJob::full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
-                      std::string cause) {
+BulkJob BulkJob::full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::string cause) {
     BulkJob job(Kind::full, run, queries);
-    job.gaps_ = std::move(gaps);
     job.cause_ = std::move(cause);
     return job;
 }
 
 BulkJob BulkJob::window(std::uint64_t run, const Gap& gap, const std::vector<BulkQuery>& queries) {
-    BulkJob job(Kind::gap, run, queries);
+    BulkJob job(Kind::gap_window, run, queries);
     job.window_ = {gap.from, gap.to};
-    job.gaps_ = {gap.number};
+    job.gap_ = gap.number;
     job.cause_ = gap.cause;
     return job;
 }
 
-BulkJob BulkJob::recent(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries) {
-    BulkJob job(Kind::recent, run, queries);
+BulkJob BulkJob::windowed_poll(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries) {
+    BulkJob job(Kind::windowed_poll, run, queries);
     job.window_ = {start, std::nullopt};
     job.cause_ = "poll";
     return job;
@@ -132,6 +130,10 @@ bool BulkJob::any_refused() const {
 
 bool BulkJob::absence_proves() const {
     return all_complete() && std::none_of(items_.begin(), items_.end(), [](const Item& i) { return i.lease_lost; });
+}
+
+bool BulkJob::shows_ended() const {
+    return std::all_of(items_.begin(), items_.end(), [](const Item& i) { return i.query.shows_ended(); });
 }
 
 bool BulkJob::all_read() const {

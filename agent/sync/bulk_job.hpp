@@ -1,4 +1,4 @@
-// A set of bulk queries that together answer one need: a full load, the repair of gaps, or what is new since the last
+// A set of bulk queries that together answer one need: a full load, the repair of a gap, or what is new since the last
 // poll. It knows which query is still to be asked, what became of each, and what the answers show of the server; it opens
 // no connection itself.
 #pragma once
@@ -17,8 +17,8 @@ namespace leasemirror {
 
 class BulkJob {
 public:
-    /// A query that was cut off this often is given up for this job. Of a gap, DESIGN section 3.3: "closes the connection
-    /// twice". A full load tries harder, since nothing else would bring what it brings.
+    /// A query that was cut off this often is given up for this job. Where a gap's window cannot be had, a full load
+    /// brings the same; a full load tries harder, since nothing else would bring what it brings.
     static constexpr int window_attempts_max = 2;
     static constexpr int full_attempts_max = 5;
     /// What changed this much before the start of a window has no place in its answer; less may be cut seconds.
@@ -39,21 +39,22 @@ public:
     };
 
     // `run` numbers a job in the database: above all that were begun before it.
-    /// Everything in every scope. Closes the gaps numbered here when it ends well.
-    static BulkJob full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::vector<std::uint64_t> gaps,
-                        std::string cause);
+    /// Everything in every scope.
+    static BulkJob full(std::uint64_t run, const std::vector<BulkQuery>& queries, std::string cause);
     /// What changed in one gap.
     static BulkJob window(std::uint64_t run, const Gap& gap, const std::vector<BulkQuery>& queries);
     /// What has changed since `start`, between two full loads.
-    static BulkJob recent(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries);
+    static BulkJob windowed_poll(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries);
 
+    enum class Kind : std::uint8_t { full, gap_window, windowed_poll };
+    [[nodiscard]] Kind kind() const { return kind_; }
     [[nodiscard]] bool is_full() const { return kind_ == Kind::full; }
-    [[nodiscard]] bool is_recent() const { return kind_ == Kind::recent; }
     [[nodiscard]] std::uint64_t run() const { return run_; }
     /// A query is asked again: what only its earlier attempt listed must not count as listed.
     void renumber(std::size_t item, std::uint64_t run) { items_[item].run = run; }
     [[nodiscard]] const QueryWindow& query_window() const { return window_; }
-    [[nodiscard]] const std::vector<std::uint64_t>& gaps() const { return gaps_; }
+    /// The number of the gap whose window this is.
+    [[nodiscard]] std::uint64_t gap() const { return gap_; }
     [[nodiscard]] const std::string& cause() const { return cause_; }
     [[nodiscard]] const std::vector<Item>& items() const { return items_; }
 
@@ -82,6 +83,8 @@ public:
     [[nodiscard]] bool any_refused() const;
     /// Every query ended well, and every reply could be read: what was not listed is not there.
     [[nodiscard]] bool absence_proves() const;
+    /// Every query shows what ended, too.
+    [[nodiscard]] bool shows_ended() const;
     /// All that was answered could be read.
     [[nodiscard]] bool all_read() const;
     /// Any query was cut off too often.
@@ -92,7 +95,7 @@ public:
     [[nodiscard]] std::vector<BulkQuery> queries_complete() const;
     [[nodiscard]] std::vector<BulkQuery> queries_not_refused() const;
     /// The earliest first reply of all its queries: what changed from then on is for the active query to tell
-    /// (DESIGN section 3.1). Nothing before the first reply.
+    /// (agent/README.md, "No hole between bulk and active"). Nothing before the first reply.
     [[nodiscard]] std::optional<ServerTime> began_at() const { return began_at_; }
     /// Whether the server put base-times into its replies; without them it cannot know time windows either
     /// (RFC 7653 §9.3, RFC 6926 §8.3).
@@ -105,13 +108,12 @@ public:
     [[nodiscard]] std::optional<bool> heeds_start(Family family, std::optional<ServerTime> oldest) const;
 
 private:
-    enum class Kind : std::uint8_t { full, gap, recent };
     BulkJob(Kind kind, std::uint64_t run, const std::vector<BulkQuery>& queries);
 
     Kind kind_;
     std::uint64_t run_;
     QueryWindow window_;
-    std::vector<std::uint64_t> gaps_;
+    std::uint64_t gap_ = 0;
     std::string cause_;
     std::vector<Item> items_;
     std::optional<ServerTime> began_at_;

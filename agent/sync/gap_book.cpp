@@ -65,22 +65,39 @@ std::optional<Gap> GapBook::next_window() const {
     return std::nullopt;
 }
 
-void GapBook::all_need_full() {
-    for (auto& e : gaps_)
-        e.stage = Stage::full_due;
-}
-
 bool GapBook::full_due() const {
     return std::any_of(gaps_.begin(), gaps_.end(), [](const Entry& e) { return e.stage == Stage::full_due; });
 }
 
-bool GapBook::awaits_full(std::uint64_t number) const {
-    return std::any_of(gaps_.begin(), gaps_.end(),
-                       [&](const Entry& e) { return e.gap.number == number && e.stage == Stage::full_due; });
+std::vector<GapChange> GapBook::close_by_full(const std::string& outcome, std::uint64_t recovered) {
+    std::vector<GapChange> out;
+    for (const auto& e : gaps_)
+        if (e.stage == Stage::full_running) out.push_back({GapChange::Kind::close, e.gap, outcome, recovered});
+    std::erase_if(gaps_, [](const Entry& e) { return e.stage == Stage::full_running; });
+    return out;
+}
+
+std::vector<GapChange> GapBook::close_all(const std::string& outcome) {
+    std::vector<GapChange> out;
+    for (auto& e : gaps_)
+        out.push_back({GapChange::Kind::close, std::move(e.gap), outcome, 0});
+    gaps_.clear();
+    return out;
+}
+
+void GapBook::on_full_over() {
+    for (auto& e : gaps_)
+        if (e.stage == Stage::full_running) e.stage = Stage::full_due;
 }
 
 bool GapBook::window_pending() const {
-    return std::any_of(gaps_.begin(), gaps_.end(), [](const Entry& e) { return e.stage != Stage::full_due; });
+    return std::any_of(gaps_.begin(), gaps_.end(),
+                       [](const Entry& e) { return e.stage == Stage::window_due || e.stage == Stage::window_running; });
+}
+
+void GapBook::set_all(Stage stage) {
+    for (auto& e : gaps_)
+        e.stage = stage;
 }
 
 void GapBook::set_stage(std::uint64_t number, Stage stage) {

@@ -1,12 +1,16 @@
-// The open recoveries of one server and how far each has come (DESIGN section 3.3).
+// The open recoveries of one server and how far each has come.
 //
 //     window_due --windowed bulk begins--> window_running --it shows what ended too--> closed
-//                                               |
-//                                               +-- it cannot, or failed --> full_due --full bulk reconciled--> closed
+//         |                                     |
+//         +------ windows are of no use --------+-- it cannot, or failed --> full_due
+//
+//     any of them --full bulk begins--> full_running --it is reconciled--> closed
+//                                            |
+//                                            +-- it failed --> full_due
 //
 // A windowed bulk shows what began or changed. What ended it shows only for the v4 query for all configured addresses
-// (REQUIREMENTS trap 8); for everything else a full bulk with reconciliation closes all gaps that were open when it
-// began.
+// (RFC 6926 §8.2); for everything else a full bulk with reconciliation closes all gaps that were open when it began, and
+// have not grown since: what changes while it runs need not be in its listing.
 #pragma once
 
 #include "storage/store.hpp"
@@ -37,26 +41,33 @@ public:
     /// Where the oldest begins: the mirror is not known to be right past this.
     [[nodiscard]] std::optional<ServerTime> earliest() const;
     [[nodiscard]] std::vector<std::uint64_t> numbers() const;
+    /// Ends all, since nothing can be asked that would bring back what is missing.
+    [[nodiscard]] std::vector<GapChange> close_all(const std::string& outcome);
 
     /// The next gap to recover by a windowed bulk, oldest first.
     [[nodiscard]] std::optional<Gap> next_window() const;
     void on_window_begun(std::uint64_t number) { set_stage(number, Stage::window_running); }
     /// Only a full bulk closes it now; `number` must be open.
     void needs_full(std::uint64_t number) { set_stage(number, Stage::full_due); }
-    void all_need_full();
+    void all_need_full() { set_all(Stage::full_due); }
     [[nodiscard]] bool full_due() const;
-    /// It is open, and has not grown since it was left to a full bulk.
-    [[nodiscard]] bool awaits_full(std::uint64_t number) const;
+    /// A full bulk begins: what it closes is what is open now.
+    void on_full_begun() { set_all(Stage::full_running); }
+    /// It was answered: ends the gaps that were open when it began and have not grown since.
+    [[nodiscard]] std::vector<GapChange> close_by_full(const std::string& outcome, std::uint64_t recovered);
+    /// It is over: what it did not close waits for another one.
+    void on_full_over();
     /// A windowed recovery waits or runs.
     [[nodiscard]] bool window_pending() const;
 
 private:
-    enum class Stage : std::uint8_t { window_due, window_running, full_due };
+    enum class Stage : std::uint8_t { window_due, window_running, full_due, full_running };
     struct Entry {
         Gap gap;
         Stage stage = Stage::window_due;
     };
     void set_stage(std::uint64_t number, Stage stage);
+    void set_all(Stage stage);
     [[nodiscard]] Entry* mergeable(ServerTime from, ServerTime to);
 
     std::vector<Entry> gaps_;

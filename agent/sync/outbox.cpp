@@ -14,23 +14,23 @@ Outbox::Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max)
     reset(pending_);
 }
 
-void Outbox::touch(SteadyTime now) {
+Batch& Outbox::edit(SteadyTime now) {
     if (!opened_) opened_ = now;
+    return pending_;
 }
 
 Change& Outbox::add_change(SteadyTime now) {
-    touch(now);
-    return pending_.changes.append();
+    return edit(now).changes.append();
 }
 
 void Outbox::add_quarantine(QuarantineEntry entry, SteadyTime now) {
-    touch(now);
-    if (pending_.quarantine.size() >= quarantine_entries_max) {
+    auto& batch = edit(now);
+    if (batch.quarantine.size() >= quarantine_entries_max) {
         ++quarantine_dropped_;
         return;
     }
     pending_bytes_ += entry.message.size();
-    pending_.quarantine.push_back(std::move(entry));
+    batch.quarantine.push_back(std::move(entry));
 }
 
 void Outbox::drop_changes() {

@@ -1,7 +1,7 @@
 // What waits to be committed for one server: the batch being filled, those that are closed, and those on their way to
 // the database. Bounded by octets: a server may keep all that it still has to send in its memory (Kea does), so it is read
-// on while the database is slow; but when this is full its sockets are not read, and TCP makes the server wait (promise
-// P3, DESIGN section 3.9).
+// on while the database is slow; but when this is full its sockets are not read, and TCP makes the server wait
+// (agent/README.md, "Backpressure").
 #pragma once
 
 #include "agent/config/config.hpp"
@@ -26,10 +26,9 @@ public:
     /// `bytes_max` is this server's share of limits.queue_bytes.
     Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max);
 
-    /// The batch being filled. Whoever changes it says so with touch().
-    [[nodiscard]] Batch& pending() { return pending_; }
+    /// The batch being filled, to be changed: from now on there is something to commit.
+    [[nodiscard]] Batch& edit(SteadyTime now);
     [[nodiscard]] const Batch& pending() const { return pending_; }
-    void touch(SteadyTime now);
     [[nodiscard]] Change& add_change(SteadyTime now);
     /// Counts what the caller put into the change it got last.
     void account(const Change& change) { pending_bytes_ += change.binding.memory_bytes() - sizeof(Binding); }
@@ -52,7 +51,8 @@ public:
     [[nodiscard]] bool dirty() const { return opened_.has_value(); }
     [[nodiscard]] bool idle() const { return !dirty() && closed_.empty() && in_flight_.empty(); }
 
-    /// Closes the pending batch and begins another one. Its `now`, `skew` and `status` are the caller's to set before.
+    /// Closes the pending batch and begins another one. Its `now`, `skew` and `status` are the caller's to set before, by
+    /// edit().
     void close();
     /// The oldest closed batch, to be given to the writer; nothing if there is none, or the writer has enough.
     [[nodiscard]] std::optional<Batch> next();

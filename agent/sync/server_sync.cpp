@@ -1,199 +1,154 @@
 #include "agent/sync/server_sync.hpp"
 
+#include "agent/config/time_text.hpp"
+
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace leasemirror {
 namespace {
 
-/// Replay that does not end is said in the log this often (REQUIREMENTS RC-69).
+/// Replay that does not end is an error each time this has passed: without CatchUpComplete or DataMissing the base-time
+/// must not move (RFC 7653 §8.4.1, RFC 7724 §7.4.1), and somebody has to know.
 constexpr std::chrono::minutes catch_up_patience{10};
 
-std::vector<BulkQuery> queries_of(const ServerConfig& config) {
-    if (config.bulk.queries.empty() && config.family == Family::v4) return {BulkQuery{}};
-    return config.bulk.queries;
-}
+constexpr auto nothing_to_resume_from = "no base-time to resume from";
 
-bool covers_everything(const ServerConfig& config) {
-    const auto& queries = config.bulk.queries;
-    if (queries.empty()) return config.family == Family::v4;
-    const auto all =
-        std::any_of(queries.begin(), queries.end(), [](const auto& q) { return q.kind == QueryKind::all; });
-    return all || config.bulk.covers == BulkCovers::all;
+std::string iso_or_none(const std::optional<ServerTime>& time) {
+    return time ? iso_utc(*time) : "none";
 }
 
 }  // namespace
 
 ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, SyncSettings settings, BulkSlots& slots)
     : config_(config),
-      settings_(std::move(settings)),
-      id_(resume.id),
-      slots_(slots),
-      queries_(queries_of(config)),
-      covers_everything_(covers_everything(config)),
-      outbox_(resume.id, settings_.batch, settings_.queue_bytes),
-      skew_(resume.skew),
-      jitter_(settings_.seed),
-      kept_(resume.base_time),
-      committed_(resume.base_time),
-      highest_heard_(resume.base_time),
-      identity_(resume.server_identity),
-      gaps_(resume.open_gaps, resume.last_gap),
-      last_run_(resume.last_run),
-      polling_(config.mode == SyncMode::bulk),
-      hold_active_(!resume.open_gaps.empty() && !queries_.empty()),
+      jitter_(settings.seed),
+      outbox_(resume.id, settings.batch, settings.queue_bytes),
+      epoch_{Checkpoint(resume.base_time), ClockSkew(resume.skew)},
+      connections_(config_, std::move(settings.requestor_duid), slots),
+      bulk_(config_, resume),
+      support_(config_, bulk_.can_ask(), resume.support),
       active_pacing_(config.timeouts.retry, config.timeouts.retry),
-      bulk_pacing_(config.timeouts.retry / 10, config.timeouts.retry),
-      full_pacing_(config.timeouts.retry, config.timeouts.retry) {
-    status_.coverage = resume.coverage;
-    status_.server_identity = identity_;
-    status_.last_full_sync_at = resume.last_full_sync_at;
-    status_.last_error = resume.last_error;
-    status_.last_error_at = resume.last_error_at;
-    status_.certificate_expires_at = resume.certificate_expires_at;
-    status_.support = resume.support;
-}
+      recorder_(outbox_, config_.client_data),
+      report_(config_.name, resume, actions_) {}
 
-void ServerSync::start(Now now) {
+void ServerSync::happened(Now now) {
     now_ = now;
-    if (!kept_ && !queries_.empty()) full_cause_ = "no base-time to resume from";
-    // The base-time may stem from a stream that no whole load preceded.
-    const auto unproven = covers_everything_ && status_.coverage == Coverage::partial;
-    if (kept_ && (!status_.last_full_sync_at || unproven)) full_again_ = now.steady;
-    resume_support(now);
-    outbox_.touch(now.steady);
-    replan_ = true;
-}
-
-bool LogLimit::allows(SteadyTime now, std::uint64_t& left_out) {
-    if (now >= minute_began_ + std::chrono::minutes{1}) {
-        minute_began_ = now;
-        lines_ = 0;
-    }
-    if (lines_ >= lines_per_minute) {
-        ++left_out_;
-        return false;
-    }
-    ++lines_;
-    left_out = std::exchange(left_out_, 0);
-    return true;
+    planned_at_.reset();
 }
 
 // ---- events -------------------------------------------------------------------------------------------------------
 
-void ServerSync::on_connected(ConnectionId connection, Now now, std::optional<CertificateEnd> first_end) {
-    now_ = now;
-    auto* link = find(connection);
-    if (!link) return;
-    link->connected = true;
-    status_.certificate_expires_at = first_end ? std::optional(first_end->at) : std::nullopt;
-    if (first_end) certificate_.on_secured(*first_end, now);
-    warn_of_certificate();
-    link->fresh_from = highest_heard_;
-    link->asked_at = now.steady;
-    if (link->active() || !status_.connected_since) status_.connected_since = utc_now();
-    outbox_.touch(now.steady);
-    if (auto* active = std::get_if<ActiveSession>(&link->session)) {
-        active->start(committed_, session_now(now));
-        log(LogLevel::info, "active-query",
-            {{"start", committed_ ? std::to_string(unix_seconds(*committed_)) : std::string("none")}});
-        if (committed_) catch_up_alarm_ = now.steady + catch_up_patience;
-    } else {
-        ask_next(*link, now);
+void ServerSync::start(Now now) {
+    happened(now);
+    if (!epoch_.checkpoint.reached()) {
+        if (bulk_.can_ask()) bulk_.need_full(nothing_to_resume_from);
+    } else if (!report_.was_read_in_full() || (bulk_.covers_everything() && report_.coverage() == Coverage::partial)) {
+        bulk_.need_full_again(now.steady);  // the base-time may stem from a stream that no whole load preceded
     }
-    link = find(connection);  // a bulk connection without a query left was dropped
-    if (link && blocked_)
-        std::visit([&](auto& session) { session.set_reading(false, session_now(now)); }, link->session);
-    replan_ = true;
+    support_.start(now);
+    report_.touch();
 }
 
-void ServerSync::on_connect_failed(ConnectionId connection, const std::string& why, Now now) {
-    now_ = now;
-    auto* link = find(connection);
-    if (!link) return;
-    const auto active = link->active();
-    if (!active) hold_active_ = false;
-    if (link->item && job_) job_->give_back(*link->item);
-    if (active) catch_up_alarm_.reset();
-    drop(connection, false);
-    set_error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why);
-    (active ? active_pacing_ : bulk_pacing_).on_failure(now.steady, jitter_);
-    replan_ = true;
+void ServerSync::on_connected(ConnectionId id, Now now, std::optional<CertificateEnd> first_end) {
+    happened(now);
+    auto* connection = connections_.find(id);
+    if (!connection) return;
+    connection->connect_by.reset();
+    report_.on_connected(connection->is_active(), first_end, now);
+    connection->fresh_from = epoch_.checkpoint.highest_heard();
+    connection->asked_at = now.steady;
+    if (auto* active = std::get_if<ActiveSession>(&connection->session)) {
+        const auto from = epoch_.checkpoint.committed();
+        active->start(from, session_now());
+        report_.log(LogLevel::info, "active-query", {{"start", iso_or_none(from)}});
+        if (from) connection->catch_up_alarm = now.steady + catch_up_patience;
+    } else {
+        ask_next(*connection);
+    }
+    connection = connections_.find(id);  // a bulk connection without a query left was dropped
+    if (connection && !backpressure_.is_reading())
+        std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection->session);
 }
 
-void ServerSync::on_sent(ConnectionId connection, Now now) {
-    now_ = now;
-    auto* link = find(connection);
-    if (!link) return;
-    std::visit([&](auto& session) { session.on_sent(session_now(now)); }, link->session);
+void ServerSync::on_connect_failed(ConnectionId id, const std::string& why, Now now) {
+    happened(now);
+    const auto* connection = connections_.find(id);
+    if (!connection) return;
+    const auto active = connection->is_active();
+    if (!active) bulk_.release_active_query();
+    if (auto* job = job_of(*connection)) job->give_back(*connection->item);
+    drop(id, false);
+    report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now);
+    if (active)
+        active_pacing_.on_failure(now.steady, jitter_);
+    else
+        bulk_.on_failure(now.steady, jitter_);
 }
 
-void ServerSync::on_bytes(ConnectionId connection, ByteView in, Now now) {
-    now_ = now;
-    auto* link = find(connection);
-    if (!link) return;
-    std::visit([&](auto& session) { session.on_bytes(in, session_now(now)); }, link->session);
+void ServerSync::on_sent(ConnectionId id, Now now) {
+    happened(now);
+    if (auto* connection = connections_.find(id))
+        std::visit([&](auto& session) { session.on_sent(session_now()); }, connection->session);
 }
 
-void ServerSync::on_disconnected(ConnectionId connection, const std::string& how, Now now) {
-    now_ = now;
-    auto* link = find(connection);
-    if (!link) return;
-    std::visit([&](auto& session) { session.on_disconnected(how, session_now(now)); }, link->session);
+void ServerSync::on_bytes(ConnectionId id, ByteView in, Now now) {
+    happened(now);
+    if (auto* connection = connections_.find(id))
+        std::visit([&](auto& session) { session.on_bytes(in, session_now()); }, connection->session);
+}
+
+void ServerSync::on_disconnected(ConnectionId id, const std::string& how, Now now) {
+    happened(now);
+    if (auto* connection = connections_.find(id))
+        std::visit([&](auto& session) { session.on_disconnected(how, session_now()); }, connection->session);
 }
 
 void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
-    now_ = now;
-    if (done.number >= afresh_in_batch_) {
-        if (done.base_time) committed_ = done.base_time;
-        if (done.base_time || done.fresh_start) replan_ = true;
-    }
-    if (done.reconcile) {
-        log(LogLevel::info, "reconciled",
-            {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
-    }
+    happened(now);
+    epoch_.checkpoint.on_committed(done.number, done.base_time);
+    if (done.reconcile)
+        report_.log(LogLevel::info, "reconciled",
+                    {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
     for (const auto& refused : applied.refused)
-        log(LogLevel::error, "row-refused", {{"reason", refused}});
+        report_.log(LogLevel::error, "row-refused", {{"reason", refused}});
     outbox_.on_committed(std::move(done));
     commit_if_due(false);
     follow_backpressure();
 }
 
 void ServerSync::on_slot_free(Now now) {
-    now_ = now;
-    wants_slot_ = false;
-    replan_ = true;
+    happened(now);
+    connections_.on_slot_free();
 }
 
 void ServerSync::on_deadline(Now now) {
-    now_ = now;
+    happened(now);
     std::vector<ConnectionId> late;
-    for (auto& link : links_) {
-        if (!link.connected && now.steady >= link.connect_by) late.push_back(link.id);
-        std::visit([&](auto& session) { session.on_deadline(session_now(now)); }, link.session);
+    for (auto& connection : connections_.all()) {
+        if (connection.connect_by && now.steady >= *connection.connect_by) late.push_back(connection.id);
+        std::visit([&](auto& session) { session.on_deadline(session_now()); }, connection.session);
+        if (!connection.catch_up_alarm || now.steady < *connection.catch_up_alarm) continue;
+        report_.error("catch-up has not ended: the server sent neither CatchUpComplete nor DataMissing", now);
+        connection.catch_up_alarm = now.steady + catch_up_patience;
     }
     for (const auto id : late) {
         actions_.push_back(sync_action::Disconnect{id});
         on_connect_failed(id, "no answer in time", now);
     }
-    warn_of_certificate();
-    if (catch_up_alarm_ && now.steady >= *catch_up_alarm_) {
-        // Neither CatchUpComplete nor DataMissing: the base-time must not move, so it must be said (REQUIREMENTS RC-69).
-        set_error("catch-up has not ended: the server sent neither CatchUpComplete nor DataMissing");
-        catch_up_alarm_ = now.steady + catch_up_patience;
-    }
+    report_.warn_of_certificate(now);
     commit_if_due(false);
-    replan_ = true;
 }
 
 void ServerSync::stop(Now now) {
-    now_ = now;
+    happened(now);
     stopping_ = true;
-    while (!links_.empty())
-        drop(links_.back().id, true);
-    job_.reset();
-    update_phase();
-    outbox_.touch(now.steady);
+    while (!connections_.empty())
+        drop(connections_.all().back().id, true);
+    bulk_.drop_job();
+    report_.enter(phase_of(activity()));
+    report_.touch();
     commit_if_due(true);
 }
 
@@ -206,181 +161,254 @@ std::optional<SyncAction> ServerSync::poll_action() {
             actions_.pop_front();
             return next;
         }
-        if (pump()) continue;
-        if (std::exchange(replan_, false)) {
-            plan(now_);
-            update_phase();
-            continue;
-        }
-        commit_if_due(false);
-        follow_backpressure();
-        if (actions_.empty()) return std::nullopt;
-    }
-}
-
-/// Works off one action of one session; false when none of them has any, or the outbox has no room.
-bool ServerSync::pump() {
-    for (auto& link : links_) {
-        // A message is read out whole once begun: what it says of one client must be in one batch (store.hpp).
-        const auto inside = std::visit([](const auto& s) { return s.inside_message(); }, link.session);
-        if (outbox_.full() && !inside) {
+        if (pump()) {
+            happened(now_);
+        } else if (!planned_at_) {
+            plan();
+            report_.enter(phase_of(activity()));
+        } else {
+            commit_if_due(false);
             follow_backpressure();
-            continue;
+            if (actions_.empty() && planned_at_) return std::nullopt;
         }
-        auto next = std::visit([](auto& s) { return s.poll_action(); }, link.session);
-        if (!next) continue;
-        handle(link, *next);  // may drop the link, and with it this loop's ground
-        return true;
     }
-    return false;
 }
 
-void ServerSync::drop(ConnectionId connection, bool tell_shell) {
-    const auto found = std::find_if(links_.begin(), links_.end(), [&](const Link& l) { return l.id == connection; });
-    assert(found != links_.end());
-    if (tell_shell) actions_.push_back(sync_action::Disconnect{connection});
-    if (!found->active()) slots_.give_back();
-    links_.erase(found);
-    if (links_.empty()) status_.connected_since.reset();
-    outbox_.touch(now_.steady);
+std::size_t ServerSync::wants_bytes(ConnectionId id) const {
+    const auto* connection = connections_.find(id);
+    if (!connection || outbox_.full()) return 0;
+    return std::visit([](const auto& session) { return session.wants_bytes(); }, connection->session);
 }
 
-// ---- batches, backpressure, status --------------------------------------------------------------------------------
+std::optional<SteadyTime> ServerSync::next_deadline() const {
+    Earliest first;
+    first.consider(connections_.next_deadline());
+    first.consider(outbox_.deadline());
+    first.consider(report_.next_deadline());
+    if (stopping_) return first.get();
+    // What was due when plan() last ran has been tried, and waits for an event, not for the time.
+    const auto planned_at = planned_at_.value_or(SteadyTime::min());
+    if (active_pacing_.due() > planned_at) first.consider(active_pacing_.due());
+    first.consider(bulk_.next_deadline(planned_at, support_.is_polling()));
+    first.consider(support_.next_deadline(planned_at));
+    return first.get();
+}
+
+void ServerSync::drop(ConnectionId id, bool tell_shell) {
+    if (tell_shell) actions_.push_back(sync_action::Disconnect{id});
+    connections_.drop(id);
+    report_.on_dropped(connections_.empty());
+}
+
+// ---- what to do next ----------------------------------------------------------------------------------------------
+
+void ServerSync::plan() {
+    planned_at_ = now_.steady;
+    if (stopping_) return;
+    const auto known = support_.known();
+    if (support_.on_deadline(now_) && !epoch_.checkpoint.committed()) bulk_.need_full(nothing_to_resume_from);
+    if (support_.known() != known) report_.touch();
+    // A batch holds one reconciliation: the end of this job waits until that of the last one is on its way.
+    if (const auto* job = bulk_.job(); job && job->over() && !outbox_.pending().reconcile) finish_job();
+    plan_bulk();
+    plan_active();
+}
+
+void ServerSync::plan_active() {
+    if (support_.is_polling() || bulk_.holds_active_query() || !active_pacing_.is_due(now_.steady)) return;
+    if (connections_.active()) return;
+    // A start time that is not in the database yet would be lost by a crash, and a query without one would leave a hole
+    // behind the bulk. Of a server that answers no bulk query at all, what is live is all there is.
+    if (bulk_.can_ask() && !bulk_.is_refused() && !epoch_.checkpoint.is_resumable()) return;
+    active_pacing_.on_attempt(now_.steady, jitter_);
+    actions_.push_back(sync_action::Connect{connections_.open_active(new_xid(), now_.steady).id});
+}
+
+void ServerSync::plan_bulk() {
+    if (!bulk_.can_ask()) return;
+    if (bulk_.begin_next(now_.steady, support_)) {
+        open_run(bulk_.job()->run());
+        announce(*bulk_.job());
+    }
+    const auto* job = bulk_.job();
+    while (job && connections_.bulk_unused() < job->waiting() &&
+           connections_.bulk_count() < config_.bulk.max_connections) {
+        if (!bulk_.may_connect(now_.steady)) return;
+        // Others may keep the slots for long; the active query must not grow old meanwhile.
+        if (!connections_.take_slot()) return bulk_.release_active_query();
+        actions_.push_back(sync_action::Connect{connections_.open_bulk(new_xid(), now_.steady).id});
+    }
+}
+
+void ServerSync::announce(const BulkJob& job) {
+    const auto run = std::to_string(job.run());
+    switch (job.kind()) {
+        case BulkJob::Kind::full:
+            return report_.log(LogLevel::info, "full-bulk", {{"run", run}, {"cause", job.cause()}});
+        case BulkJob::Kind::gap_window:
+            return report_.log(
+                LogLevel::info, "windowed-bulk",
+                {{"from", iso_or_none(job.query_window().start)}, {"to", iso_or_none(job.query_window().end)}});
+        case BulkJob::Kind::windowed_poll:
+            return report_.log(LogLevel::debug, "windowed-poll",
+                               {{"run", run}, {"from", iso_or_none(job.query_window().start)}});
+    }
+}
+
+/// From here on all that is told belongs to this run (storage/batch.hpp, Change::run).
+void ServerSync::open_run(std::uint64_t run) {
+    outbox_.edit(now_.steady).begin_run = run;
+}
+
+/// Never 0, and far from the end of 24 bits: transaction-ids count up from here on one connection.
+std::uint32_t ServerSync::new_xid() {
+    return 1 + static_cast<std::uint32_t>(jitter_.next() % 0x7fffff);
+}
+
+/// Gives a connection the next query of the job; without one it has no use any more (RFC 6926 §7.8).
+void ServerSync::ask_next(SyncConnection& connection) {
+    auto& session = std::get<BulkSession>(connection.session);
+    auto* const job = session.disconnected() ? nullptr : bulk_.job();
+    const auto item = job ? job->take() : std::nullopt;
+    if (!item) return drop(connection.id, true);
+    connection.item = item;
+    if (job->items()[*item].attempts > 1) {
+        job->renumber(*item, bulk_.begin_run());
+        open_run(bulk_.last_run());
+    }
+    // What the server sent before this query was asked is older than its answer.
+    connection.fresh_from = epoch_.checkpoint.highest_heard();
+    connection.asked_at = now_.steady;
+    const auto& query = job->items()[*item].query;
+    session.start(query, job->query_window(), bulk_.asks_all_vpns(query), session_now());
+    report_.log(LogLevel::debug, "bulk-query", {{"query", to_string(query)}});
+}
+
+// ---- the end of a job ---------------------------------------------------------------------------------------------
+
+void ServerSync::finish_job() {
+    happened(now_);
+    const auto job = bulk_.take_job();
+    report_.touch();
+    switch (job.kind()) {
+        case BulkJob::Kind::full:
+            return finish_full(job);
+        case BulkJob::Kind::gap_window:
+            return finish_window(job);
+        case BulkJob::Kind::windowed_poll:
+            return finish_poll(job);
+    }
+}
+
+void ServerSync::finish_full(const BulkJob& job) {
+    const auto polling = support_.is_polling();
+    const auto conclusion = conclude_full(job, bulk_.context(job, polling));
+    auto closed = bulk_.on_full_ended(job, conclusion, now_.steady, jitter_);
+    if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
+    if (conclusion.answer != FullConclusion::Answer::some) return;
+    if (!bulk_.on_full_listed(job))
+        learn_windows(false, "its replies carry no base-time, so a start time has no clock");
+    bulk_.plan_windowed_poll(support_, now_.steady, jitter_);
+    auto& batch = outbox_.edit(now_.steady);
+    batch.reconcile = conclusion.reconcile;
+    std::move(closed.begin(), closed.end(), std::back_inserter(batch.gaps));
+    report_.set_coverage(conclusion.coverage);
+    // What was cut off is asked for again, also after a restart: that looks here (start()).
+    if (conclusion.asked_to_the_end) report_.on_read_in_full(now_);
+    // Of a server that is polled, what a query did not bring is as old as its last answer.
+    auto& checkpoint = epoch_.checkpoint;
+    if (polling ? conclusion.reaches_began_at : !checkpoint.is_resumable()) {
+        if (polling || job.base_times_seen())
+            checkpoint.begin_at(*job.began_at());
+        else
+            checkpoint.guess(*job.began_at());
+        // A server that is polled and sends no base-times has none to resume from.
+        if (!polling || job.base_times_seen()) batch.base_time = checkpoint.reached();
+    }
+    const auto lacks = conclusion.coverage == Coverage::partial ? ": " + conclusion.lacks : "";
+    report_.log(LogLevel::info, "full-bulk-done",
+                {{"run", std::to_string(job.run())},
+                 {"bindings", std::to_string(job.bindings())},
+                 {"coverage", std::string(to_string(conclusion.coverage)) + lacks}});
+}
+
+void ServerSync::finish_window(const BulkJob& job) {
+    const auto conclusion = conclude_window(job, bulk_.context(job, support_.is_polling()));
+    learn_windows(conclusion.heeds_start, "its answer to a windowed query");
+    if (auto closed = bulk_.on_window_ended(job, conclusion, now_.steady))
+        outbox_.edit(now_.steady).gaps.push_back(*std::move(closed));
+}
+
+/// It brings what is new and concludes nothing from what is absent. The mirror is right up to its first reply only where
+/// the answer shows what ended, too; else up to the last full poll.
+void ServerSync::finish_poll(const BulkJob& job) {
+    const auto conclusion = conclude_poll(job, bulk_.context(job, support_.is_polling()), bulk_.oldest_change());
+    report_.log(LogLevel::debug, "windowed-poll-done",
+                {{"run", std::to_string(job.run())}, {"bindings", std::to_string(job.bindings())}});
+    if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
+    learn_windows(conclusion.heeds_start, conclusion.told_by);
+    bulk_.on_poll_ended(job, conclusion, support_, now_.steady, jitter_);
+    if (support_.has_no_windows() || !conclusion.reaches_next_from || !epoch_.checkpoint.reached()) return;
+    epoch_.checkpoint.advance(*conclusion.next_from);
+    outbox_.edit(now_.steady).base_time = epoch_.checkpoint.reached();
+}
+
+void ServerSync::learn_windows(const std::optional<bool>& heeds_start, const std::string& told_by) {
+    if (!heeds_start || !support_.on_windows(*heeds_start, now_) || *heeds_start || !config_.bulk.window_interval)
+        return;
+    report_.log(LogLevel::warn, "no-windowed-polls", {{"reason", "the server heeds no start time: " + told_by}});
+}
+
+// ---- batches ------------------------------------------------------------------------------------------------------
 
 void ServerSync::commit_if_due(bool at_once) {
+    if (report_.take_changed()) (void)outbox_.edit(now_.steady);
     if (outbox_.dirty() && (at_once || outbox_.due(now_.steady))) close_batch();
     while (auto batch = outbox_.next())
         actions_.push_back(sync_action::Commit{std::move(*batch)});
 }
 
 void ServerSync::close_batch() {
-    update_phase();
-    auto& pending = outbox_.pending();
-    pending.now = utc_now();
-    pending.skew = skew_.estimate();
-    pending.fresh_as_of = freshness();
-    status_.phase = phase_;
-    status_.skew = skew_.known();
-    pending.status = status_;
+    report_.enter(phase_of(activity()));
+    auto& batch = outbox_.edit(now_.steady);
+    batch.now = std::chrono::floor<std::chrono::seconds>(now_.utc);
+    batch.skew = epoch_.skew.estimate();
+    batch.fresh_as_of = freshness();
+    batch.status = report_.snapshot(epoch_.skew.known(), support_.known());
+    (void)report_.take_changed();
     outbox_.close();
-    if (job_ && job_->over()) replan_ = true;
-    if (const auto dropped = outbox_.quarantine_dropped(); dropped > quarantine_dropped_) {
-        quarantine_dropped_ = dropped;
-        log(LogLevel::warn, "quarantine-full", {{"messages_only_counted", std::to_string(dropped)}});
-    }
+    if (const auto* job = bulk_.job(); job && job->over()) planned_at_.reset();
+    report_.on_quarantine_dropped(outbox_.quarantine_dropped());
 }
 
 void ServerSync::follow_backpressure() {
-    const auto blocked = outbox_.full();
-    if (blocked || blocked_) last_blocked_ = now_.steady;
-    say_backpressure(blocked);
-    if (blocked == std::exchange(blocked_, blocked)) return;
-    for (auto& link : links_) {
-        std::visit([&](auto& session) { session.set_reading(!blocked, session_now(now_)); }, link.session);
-    }
+    if (const auto read = backpressure_.follow(outbox_, now_.steady, report_))
+        connections_.set_reading(*read, session_now());
 }
 
-/// A database that is slower than the server stops and starts the reading with each commit. What is said is when it first
-/// stopped, and when nothing waits any more.
-void ServerSync::say_backpressure(bool blocked) {
-    if (blocked && !waiting_since_) {
-        waiting_since_ = now_.steady;
-        std::uint64_t left_out = 0;
-        waiting_said_ = pressure_log_.allows(now_.steady, left_out);
-        if (!waiting_said_) return;
-        log(LogLevel::warn, "reading-waits",
-            {{"reason", "the database is slower than the server; nothing is read from it until there is room again"},
-             {"held_bytes", std::to_string(outbox_.held_bytes())},
-             {"left_out_before", std::to_string(left_out)}});
-    } else if (!blocked && waiting_since_ && !outbox_.behind()) {
-        const auto lasted = std::chrono::floor<std::chrono::seconds>(now_.steady - *std::exchange(waiting_since_, {}));
-        if (waiting_said_) log(LogLevel::info, "reading-goes-on", {{"after_seconds", std::to_string(lasted.count())}});
-    }
-}
-
-/// The mirror is right up to here: the last message whose base-time was kept, and not past the start of an open gap.
+/// The mirror is right up to here: the last message whose base-time counted, and not past the start of an open gap.
 std::optional<UtcSeconds> ServerSync::freshness() const {
-    if (!kept_) return std::nullopt;
-    const auto gap = gaps_.earliest();
-    return to_utc(gap ? std::min(*gap, *kept_) : *kept_, skew_.estimate());
+    const auto reached = epoch_.checkpoint.reached();
+    if (!reached) return std::nullopt;
+    return to_utc(std::min(*reached, bulk_.gaps().earliest().value_or(*reached)), epoch_.skew.estimate());
 }
 
-void ServerSync::warn_of_certificate() {
-    if (const auto text = certificate_.poll_warning(now_)) log(LogLevel::warn, "certificate", {{"text", *text}});
-}
-
-void ServerSync::update_phase() {
-    const auto next = phase_now();
-    if (next == phase_) return;
-    log(LogLevel::info, "phase", {{"from", std::string(to_string(phase_))}, {"to", std::string(to_string(next))}});
-    phase_ = next;
-    outbox_.touch(now_.steady);
-}
-
-Phase ServerSync::phase_now() const {
-    if (stopping_) return Phase::down;
-    const auto active = std::find_if(links_.begin(), links_.end(), [](const Link& l) { return l.active(); });
-    const auto state = active == links_.end() ? ActiveState::idle : std::get<ActiveSession>(active->session).state();
-    const auto bulk =
-        std::any_of(links_.begin(), links_.end(), [](const Link& l) { return !l.active() && l.connected; });
-    if (state == ActiveState::live) return gaps_.empty() && !job_ ? Phase::live : Phase::gap;
-    if (state == ActiveState::asked || state == ActiveState::catching_up) return Phase::catch_up;
-    if (bulk && job_ && job_->is_recent()) return Phase::polling;
-    if (bulk) return kept_ && !polling_ ? Phase::gap : Phase::bulk;
-    if (!links_.empty()) return Phase::connecting;
-    if (wants_slot_) return Phase::waiting;
-    if (failing_) return Phase::down;
-    return polling_ && poll_due_ ? Phase::polling : Phase::connecting;
-}
-
-void ServerSync::set_error(const std::string& text) {
-    failing_ = true;
-    status_.last_error = text;
-    status_.last_error_at = utc_now();
-    log(LogLevel::warn, "trouble", {{"error", text}});
-    outbox_.touch(now_.steady);
-}
-
-void ServerSync::log(LogLevel level, std::string name, std::vector<std::pair<std::string, std::string>> fields) {
-    fields.insert(fields.begin(), {"server", config_.name});
-    actions_.push_back(sync_action::Log{{level, std::move(name), std::move(fields)}});
-}
-
-UtcSeconds ServerSync::utc_now() const {
-    return std::chrono::floor<std::chrono::seconds>(now_.utc);
-}
-
-// ---- connections --------------------------------------------------------------------------------------------------
-
-ServerSync::Link* ServerSync::find(ConnectionId connection) {
-    const auto found = std::find_if(links_.begin(), links_.end(), [&](const Link& l) { return l.id == connection; });
-    return found == links_.end() ? nullptr : &*found;
-}
-
-const ServerSync::Link* ServerSync::find(ConnectionId connection) const {
-    return const_cast<ServerSync*>(this)->find(connection);
-}
-
-std::size_t ServerSync::wants_bytes(ConnectionId connection) const {
-    const auto* link = find(connection);
-    if (!link || outbox_.full()) return 0;
-    return std::visit([](const auto& session) { return session.wants_bytes(); }, link->session);
-}
-
-std::optional<SteadyTime> ServerSync::next_deadline() const {
-    std::optional<SteadyTime> first;
-    const auto consider = [&first](std::optional<SteadyTime> at) {
-        if (at && (!first || *at < *first)) first = at;
-    };
-    for (const auto& link : links_) {
-        if (!link.connected) consider(link.connect_by);
-        std::visit([&](const auto& session) { consider(session.next_deadline()); }, link.session);
-    }
-    consider(outbox_.deadline());
-    consider(catch_up_alarm_);
-    consider(certificate_.next_deadline());
-    if (!stopping_) consider(plan_deadline());
-    return first;
+Activity ServerSync::activity() const {
+    Activity out;
+    out.stopping = stopping_;
+    if (const auto* active = connections_.active()) out.active = std::get<ActiveSession>(active->session).state();
+    const auto* job = bulk_.job();
+    if (connections_.has_open_bulk())
+        out.bulk =
+            job && job->kind() == BulkJob::Kind::windowed_poll ? Activity::Bulk::windowed_poll : Activity::Bulk::other;
+    out.connecting = !connections_.empty();
+    out.recovering = job || !bulk_.gaps().empty();
+    out.resumable = epoch_.checkpoint.reached().has_value();
+    out.polling = support_.is_polling();
+    out.poll_planned = bulk_.is_poll_planned();
+    out.waits_for_slot = connections_.wants_slot();
+    out.failing = report_.is_failing();
+    return out;
 }
 
 }  // namespace leasemirror

@@ -72,7 +72,7 @@ class Secure(EndToEnd):
 
     def wait_reason(self, agent, reason):
         """Until the log, server.last_error and `status` all say so."""
-        line = agent.log.wait(r" warn trouble .*" + reason)
+        line = agent.log.wait(r" warn error .*" + reason)
         self.wait_error(reason)
         printed = command("status", "-c", self.config).stdout
         self.assertRegex(printed, "last error.*" + reason)
@@ -402,7 +402,7 @@ class Files(Secure):
                 seen = len(tap.connections())
                 agent = self.agent()
                 agent.log.wait("warn certificate server=s text=.*" + said)
-                agent.log.wait(r" warn trouble server=s .*cannot connect to \S+ port \d+: TLS: " + said)
+                agent.log.wait(r" warn error server=s .*cannot connect to \S+ port \d+: TLS: " + said)
                 self.wait_live("other")
                 mark = len(agent.log)
                 agent.send_signal(signal.SIGHUP)

@@ -19,22 +19,21 @@ std::vector<BulkQuery> three() {
     return all;
 }
 
-BulkJob full(std::vector<std::uint64_t> gaps = {}) {
-    return BulkJob::full(4, three(), std::move(gaps), "why");
+BulkJob full() {
+    return BulkJob::full(4, three(), "why");
 }
 
 }  // namespace
 
 TEST_CASE("a full job has a run and no window, a windowed one the gap's bounds, both inclusive") {
-    const auto all = full({1, 2});
+    const auto all = full();
     CHECK(all.is_full());
     CHECK(all.run() == 4);
     CHECK(all.query_window() == QueryWindow{});
-    CHECK(all.gaps() == std::vector<std::uint64_t>{1, 2});
     const auto window = BulkJob::window(5, {9, at(10), at(20), "DataMissing"}, three());
     CHECK_FALSE(window.is_full());
     CHECK(window.query_window() == QueryWindow{at(10), at(20)});
-    CHECK(window.gaps() == std::vector<std::uint64_t>{9});
+    CHECK(window.gap() == 9);
 }
 
 TEST_CASE("queries are handed out once each, in order, and the job is over when all have ended") {
@@ -56,7 +55,7 @@ TEST_CASE("queries are handed out once each, in order, and the job is over when 
 
 TEST_CASE("a query that was cut off waits again, as often as its job is worth it") {
     auto window = BulkJob::window(5, {9, at(10), at(20), "x"}, {BulkQuery{}});
-    auto all = BulkJob::full(1, {BulkQuery{}}, {}, "x");
+    auto all = BulkJob::full(1, {BulkQuery{}}, "x");
     for (auto* job : {&window, &all}) {
         const auto most = job->is_full() ? BulkJob::full_attempts_max : BulkJob::window_attempts_max;
         for (int i = 0; i < most; ++i) {
@@ -119,7 +118,7 @@ TEST_CASE("a reply without base-time began when our guess of the server's clock 
 }
 
 TEST_CASE("a reply that could not be read leaves its query complete, and absence without proof") {
-    auto job = BulkJob::full(1, {BulkQuery{}}, {}, "x");
+    auto job = BulkJob::full(1, {BulkQuery{}}, "x");
     (void)job.take();
     job.on_lease_lost(0);
     job.on_complete(0);
@@ -129,7 +128,7 @@ TEST_CASE("a reply that could not be read leaves its query complete, and absence
 
 TEST_CASE("a query that is asked again from its start is judged by what the new answer brings") {
     // Otherwise one bad message in an attempt that broke off anyway costs another full bulk, and 'partial' until then.
-    auto job = BulkJob::full(1, {BulkQuery{}}, {}, "x");
+    auto job = BulkJob::full(1, {BulkQuery{}}, "x");
     (void)job.take();
     job.on_binding(0, {});
     job.on_lease_lost(0);
@@ -142,7 +141,7 @@ TEST_CASE("a query that is asked again from its start is judged by what the new 
 }
 
 TEST_CASE("trouble that has been overcome is no trouble") {
-    auto job = BulkJob::full(1, {BulkQuery{}}, {}, "x");
+    auto job = BulkJob::full(1, {BulkQuery{}}, "x");
     (void)job.take();
     job.on_cut_off(0, "closed");
     (void)job.take();

@@ -69,22 +69,57 @@ TEST_CASE("a gap that waits for a full bulk does not grow") {
     (void)book.open(at(10), at(20), "x");
     book.needs_full(1);
     CHECK(book.full_due());
-    CHECK(book.awaits_full(1));
     CHECK_FALSE(book.window_pending());
     CHECK(book.open(at(15), at(25), "y").kind == GapChange::Kind::open);
-    CHECK(book.awaits_full(1));
-    CHECK_FALSE(book.awaits_full(2));
+    CHECK(book.next_window()->number == 2);
 }
 
-TEST_CASE("a full bulk takes over all gaps, windowed or not") {
+TEST_CASE("a full bulk takes over all gaps, windowed or not, and closes them when it ends well") {
     auto book = empty_book();
     (void)book.open(at(10), at(20), "x");
     (void)book.open(at(30), at(40), "y");
     book.on_window_begun(1);
-    book.all_need_full();
-    CHECK(book.awaits_full(1));
-    CHECK(book.awaits_full(2));
+    book.on_full_begun();
     CHECK_FALSE(book.next_window());
+    CHECK_FALSE(book.window_pending());
+    const auto closed = book.close_by_full("recovered", 7);
+    REQUIRE(closed.size() == 2);
+    CHECK(closed[0].gap.number == 1);
+    CHECK(closed[1].gap.number == 2);
+    CHECK(closed[1].outcome == "recovered");
+    CHECK(closed[1].recovered == 7);
+    CHECK(book.empty());
+}
+
+TEST_CASE("a gap that opens while a full bulk runs is none of those that it closes, even where the two touch") {
+    auto book = empty_book();
+    (void)book.open(at(10), at(20), "x");
+    book.on_full_begun();
+    CHECK(book.open(at(15), at(25), "y").kind == GapChange::Kind::open);
+    REQUIRE(book.close_by_full("recovered", 0).size() == 1);
+    CHECK(book.numbers() == std::vector<std::uint64_t>{2});
+}
+
+TEST_CASE("a full bulk that failed leaves its gaps for another one") {
+    auto book = empty_book();
+    (void)book.open(at(10), at(20), "x");
+    book.on_full_begun();
+    CHECK_FALSE(book.full_due());
+    book.on_full_over();
+    CHECK(book.full_due());
+    CHECK(book.close_by_full("recovered", 0).empty());
+    CHECK(book.size() == 1);
+}
+
+TEST_CASE("where nothing can be asked all gaps end") {
+    auto book = empty_book();
+    (void)book.open(at(10), at(20), "x");
+    (void)book.open(at(30), at(40), "y");
+    const auto closed = book.close_all("unrecoverable");
+    REQUIRE(closed.size() == 2);
+    CHECK(closed[1].kind == GapChange::Kind::close);
+    CHECK(closed[1].outcome == "unrecoverable");
+    CHECK(book.empty());
 }
 
 TEST_CASE("closing says which, how, and how much it brought") {
@@ -123,10 +158,13 @@ TEST_CASE("even at gaps_max the gap whose window runs is left alone, and one tha
     auto book = empty_book();
     for (std::size_t i = 0; i < GapBook::gaps_max; ++i)
         (void)book.open(at(static_cast<std::int64_t>(100 * i)), at(static_cast<std::int64_t>(100 * i)), "x");
-    book.all_need_full();
+    book.on_full_begun();
     book.on_window_begun(GapBook::gaps_max);
     const auto change = book.open(at(9000), at(9001), "y");
     CHECK(change.kind == GapChange::Kind::widen);
     CHECK(change.gap.number == GapBook::gaps_max - 1);
-    CHECK_FALSE(book.awaits_full(change.gap.number));  // it has grown since the full bulk began
+    CHECK(book.next_window()->number == change.gap.number);
+    const auto closed = book.close_by_full("recovered", 0);
+    CHECK(closed.size() == GapBook::gaps_max - 2);
+    CHECK(book.numbers() == std::vector<std::uint64_t>{change.gap.number, GapBook::gaps_max});  // it has grown since
 }

@@ -42,7 +42,7 @@ TEST_CASE("a batch is due when its oldest row has waited, and at once when it ha
     CHECK(box.deadline() == t + 20ms);
     CHECK_FALSE(box.due(t + 19ms));
     CHECK(box.due(t + 20ms));
-    box.touch(t + 10ms);
+    (void)box.edit(t + 10ms);
     CHECK(box.deadline() == t + 20ms);
     add_rows(box, 2);
     CHECK(box.due(t));
@@ -50,9 +50,10 @@ TEST_CASE("a batch is due when its oldest row has waited, and at once when it ha
 
 TEST_CASE("taking a batch leaves an empty one, with the next number and for the same server") {
     Outbox box(7, limits, much);
-    box.pending().base_time = server_time_from_unix(5);
-    box.pending().fresh_start = true;
-    box.pending().begin_run = 3;
+    auto& batch = box.edit(t);
+    batch.base_time = server_time_from_unix(5);
+    batch.fresh_start = true;
+    batch.begin_run = 3;
     add_rows(box, 1);
     CHECK(box.next_number() == 1);
     const auto first = take(box);
@@ -152,10 +153,7 @@ TEST_CASE("an outbox is full before it holds more than its share, whatever its b
         fill([&] { (void)box.add_change(t); });
     }
     SUBCASE("gaps") {
-        fill([&] {
-            box.pending().gaps.emplace_back();
-            box.touch(t);
-        });
+        fill([&] { box.edit(t).gaps.emplace_back(); });
     }
 }
 

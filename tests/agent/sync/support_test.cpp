@@ -163,7 +163,7 @@ TEST_CASE("a windowed poll that breaks off is asked again from its start, and th
         windowed.says(lease4("192.0.2.2", d.server_now(), 1));
         windowed.closes();
     }
-    CHECK(d.logged("trouble"));
+    CHECK(d.logged("error"));
     const auto windowed = next(d);
     CHECK(windowed.query() == "bulk relay-id 61 [@990, ]");
 }

@@ -1,0 +1,95 @@
+#include "agent/sync/conclusion.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace leasemirror {
+namespace {
+
+/// A server that is polled is read again before long anyway, and one query that is always cut off must not make it send
+/// all the others each minute.
+std::chrono::milliseconds full_again_after(const BulkJob& job, const ConclusionContext& context) {
+    if (!job.any_cut_off()) return std::max(10 * context.retry, context.poll_interval);
+    return context.polling ? std::min(10 * context.retry, context.poll_interval) : context.retry;
+}
+
+Reconcile reconcile_of(const BulkJob& job, const ConclusionContext& context) {
+    Reconcile out;
+    out.run = job.run();
+    assert(job.began_at());  // a query that ended well had a first reply
+    out.listed_from = *job.began_at();
+    out.all_vpns = context.all_vpns;
+    out.everything = context.covers_everything && job.absence_proves();
+    for (const auto& item : job.items()) {
+        if (item.state != BulkJob::ItemState::complete || item.lease_lost) continue;
+        Reconcile::Scope scope{item.query.scope_id(), {}, {}, item.run};
+        if (item.query.kind == QueryKind::relay_id) scope.relay_id = item.query.id;
+        if (item.query.kind == QueryKind::remote_id) scope.remote_id = item.query.id;
+        out.scopes.push_back(std::move(scope));
+    }
+    return out;
+}
+
+}  // namespace
+
+FullConclusion conclude_full(const BulkJob& job, const ConclusionContext& context) {
+    FullConclusion out;
+    out.asked_to_the_end = !job.any_cut_off();
+    if (!job.any_complete()) {
+        out.answer = out.asked_to_the_end ? FullConclusion::Answer::refused : FullConclusion::Answer::none;
+        out.error = "full bulk failed: " + job.trouble();
+        return out;
+    }
+    const auto proven = job.absence_proves();
+    const auto whole = proven && job.all_read();
+    if (!whole) {
+        out.lacks = job.all_complete()
+                        ? "some replies could not be understood (see quarantine); nothing is concluded from "
+                          "their absence"
+                        : job.trouble();
+        out.error = (job.all_complete() ? "full bulk: " : "full bulk incomplete: ") + out.lacks;
+        out.again_after = full_again_after(job, context);
+    } else {
+        out.lacks = "bulk.queries cover a part of the server (bulk.covers: partial)";
+    }
+    out.coverage = proven && context.covers_everything ? Coverage::full : Coverage::partial;
+    out.reconcile = reconcile_of(job, context);
+    out.gap_outcome = whole ? "recovered" : "recovered in part";
+    out.reaches_began_at = out.asked_to_the_end && !job.any_refused();
+    return out;
+}
+
+WindowConclusion conclude_window(const BulkJob& job, const ConclusionContext& context) {
+    WindowConclusion out;
+    out.heeds_start = job.heeds_start(context.family, std::nullopt);
+    // A v6 server puts a base-time into every reply if it knows time windows at all (RFC 7653 §9.3).
+    const auto knows_windows = out.heeds_start != false && (job.base_times_seen() || context.family == Family::v4);
+    if (!job.all_complete())
+        out.needs_full_because = "windowed bulk failed: " + job.trouble();
+    else if (!knows_windows)
+        out.needs_full_because = "the server knows no time windows";
+    else
+        out.recovered = job.shows_ended() && job.all_read();
+    return out;
+}
+
+PollConclusion conclude_poll(const BulkJob& job, const ConclusionContext& context, std::optional<ServerTime> oldest) {
+    PollConclusion out;
+    if (!job.all_complete()) out.error = "windowed poll incomplete: " + job.trouble();
+    out.heeds_start = job.heeds_start(context.family, oldest);
+    if (out.heeds_start == false) out.told_by = "it lists what had not changed since";
+    // What the full poll was told, and is refused with a start time, is refused for that.
+    if (!job.any_complete() && !job.any_cut_off()) {
+        out.heeds_start = false;
+        out.told_by = job.trouble();
+    }
+    if (job.any_cut_off() || !job.any_complete()) return out;
+    // An empty answer may be so because the server's clock was set back: without a base-time it proves nothing (RFC 6926
+    // §6.2.5: the start time comes from what the server said).
+    if (!job.base_times_seen()) return out;
+    out.next_from = job.began_at();
+    out.reaches_next_from = job.shows_ended() && job.all_complete() && job.all_read();
+    return out;
+}
+
+}  // namespace leasemirror

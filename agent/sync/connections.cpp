@@ -1,0 +1,91 @@
+#include "agent/sync/connections.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace leasemirror {
+
+Connections::Connections(const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots)
+    : config_(config), requestor_duid_(std::move(requestor_duid)), slots_(slots) {}
+
+SyncConnection& Connections::open_active(std::uint32_t first_xid, SteadyTime now) {
+    return add(ActiveSession(settings(first_xid)), now);
+}
+
+SyncConnection& Connections::open_bulk(std::uint32_t first_xid, SteadyTime now) {
+    return add(BulkSession(settings(first_xid)), now);
+}
+
+bool Connections::take_slot() {
+    wants_slot_ = !slots_.take();
+    return !wants_slot_;
+}
+
+SyncConnection& Connections::add(SyncConnection::Session session, SteadyTime now) {
+    // TCP, over TLS the answer to the upgrade, and the handshake: the shell bounds each, this is for all of them.
+    const auto stages = config_.tls.mode == TlsMode::off ? 1 : 3;
+    return all_.emplace_back(++last_id_, std::move(session), now + stages * config_.timeouts.connect);
+}
+
+SessionSettings Connections::settings(std::uint32_t first_xid) const {
+    SessionSettings out;
+    out.family = config_.family;
+    out.requestor_duid = requestor_duid_;
+    out.request_options = config_.request_options;
+    out.receive_timeout = config_.timeouts.receive;
+    out.data_timeout = config_.timeouts.data;
+    out.first_xid = first_xid;
+    return out;
+}
+
+void Connections::drop(ConnectionId id) {
+    const auto found = std::find_if(all_.begin(), all_.end(), [&](const SyncConnection& c) { return c.id == id; });
+    assert(found != all_.end());
+    if (!found->is_active()) slots_.give_back();
+    all_.erase(found);
+}
+
+SyncConnection* Connections::find(ConnectionId id) {
+    const auto found = std::find_if(all_.begin(), all_.end(), [&](const SyncConnection& c) { return c.id == id; });
+    return found == all_.end() ? nullptr : &*found;
+}
+
+const SyncConnection* Connections::find(ConnectionId id) const {
+    return const_cast<Connections*>(this)->find(id);
+}
+
+const SyncConnection* Connections::active() const {
+    const auto found = std::find_if(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.is_active(); });
+    return found == all_.end() ? nullptr : &*found;
+}
+
+bool Connections::has_open_bulk() const {
+    return std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return !c.is_active() && c.is_open(); });
+}
+
+std::size_t Connections::bulk_count() const {
+    return static_cast<std::size_t>(
+        std::count_if(all_.begin(), all_.end(), [](const SyncConnection& c) { return !c.is_active(); }));
+}
+
+std::size_t Connections::bulk_unused() const {
+    return static_cast<std::size_t>(
+        std::count_if(all_.begin(), all_.end(), [](const SyncConnection& c) { return !c.is_active() && !c.item; }));
+}
+
+void Connections::set_reading(bool reading, SessionNow now) {
+    for (auto& connection : all_)
+        std::visit([&](auto& session) { session.set_reading(reading, now); }, connection.session);
+}
+
+std::optional<SteadyTime> Connections::next_deadline() const {
+    Earliest first;
+    for (const auto& connection : all_) {
+        first.consider(connection.connect_by);
+        first.consider(connection.catch_up_alarm);
+        first.consider(std::visit([](const auto& session) { return session.next_deadline(); }, connection.session));
+    }
+    return first.get();
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,86 @@
+// The connections to one server: an active one at most, and bulk ones up to bulk.max_connections, as far as
+// limits.bulk_connections has room. Knows which there are and what each was last asked; what to ask is the coordinator's
+// (server_sync.hpp).
+//
+//     opening --on_connected--> open: its session speaks        either way: drop()
+#pragma once
+
+#include "agent/config/config.hpp"
+#include "agent/sync/actions.hpp"
+#include "agent/sync/bulk_slots.hpp"
+#include "agent/sync/timers.hpp"
+#include "proto/active_session.hpp"
+#include "proto/bulk_session.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace leasemirror {
+
+/// One connection. The session exists from the start, its query once connected.
+struct SyncConnection {
+    using Session = std::variant<ActiveSession, BulkSession>;
+    SyncConnection(ConnectionId its_id, Session its_session, SteadyTime by)
+        : id(its_id), session(std::move(its_session)), connect_by(by) {}
+
+    ConnectionId id;
+    Session session;
+    std::optional<SteadyTime> connect_by;  ///< while opening
+    /// Active, while it replays: when to complain that this does not end.
+    std::optional<SteadyTime> catch_up_alarm;
+    std::optional<std::size_t> item;       ///< bulk: of the job, while its query is outstanding
+    SteadyTime asked_at{};                 ///< when its query was sent
+    bool heard = false;                    ///< anything at all
+    std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
+
+    [[nodiscard]] bool is_active() const { return std::holds_alternative<ActiveSession>(session); }
+    [[nodiscard]] bool is_open() const { return !connect_by; }
+    /// Told in the catch-up phase: the base-time is not when it happened (RFC 7653 §8.4.1, RFC 7724 §7.4.1).
+    [[nodiscard]] bool is_catching_up() const { return catch_up_alarm.has_value(); }
+};
+
+class Connections {
+public:
+    /// `slots` and `config` outlive this object.
+    Connections(const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots);
+
+    /// `first_xid` is that of the connection's first query. The references live until the next open or drop.
+    SyncConnection& open_active(std::uint32_t first_xid, SteadyTime now);
+    /// A slot must be taken for it before: see take_slot().
+    SyncConnection& open_bulk(std::uint32_t first_xid, SteadyTime now);
+    /// False while all servers together have as many bulk connections as they may: on_slot_free() ends the waiting.
+    [[nodiscard]] bool take_slot();
+    void on_slot_free() { wants_slot_ = false; }
+    [[nodiscard]] bool wants_slot() const { return wants_slot_; }
+    void drop(ConnectionId id);
+
+    [[nodiscard]] SyncConnection* find(ConnectionId id);
+    [[nodiscard]] const SyncConnection* find(ConnectionId id) const;
+    [[nodiscard]] const SyncConnection* active() const;
+    [[nodiscard]] bool has_open_bulk() const;
+    [[nodiscard]] std::size_t bulk_count() const;
+    /// Bulk connections, open or opening, without a query outstanding.
+    [[nodiscard]] std::size_t bulk_unused() const;
+    [[nodiscard]] bool empty() const { return all_.empty(); }
+    [[nodiscard]] std::vector<SyncConnection>& all() { return all_; }
+
+    /// We stop reading, or go on.
+    void set_reading(bool reading, SessionNow now);
+    [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
+
+private:
+    SyncConnection& add(SyncConnection::Session session, SteadyTime now);
+    [[nodiscard]] SessionSettings settings(std::uint32_t first_xid) const;
+
+    const ServerConfig& config_;
+    Bytes requestor_duid_;
+    BulkSlots& slots_;
+    std::vector<SyncConnection> all_;
+    ConnectionId last_id_ = 0;
+    bool wants_slot_ = false;
+};
+
+}  // namespace leasemirror

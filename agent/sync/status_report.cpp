@@ -1,0 +1,122 @@
+#include "agent/sync/status_report.hpp"
+
+#include "agent/config/time_text.hpp"
+
+namespace leasemirror {
+namespace {
+
+UtcSeconds seconds_of(Now now) {
+    return std::chrono::floor<std::chrono::seconds>(now.utc);
+}
+
+}  // namespace
+
+Phase phase_of(const Activity& a) {
+    if (a.stopping) return Phase::down;
+    if (a.active == ActiveState::live) return a.recovering ? Phase::gap : Phase::live;
+    if (a.active == ActiveState::asked || a.active == ActiveState::catching_up) return Phase::catch_up;
+    if (a.bulk == Activity::Bulk::windowed_poll) return Phase::polling;
+    if (a.bulk == Activity::Bulk::other) return a.resumable && !a.polling ? Phase::gap : Phase::bulk;
+    if (a.connecting) return Phase::connecting;
+    if (a.waits_for_slot) return Phase::waiting;
+    if (a.failing) return Phase::down;
+    return a.polling && a.poll_planned ? Phase::polling : Phase::connecting;
+}
+
+StatusReport::StatusReport(std::string server, const ResumePoint& resume, SyncActions& actions)
+    : server_(std::move(server)), actions_(actions) {
+    status_.coverage = resume.coverage;
+    status_.server_identity = resume.server_identity;
+    status_.last_full_sync_at = resume.last_full_sync_at;
+    status_.last_error = resume.last_error;
+    status_.last_error_at = resume.last_error_at;
+    status_.certificate_expires_at = resume.certificate_expires_at;
+}
+
+void StatusReport::log(LogLevel level, std::string name, Fields fields) {
+    fields.insert(fields.begin(), {"server", server_});
+    actions_.push_back(sync_action::Log{{level, std::move(name), std::move(fields)}});
+}
+
+void StatusReport::error(const std::string& text, Now now) {
+    failing_ = true;
+    status_.last_error = text;
+    status_.last_error_at = seconds_of(now);
+    touch();
+    log(LogLevel::warn, "error", {{"error", text}});
+}
+
+void StatusReport::on_heard(Now now) {
+    failing_ = false;
+    status_.last_message_at = seconds_of(now);
+    touch();
+}
+
+void StatusReport::on_connected(bool active, const std::optional<CertificateEnd>& first_end, Now now) {
+    status_.certificate_expires_at = first_end ? std::optional(first_end->at) : std::nullopt;
+    if (first_end) certificate_.on_secured(*first_end, now);
+    warn_of_certificate(now);
+    if (active || !status_.connected_since) status_.connected_since = seconds_of(now);
+    touch();
+}
+
+void StatusReport::on_dropped(bool last) {
+    if (last) status_.connected_since.reset();
+    touch();
+}
+
+Bytes StatusReport::set_identity(const Bytes& identity) {
+    touch();
+    return std::exchange(status_.server_identity, identity);
+}
+
+void StatusReport::set_coverage(Coverage coverage) {
+    status_.coverage = coverage;
+    touch();
+}
+
+void StatusReport::on_read_in_full(Now now) {
+    status_.last_full_sync_at = seconds_of(now);
+    touch();
+}
+
+void StatusReport::enter(Phase phase) {
+    if (phase == status_.phase) return;
+    log(LogLevel::info, "phase",
+        {{"from", std::string(to_string(status_.phase))}, {"to", std::string(to_string(phase))}});
+    status_.phase = phase;
+    touch();
+}
+
+void StatusReport::on_quarantined(const std::string& reason, SteadyTime now) {
+    if (const auto left_out = quarantine_log_.admit(now))
+        log(LogLevel::warn, "quarantined", {{"reason", reason}, {"left_out_before", std::to_string(*left_out)}});
+}
+
+void StatusReport::on_quarantine_dropped(std::uint64_t so_far) {
+    if (so_far <= quarantine_dropped_) return;
+    quarantine_dropped_ = so_far;
+    log(LogLevel::warn, "quarantine-full", {{"messages_only_counted", std::to_string(so_far)}});
+}
+
+void StatusReport::on_gap(const Gap& gap, const std::string& cause, SteadyTime now) {
+    if (const auto left_out = gap_log_.admit(now))
+        log(LogLevel::warn, "gap",
+            {{"from", iso_utc(gap.from)},
+             {"to", iso_utc(gap.to)},
+             {"cause", cause},
+             {"left_out_before", std::to_string(*left_out)}});
+}
+
+void StatusReport::warn_of_certificate(Now now) {
+    if (const auto text = certificate_.poll_warning(now)) log(LogLevel::warn, "certificate", {{"text", *text}});
+}
+
+ServerStatus StatusReport::snapshot(std::optional<Skew> skew, const ServerSupport& support) const {
+    auto out = status_;
+    out.skew = skew;
+    out.support = support;
+    return out;
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,71 @@
+// What a server supports, as far as it has shown it, and so whether it is followed by an active query or polled.
+//
+//     active   yes: an active query was answered. no: NotSupported, or closed without a word several times while bulk
+//              queries were answered in between.
+//     windows  yes: a bulk query leaves out what changed before its start time. no: it does not, or replies carry no
+//              base-time.
+//
+// It is remembered in the database. A 'no' is good for a day, or until another server answers at the address.
+#pragma once
+
+#include "agent/config/config.hpp"
+#include "agent/sync/timers.hpp"
+#include "storage/store.hpp"
+
+#include <chrono>
+#include <optional>
+
+namespace leasemirror {
+
+class Support {
+public:
+    /// How long it is taken for granted that a server does not support something.
+    static constexpr std::chrono::milliseconds lasts = std::chrono::hours{24};
+
+    /// `can_poll`: bulk queries are configured, so that polling can stand in for an active query. `stored`: what an earlier
+    /// life of the agent has found out.
+    Support(const ServerConfig& config, bool can_poll, const ServerSupport& stored);
+    /// How long what was stored is still good for.
+    void start(Now now);
+
+    [[nodiscard]] const ServerSupport& known() const { return known_; }
+    /// Polled instead of followed.
+    [[nodiscard]] bool is_polling() const { return polling_; }
+    [[nodiscard]] bool has_no_windows() const { return known_.windows == false; }
+
+    /// True if polling has ended with this: the active query is to be asked again.
+    [[nodiscard]] bool on_deadline(Now now);
+    [[nodiscard]] std::optional<SteadyTime> next_deadline(SteadyTime after) const;
+
+    /// An active query has been answered.
+    void on_active_answered(Now now);
+    void on_bulk_answered() { bulk_answered_ = true; }
+    /// NotSupported (RFC 7653 §9.2). True: polled from now on.
+    [[nodiscard]] bool on_active_not_supported(Now now);
+    /// An active query was closed, or left, without a word. v4 has no other way to say that it does not know the message
+    /// type (RFC 7724 §8.1.1).
+    enum class Refusal : std::uint8_t {
+        borne,      ///< it has answered one before: asked again at the usual pace
+        put_off,    ///< asked again, but not soon
+        now_polled  ///< and polled until then
+    };
+    [[nodiscard]] Refusal on_active_refused_silently(Now now);
+    /// True if that is news.
+    [[nodiscard]] bool on_windows(bool supported, Now now);
+
+private:
+    void learn(std::optional<bool>& ability, const std::optional<bool>& other, bool supported, Now now);
+    [[nodiscard]] bool poll_instead(std::chrono::milliseconds ask_again, Now now);
+    void ask_anew(Now now);
+
+    SyncMode mode_;
+    bool can_poll_;
+    std::chrono::milliseconds retry_;
+    ServerSupport known_;
+    bool polling_;
+    int silent_refusals_ = 0;     // of active queries, in a row
+    bool bulk_answered_ = false;  // since the last of them
+    Timers timers_;               // active_again, support_again
+};
+
+}  // namespace leasemirror
