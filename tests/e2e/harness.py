@@ -305,7 +305,7 @@ class EndToEnd(unittest.TestCase):
         self.assertEqual(wrong[:10], [], f"{len(wrong)} things wrong with the history")
 
     def assert_equal_to(self, sim, name="s"):
-        """Once the server is quiet, the rows in force are its bindings (DESIGN, promise P1)."""
+        """Once the server is quiet, the rows in force are its bindings (agent/README.md, "Promises")."""
         difference = []
 
         def equal():

@@ -1,7 +1,7 @@
 """PostgreSQL through libpq, which is there wherever the program under test is: Python's standard library has no driver.
 
-Rows are what sqlite3.Row is, and values what SQLite has for the same column (DESIGN section 6), so that tests need not
-know the engine: bytes for bytea, Unix seconds for timestamptz, 0 and 1 for boolean, an address without its prefix
+Rows are what sqlite3.Row is, and values what SQLite has for the same column (storage/README.md, "Engines"), so that tests
+need not know the engine: bytes for bytea, Unix seconds for timestamptz, 0 and 1 for boolean, an address without its prefix
 length for inet. One thread at a time may use a connection.
 """
 

@@ -1,4 +1,4 @@
-// Where the fault switches of S4-20 and S6-16 strike.
+// Where the faults strike that leasesim can be told to have (README.md here).
 #include "tests/leasesim/connection_impl.hpp"
 #include "tests/leasesim/reply_parts.hpp"
 

@@ -26,7 +26,7 @@ Status numbered(bool v4, std::int64_t number) {
 void ModelConnection::Impl::on_upgrade(std::uint32_t xid, UtcMillis now) {
     const auto& o = server.options();
     if (o.tls == TlsMode::off) {
-        // spec/KEA.md section 2: a server that knows only bulk does not know this message either.
+        // A server that knows only bulk, as Kea, does not know this message either.
         if (o.personality.on_active == OnActive::close) return close(false);
         return answer_upgrade(xid, refused(v4()), now);
     }
@@ -42,7 +42,7 @@ void ModelConnection::Impl::on_upgrade(std::uint32_t xid, UtcMillis now) {
         return answer_upgrade(xid, numbered(v4(), other->arg.value_or(1)), now);
     const auto mask = struck_by(FaultKind::tls_wrong_xid) ? 0x5a5a5aU : 0U;
     answer_upgrade(xid ^ mask, std::nullopt, now);
-    // What an attacker in the middle would have the requestor take for an answer from within TLS (RC-42).
+    // An attacker in the middle would have the requestor take this for an answer from within TLS.
     if (struck_by(FaultKind::tls_clear_octets)) {
         emit(now, [&](ByteWriter& w) {
             const auto c = context(now, {});

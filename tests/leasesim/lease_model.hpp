@@ -42,7 +42,7 @@ struct ModelOptions {
     double occupied = 0.75;          ///< share of the units that hold leases at the beginning
     std::uint8_t v4_prefix_len = 8;  ///< room for addresses, from 10.0.0.0 or `v4_base` on
     IpAddress v4_base = IpAddress::v4(0x0a000000);
-    /// Preferred lifetimes of a quarter of the valid one, so that they pass long before (S6-15, Kea).
+    /// Preferred lifetimes of a quarter of the valid one, so that they pass long before (Kea does so).
     bool short_preferred = false;
 };
 
@@ -154,7 +154,7 @@ private:
     SteppedClock clock_;
 };
 
-/// "ascii:vpn-1", ...: the name of VPN number `vpn` as DESIGN section 6 writes it; '' for 0. Even numbers are
+/// "ascii:vpn-1", ...: the name of VPN number `vpn` as column `vpn_id` has it; '' for 0. Even numbers are
 /// RFC 2685 identifiers.
 [[nodiscard]] std::string vpn_name(unsigned vpn);
 

@@ -12,7 +12,7 @@
 
 namespace leasemirror::leasesim {
 
-/// How the end of a v6 binding is told, for which no RFC defines an encoding (REQUIREMENTS R6-38).
+/// How the end of a v6 binding is told, for which no RFC defines an encoding (proto/README.md, "Traps").
 enum class EndEncoding : std::uint8_t {
     valid_zero,         ///< (a) valid lifetime 0
     binding_status,     ///< (b) nested F_BINDING_STATUS (RFC 8156)
@@ -23,7 +23,7 @@ enum class EndEncoding : std::uint8_t {
 enum class SuccessStatus : std::uint8_t { absent, in_reply, in_done };
 enum class OnActive : std::uint8_t { serve, refuse, close };  ///< refuse: v6 NotSupported; v4 has none and closes
 
-/// Differences between servers that the RFCs allow, or that exist (S6-15, S4-08, spec/KEA.md).
+/// Differences between servers that the RFCs allow, or that exist.
 struct Personality {
     OnActive on_active = OnActive::serve;
     bool several_keys_are_malformed = false;  ///< v4: MalformedQuery for two primary queries, not NotAllowed
@@ -44,7 +44,7 @@ struct Personality {
     EndEncoding end = EndEncoding::valid_zero;
 };
 
-/// ISC Kea 3.x: bulk only (spec/KEA.md).
+/// ISC Kea 3.x: bulk only.
 [[nodiscard]] Personality kea_personality();
 
 enum class FaultKind : std::uint8_t {

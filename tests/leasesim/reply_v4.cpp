@@ -147,7 +147,7 @@ void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<St
     auto m = begin(c, type);
     if (c.faults.nul_in_status) text = "status\0with NUL"sv;
     if (status) m.status = make_status_v4(*status, text);
-    // Kea's DONE has no base-time (spec/KEA.md section 4).
+    // Kea's DONE has no base-time.
     const bool asked = wants(c, base_time) && !c.personality.v4_times_only;
     if (asked || always_base_time) m.base_time = c.model.server_now(c.at);
     encode_v4(m, out, c.faults.layout);

@@ -66,7 +66,7 @@ LeaseV6 lease_of(const ReplyContext& c, const UnitState& s, unsigned j, bool hel
     if (held) {
         lease.valid = left(c, s.expires);
         lease.preferred = std::min(left(c, s.preferred_until), lease.valid);
-        // Kea: `if (elapsed < lft) lft -= elapsed` (spec/KEA.md section 4).
+        // Kea: `if (elapsed < lft) lft -= elapsed`.
         if (lease.preferred == 0 && c.personality.preferred_unreduced && s.preferred_until && s.last_seen)
             lease.preferred = static_cast<std::uint32_t>((*s.preferred_until - *s.last_seen).count() / 1000);
     } else if (c.personality.end == EndEncoding::binding_status) {
@@ -76,7 +76,7 @@ LeaseV6 lease_of(const ReplyContext& c, const UnitState& s, unsigned j, bool hel
     return lease;
 }
 
-/// The leases of one CLIENT_DATA. Of the five ways to tell an end (R6-38) only two list the lease that ended.
+/// The leases of one CLIENT_DATA. Of the five ways to tell an end (EndEncoding) only two list the lease that ended.
 std::size_t list_leases(const ReplyContext& c, const UnitState& s, std::uint8_t held, std::uint8_t ended,
                         std::array<LeaseV6, leases_per_unit_max>& out) {
     const bool shows_ended =

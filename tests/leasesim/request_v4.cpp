@@ -8,7 +8,7 @@ namespace leasemirror::leasesim {
 
 namespace {
 
-constexpr std::int64_t kea_time_max = 0x80000000;  // spec/KEA.md section 4
+constexpr std::int64_t kea_time_max = 0x80000000;  // Kea 3.3.1
 
 Refusal refuse(const MessageV4& m, StatusCode status, std::string_view text) {
     Refusal r;

@@ -1,4 +1,5 @@
-// Compares what the database holds of one server with what the model server knows: the promise P1 as a function.
+// Compares what the database holds of one server with what the model server knows: the promise "equal"
+// (agent/README.md, "Promises") as a function.
 #pragma once
 
 #include "tests/leasesim/lease_model.hpp"

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Faults of single messages and requests that a mirror can recover from without a later change of the same binding.
-/// Not here: broken relay data, which costs columns for good, as DESIGN section 6 wants.
+/// Not here: broken relay data, which costs the columns of the relay for good.
 constexpr FaultKind message_faults[] = {
     FaultKind::tiny_writes,
     FaultKind::hold_frames,
