@@ -211,44 +211,42 @@ private:
         arm_timer();
     }
 
-    void perform(engine_action::Connect& a) {
-        const auto& server = config_.servers[a.server];
-        const auto s = a.server;
-        const auto c = a.connection;
+    void perform(sync_action::Connect& a) {
+        const auto key = a.connection;
+        const auto tell = [=, this](const ConnectionEvent& event) {
+            feed([&] { engine_->on_event(key, event, host_now()); });
+        };
         ConnectionHooks hooks;
-        hooks.connected = [=, this](auto first_end) {
-            feed([&] { engine_->on_connected(s, c, host_now(), first_end); });
-        };
+        hooks.connected = [=](auto first_end) { tell(connection_event::Connected{first_end}); };
         hooks.connect_failed = [=, this](const std::string& why) {
-            connections_.erase({s, c});
-            feed([&] { engine_->on_connect_failed(s, c, why, host_now()); });
+            connections_.erase(key);
+            tell(connection_event::ConnectFailed{why});
         };
-        hooks.sent = [=, this] { feed([&] { engine_->on_sent(s, c, host_now()); }); };
-        hooks.received = [=, this](ByteView in) { feed([&] { engine_->on_bytes(s, c, in, host_now()); }); };
-        hooks.disconnected = [=, this](const std::string& how) {
-            feed([&] { engine_->on_disconnected(s, c, how, host_now()); });
-        };
-        hooks.wants = [=, this] { return engine_->wants_bytes(s, c); };
+        hooks.sent = [=] { tell(connection_event::Sent{}); };
+        hooks.received = [=](ByteView in) { tell(connection_event::Received{in}); };
+        hooks.disconnected = [=](const std::string& how) { tell(connection_event::Disconnected{how}); };
+        hooks.wants = [=, this] { return engine_->wants_bytes(key); };
         hooks.warn = [=, this](const std::string& text) {
-            log_.warn("tls-files", {{"server", config_.servers[s].name}, {"text", text}});
+            log_.warn("tls-files", {{"server", config_.servers[key.server].name}, {"text", text}});
         };
-        connections_[{s, c}] = open_connection(loop_, target_of(server), tls_[s], std::move(hooks));
+        connections_[key] =
+            open_connection(loop_, target_of(config_.servers[key.server]), tls_[key.server], std::move(hooks));
     }
 
-    void perform(engine_action::Send& a) {
-        const auto found = connections_.find({a.server, a.connection});
+    void perform(sync_action::Send& a) {
+        const auto found = connections_.find(a.connection);
         if (found != connections_.end()) found->second->send(std::move(a.bytes));
     }
 
-    void perform(engine_action::Disconnect& a) {
-        const auto found = connections_.find({a.server, a.connection});
+    void perform(sync_action::Disconnect& a) {
+        const auto found = connections_.find(a.connection);
         if (found == connections_.end()) return;
         found->second->close();
         connections_.erase(found);
     }
 
-    void perform(engine_action::Commit& a) { writers_[group_->writer_of(a.server)]->commit(std::move(a)); }
-    void perform(engine_action::Sweep& a) {
+    void perform(sync_action::Commit& a) { writers_[group_->writer_of(a.server)]->commit(std::move(a)); }
+    void perform(sync_action::Sweep& a) {
         for (auto& writer : writers_)
             writer->sweep(a);
     }
@@ -280,7 +278,7 @@ private:
     std::optional<WriterGroup> group_;
     std::vector<std::unique_ptr<Writer>> writers_;
     std::uint64_t generation_ = 0;  // of the writers
-    std::map<std::pair<std::size_t, ConnectionId>, std::shared_ptr<Connection>> connections_;
+    std::map<ConnectionKey, std::shared_ptr<Connection>> connections_;
     bool stopping_ = false;
     DaemonEnd end_{0, false};
 };

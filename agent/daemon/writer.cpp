@@ -24,7 +24,7 @@ public:
     void run();
 
     // On any other.
-    void add(std::variant<engine_action::Commit, engine_action::Sweep> step) {
+    void add(std::variant<sync_action::Commit, sync_action::Sweep> step) {
         {
             const std::lock_guard lock(mutex_);
             queue_.push_back(std::move(step));
@@ -47,7 +47,7 @@ public:
     }
 
 private:
-    using Step = std::variant<engine_action::Commit, engine_action::Sweep>;
+    using Step = std::variant<sync_action::Commit, sync_action::Sweep>;
 
     template <class Action>
     [[nodiscard]] bool persist(Action action, bool opening = false);
@@ -126,11 +126,11 @@ Writer::Event Writer::Work::open() {
 }
 
 Writer::Event Writer::Work::perform(Step& step) {
-    if (auto* commit = std::get_if<engine_action::Commit>(&step)) {
+    if (auto* commit = std::get_if<sync_action::Commit>(&step)) {
         auto applied = store_->apply(commit->batch);
         return Committed{commit->server, std::move(commit->batch), std::move(applied)};
     }
-    const auto& sweep = std::get<engine_action::Sweep>(step);
+    const auto& sweep = std::get<sync_action::Sweep>(step);
     return Swept{store_->sweep(sweep.now, sweep.rows)};
 }
 
@@ -172,11 +172,11 @@ void Writer::stop() {
     work_->stop();
 }
 
-void Writer::commit(engine_action::Commit work) {
+void Writer::commit(sync_action::Commit work) {
     work_->add(std::move(work));
 }
 
-void Writer::sweep(engine_action::Sweep work) {
+void Writer::sweep(sync_action::Sweep work) {
     work_->add(work);
 }
 

@@ -66,8 +66,8 @@ public:
 
     /// Asks the thread to end, without waiting for it.
     void stop();
-    void commit(engine_action::Commit work);
-    void sweep(engine_action::Sweep work);
+    void commit(sync_action::Commit work);
+    void sweep(sync_action::Sweep work);
 
 private:
     class Work;

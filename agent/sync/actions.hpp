@@ -1,11 +1,15 @@
-// What the sync room asks of the shell: the actions of one server, polled until there is none.
+// What goes between the sync room and the shell around it: events of connections in, actions out. The same types all the
+// way from one server's coordinator to the sockets, so that nobody in between says them again.
 #pragma once
 
+#include "agent/config/certificate_end.hpp"
 #include "agent/config/config.hpp"
 #include "storage/store.hpp"
 
+#include <compare>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -13,8 +17,38 @@
 
 namespace leasemirror {
 
-/// Names one connection of one server; never used twice.
-using ConnectionId = std::uint64_t;
+/// Names one connection; never used twice.
+struct ConnectionKey {
+    std::size_t server = 0;    ///< index into Config::servers
+    std::uint64_t number = 0;  ///< among those of that server
+
+    friend auto operator<=>(const ConnectionKey&, const ConnectionKey&) = default;
+};
+
+namespace connection_event {
+/// `first_end`: over TLS, of the two certificates.
+struct Connected {
+    std::optional<CertificateEnd> first_end;
+};
+/// Also after Connected, while nothing has been received: over TLS a server may refuse us only then.
+struct ConnectFailed {
+    std::string why;
+};
+/// The octets of the last Send are on their way.
+struct Sent {};
+/// At most as many octets as wants_bytes() of the connection told.
+struct Received {
+    ByteView octets;
+};
+/// The peer closed, or the connection broke; `how` is for people.
+struct Disconnected {
+    std::string how;
+};
+}  // namespace connection_event
+
+using ConnectionEvent =
+    std::variant<connection_event::Connected, connection_event::ConnectFailed, connection_event::Sent,
+                 connection_event::Received, connection_event::Disconnected>;
 
 /// Something an operator should read: an event name, then key=value.
 struct LogEvent {
@@ -26,27 +60,30 @@ struct LogEvent {
 namespace sync_action {
 /// Open a TCP connection to the server.
 struct Connect {
-    ConnectionId connection;
+    ConnectionKey connection;
 };
 struct Send {
-    ConnectionId connection;
+    ConnectionKey connection;
     Bytes bytes;
 };
 /// Close it gracefully; no further events of it are expected.
 struct Disconnect {
-    ConnectionId connection;
+    ConnectionKey connection;
 };
-/// Give it to the store; it comes back through on_committed(), in order.
+/// Store::apply(), then Engine::on_committed(). Batches of one server keep their order.
 struct Commit {
+    std::size_t server;  ///< index into Config::servers
     Batch batch;
 };
-struct Log {
-    LogEvent event;
+/// Store::sweep() of every store, then Engine::on_swept() with the sums. For all servers together.
+struct Sweep {
+    UtcSeconds now;
+    std::size_t rows;
 };
 }  // namespace sync_action
 
 using SyncAction = std::variant<sync_action::Connect, sync_action::Send, sync_action::Disconnect, sync_action::Commit,
-                                sync_action::Log>;
+                                sync_action::Sweep, LogEvent>;
 using SyncActions = std::deque<SyncAction>;
 
 }  // namespace leasemirror

@@ -1,4 +1,4 @@
-// How far a server's clock is from ours, told from the base-times of its messages (DESIGN section 3.7, RFC 7653 §8.5).
+// How far a server's clock is from ours, told from the base-times of its messages (agent/README.md, "Clocks"; RFC 7653 §8.5).
 //
 // A base-time B read at our time R says: the server's clock showed B, cut to a second, at some moment not after R. So
 // the skew is at least B - R, and a message that was created just now gives at most B - R + 1 s. A message that waited

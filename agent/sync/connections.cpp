@@ -5,8 +5,8 @@
 
 namespace leasemirror {
 
-Connections::Connections(const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots)
-    : config_(config), requestor_duid_(std::move(requestor_duid)), slots_(slots) {}
+Connections::Connections(std::size_t server, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots)
+    : config_(config), requestor_duid_(std::move(requestor_duid)), slots_(slots), last_id_{server, 0} {}
 
 SyncConnection& Connections::open_active(std::uint32_t first_xid, SteadyTime now) {
     return add(ActiveSession(settings(first_xid)), now);
@@ -24,7 +24,8 @@ bool Connections::take_slot() {
 SyncConnection& Connections::add(SyncConnection::Session session, SteadyTime now) {
     // TCP, over TLS the answer to the upgrade, and the handshake: the shell bounds each, this is for all of them.
     const auto stages = config_.tls.mode == TlsMode::off ? 1 : 3;
-    return all_.emplace_back(++last_id_, std::move(session), now + stages * config_.timeouts.connect);
+    ++last_id_.number;
+    return all_.emplace_back(last_id_, std::move(session), now + stages * config_.timeouts.connect);
 }
 
 SessionSettings Connections::settings(std::uint32_t first_xid) const {
@@ -38,19 +39,19 @@ SessionSettings Connections::settings(std::uint32_t first_xid) const {
     return out;
 }
 
-void Connections::drop(ConnectionId id) {
+void Connections::drop(ConnectionKey id) {
     const auto found = std::find_if(all_.begin(), all_.end(), [&](const SyncConnection& c) { return c.id == id; });
     assert(found != all_.end());
     if (!found->is_active()) slots_.give_back();
     all_.erase(found);
 }
 
-SyncConnection* Connections::find(ConnectionId id) {
+SyncConnection* Connections::find(ConnectionKey id) {
     const auto found = std::find_if(all_.begin(), all_.end(), [&](const SyncConnection& c) { return c.id == id; });
     return found == all_.end() ? nullptr : &*found;
 }
 
-const SyncConnection* Connections::find(ConnectionId id) const {
+const SyncConnection* Connections::find(ConnectionKey id) const {
     return const_cast<Connections*>(this)->find(id);
 }
 

@@ -23,10 +23,10 @@ namespace leasemirror {
 /// One connection. The session exists from the start, its query once connected.
 struct SyncConnection {
     using Session = std::variant<ActiveSession, BulkSession>;
-    SyncConnection(ConnectionId its_id, Session its_session, SteadyTime by)
+    SyncConnection(ConnectionKey its_id, Session its_session, SteadyTime by)
         : id(its_id), session(std::move(its_session)), connect_by(by) {}
 
-    ConnectionId id;
+    ConnectionKey id;
     Session session;
     std::optional<SteadyTime> connect_by;  ///< while opening
     /// Active, while it replays: when to complain that this does not end.
@@ -44,8 +44,8 @@ struct SyncConnection {
 
 class Connections {
 public:
-    /// `slots` and `config` outlive this object.
-    Connections(const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots);
+    /// Of the server with this index in Config::servers. `slots` and `config` outlive this object.
+    Connections(std::size_t server, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots);
 
     /// `first_xid` is that of the connection's first query. The references live until the next open or drop.
     SyncConnection& open_active(std::uint32_t first_xid, SteadyTime now);
@@ -55,16 +55,18 @@ public:
     [[nodiscard]] bool take_slot();
     void on_slot_free() { wants_slot_ = false; }
     [[nodiscard]] bool wants_slot() const { return wants_slot_; }
-    void drop(ConnectionId id);
+    void drop(ConnectionKey id);
 
-    [[nodiscard]] SyncConnection* find(ConnectionId id);
-    [[nodiscard]] const SyncConnection* find(ConnectionId id) const;
+    [[nodiscard]] SyncConnection* find(ConnectionKey id);
+    [[nodiscard]] const SyncConnection* find(ConnectionKey id) const;
     [[nodiscard]] const SyncConnection* active() const;
     [[nodiscard]] bool has_open_bulk() const;
     [[nodiscard]] std::size_t bulk_count() const;
     /// Bulk connections, open or opening, without a query outstanding.
     [[nodiscard]] std::size_t bulk_unused() const;
     [[nodiscard]] bool empty() const { return all_.empty(); }
+    /// Index into Config::servers.
+    [[nodiscard]] std::size_t server() const { return last_id_.server; }
     [[nodiscard]] std::vector<SyncConnection>& all() { return all_; }
 
     /// We stop reading, or go on.
@@ -79,7 +81,7 @@ private:
     Bytes requestor_duid_;
     BulkSlots& slots_;
     std::vector<SyncConnection> all_;
-    ConnectionId last_id_ = 0;
+    ConnectionKey last_id_;
     bool wants_slot_ = false;
 };
 

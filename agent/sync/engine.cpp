@@ -11,7 +11,7 @@ Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, con
     Jitter seeds(seed);
     const auto share = config.limits.queue_bytes / std::max<std::size_t>(config.servers.size(), 1);
     for (std::size_t i = 0; i < config.servers.size(); ++i) {
-        SyncSettings settings{config.storage.batch, share, requestor_duid, seeds.next()};
+        SyncSettings settings{i, config.storage.batch, share, requestor_duid, seeds.next()};
         servers_.push_back(std::make_unique<ServerSync>(config.servers[i], resume[i], std::move(settings), slots_));
     }
 }
@@ -23,30 +23,9 @@ void Engine::start(Now now) {
         server->start(now);
 }
 
-void Engine::on_connected(std::size_t server, ConnectionId connection, Now now,
-                          std::optional<CertificateEnd> first_end) {
+void Engine::on_event(ConnectionKey connection, const ConnectionEvent& event, Now now) {
     now_ = now;
-    servers_[server]->on_connected(connection, now, first_end);
-}
-
-void Engine::on_connect_failed(std::size_t server, ConnectionId connection, const std::string& why, Now now) {
-    now_ = now;
-    servers_[server]->on_connect_failed(connection, why, now);
-}
-
-void Engine::on_sent(std::size_t server, ConnectionId connection, Now now) {
-    now_ = now;
-    servers_[server]->on_sent(connection, now);
-}
-
-void Engine::on_bytes(std::size_t server, ConnectionId connection, ByteView in, Now now) {
-    now_ = now;
-    servers_[server]->on_bytes(connection, in, now);
-}
-
-void Engine::on_disconnected(std::size_t server, ConnectionId connection, const std::string& how, Now now) {
-    now_ = now;
-    servers_[server]->on_disconnected(connection, how, now);
+    servers_[connection.server]->on_event(connection, event, now);
 }
 
 void Engine::on_committed(std::size_t server, Batch done, const Applied& applied, Now now) {
@@ -96,41 +75,20 @@ bool Engine::done() const {
            std::all_of(servers_.begin(), servers_.end(), [](const auto& s) { return s->done(); });
 }
 
-std::optional<EngineAction> Engine::poll_action() {
+std::optional<SyncAction> Engine::poll_action() {
     offer_slots();
     if (report_) return std::exchange(report_, std::nullopt);
     for (std::size_t tried = 0; tried < servers_.size(); ++tried) {
         const auto i = turn_;
         turn_ = (turn_ + 1) % servers_.size();
-        if (auto next = poll_server(i)) return next;
+        if (auto next = servers_[i]->poll_action()) return next;
     }
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();
-        return engine_action::Sweep{std::chrono::floor<std::chrono::seconds>(now_.utc), sweep_rows};
+        return sync_action::Sweep{std::chrono::floor<std::chrono::seconds>(now_.utc), sweep_rows};
     }
     return std::nullopt;
-}
-
-std::optional<EngineAction> Engine::poll_server(std::size_t i) {
-    auto next = servers_[i]->poll_action();
-    if (!next) return std::nullopt;
-    return std::visit(Overload{
-                          [&](sync_action::Connect& a) -> EngineAction {
-                              return engine_action::Connect{i, a.connection};
-                          },
-                          [&](sync_action::Send& a) -> EngineAction {
-                              return engine_action::Send{i, a.connection, std::move(a.bytes)};
-                          },
-                          [&](sync_action::Disconnect& a) -> EngineAction {
-                              return engine_action::Disconnect{i, a.connection};
-                          },
-                          [&](sync_action::Commit& a) -> EngineAction {
-                              return engine_action::Commit{i, std::move(a.batch)};
-                          },
-                          [&](sync_action::Log& a) -> EngineAction { return std::move(a.event); },
-                      },
-                      *next);
 }
 
 /// Slots that came free go to those who wait, each in turn.
@@ -154,8 +112,8 @@ std::optional<SteadyTime> Engine::next_deadline() const {
     return first;
 }
 
-std::size_t Engine::wants_bytes(std::size_t server, ConnectionId connection) const {
-    return servers_[server]->wants_bytes(connection);
+std::size_t Engine::wants_bytes(ConnectionKey connection) const {
+    return servers_[connection.server]->wants_bytes(connection);
 }
 
 }  // namespace leasemirror

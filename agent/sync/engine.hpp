@@ -17,36 +17,6 @@
 
 namespace leasemirror {
 
-namespace engine_action {
-struct Connect {
-    std::size_t server;  ///< index into Config::servers
-    ConnectionId connection;
-};
-struct Send {
-    std::size_t server;
-    ConnectionId connection;
-    Bytes bytes;
-};
-/// Close gracefully; no event of this connection is expected any more.
-struct Disconnect {
-    std::size_t server;
-    ConnectionId connection;
-};
-/// Store::apply(), then Engine::on_committed(). Batches of one server keep their order.
-struct Commit {
-    std::size_t server;
-    Batch batch;
-};
-/// Store::sweep() of every store, then Engine::on_swept() with the sums.
-struct Sweep {
-    UtcSeconds now;
-    std::size_t rows;
-};
-}  // namespace engine_action
-
-using EngineAction = std::variant<engine_action::Connect, engine_action::Send, engine_action::Disconnect,
-                                  engine_action::Commit, engine_action::Sweep, LogEvent>;
-
 class Engine {
 public:
     /// One sweep step each second looks at this many rows: a table of five million is gone through in under five
@@ -62,12 +32,7 @@ public:
            std::uint64_t seed);
 
     void start(Now now);
-    void on_connected(std::size_t server, ConnectionId connection, Now now,
-                      std::optional<CertificateEnd> first_end = std::nullopt);
-    void on_connect_failed(std::size_t server, ConnectionId connection, const std::string& why, Now now);
-    void on_sent(std::size_t server, ConnectionId connection, Now now);
-    void on_bytes(std::size_t server, ConnectionId connection, ByteView in, Now now);
-    void on_disconnected(std::size_t server, ConnectionId connection, const std::string& how, Now now);
+    void on_event(ConnectionKey connection, const ConnectionEvent& event, Now now);
     void on_committed(std::size_t server, Batch done, const Applied& applied, Now now);
     void on_swept(const Store::Swept& swept, Now now);
     void on_deadline(Now now);
@@ -75,17 +40,16 @@ public:
     void stop(Now now);
 
     /// The next thing to do. After every event, poll until there is none.
-    [[nodiscard]] std::optional<EngineAction> poll_action();
+    [[nodiscard]] std::optional<SyncAction> poll_action();
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
     /// How many octets to read from the connection now; 0: do not read, ask again after the next event.
-    [[nodiscard]] std::size_t wants_bytes(std::size_t server, ConnectionId connection) const;
+    [[nodiscard]] std::size_t wants_bytes(ConnectionKey connection) const;
     [[nodiscard]] bool done() const;
 
     [[nodiscard]] std::size_t size() const { return servers_.size(); }
     [[nodiscard]] const ServerSync& server(std::size_t i) const { return *servers_[i]; }
 
 private:
-    [[nodiscard]] std::optional<EngineAction> poll_server(std::size_t i);
     void offer_slots();
     void report_retention();
 

@@ -26,7 +26,7 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
       jitter_(settings.seed),
       outbox_(resume.id, settings.batch, settings.queue_bytes),
       epoch_{Checkpoint(resume.base_time), ClockSkew(resume.skew)},
-      connections_(config_, std::move(settings.requestor_duid), slots),
+      connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
       bulk_(config_, resume),
       support_(config_, bulk_.can_ask(), resume.support),
       active_pacing_(config.timeouts.retry, config.timeouts.retry),
@@ -51,58 +51,49 @@ void ServerSync::start(Now now) {
     report_.touch();
 }
 
-void ServerSync::on_connected(ConnectionId id, Now now, std::optional<CertificateEnd> first_end) {
+void ServerSync::on_event(ConnectionKey id, const ConnectionEvent& event, Now now) {
     happened(now);
-    auto* connection = connections_.find(id);
+    auto* const connection = connections_.find(id);
     if (!connection) return;
-    connection->connect_by.reset();
-    report_.on_connected(connection->is_active(), first_end, now);
-    connection->fresh_from = epoch_.checkpoint.highest_heard();
-    connection->asked_at = now.steady;
-    if (auto* active = std::get_if<ActiveSession>(&connection->session)) {
-        const auto from = epoch_.checkpoint.committed();
-        active->start(from, session_now());
-        report_.log(LogLevel::info, "active-query", {{"start", iso_or_none(from)}});
-        if (from) connection->catch_up_alarm = now.steady + catch_up_patience;
-    } else {
-        ask_next(*connection);
-    }
-    connection = connections_.find(id);  // a bulk connection without a query left was dropped
-    if (connection && !backpressure_.is_reading())
-        std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection->session);
+    const auto tell = [&](auto what) { std::visit(what, connection->session); };
+    std::visit(
+        Overload{
+            [&](const connection_event::Connected& e) { on_connected(*connection, e.first_end); },
+            [&](const connection_event::ConnectFailed& e) { on_connect_failed(*connection, e.why); },
+            [&](const connection_event::Sent&) { tell([&](auto& s) { s.on_sent(session_now()); }); },
+            [&](const connection_event::Received& e) { tell([&](auto& s) { s.on_bytes(e.octets, session_now()); }); },
+            [&](const connection_event::Disconnected& e) {
+                tell([&](auto& s) { s.on_disconnected(e.how, session_now()); });
+            },
+        },
+        event);
 }
 
-void ServerSync::on_connect_failed(ConnectionId id, const std::string& why, Now now) {
-    happened(now);
-    const auto* connection = connections_.find(id);
-    if (!connection) return;
-    const auto active = connection->is_active();
+void ServerSync::on_connected(SyncConnection& connection, const std::optional<CertificateEnd>& first_end) {
+    connection.connect_by.reset();
+    report_.on_connected(connection.is_active(), first_end, now_);
+    connection.fresh_from = epoch_.checkpoint.highest_heard();
+    connection.asked_at = now_.steady;
+    if (!backpressure_.is_reading())
+        std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection.session);
+    auto* const active = std::get_if<ActiveSession>(&connection.session);
+    if (!active) return ask_next(connection);
+    const auto from = epoch_.checkpoint.committed();
+    active->start(from, session_now());
+    report_.log(LogLevel::info, "active-query", {{"start", iso_or_none(from)}});
+    if (from) connection.catch_up_alarm = now_.steady + catch_up_patience;
+}
+
+void ServerSync::on_connect_failed(const SyncConnection& connection, const std::string& why) {
+    const auto active = connection.is_active();
     if (!active) bulk_.release_active_query();
-    if (auto* job = job_of(*connection)) job->give_back(*connection->item);
-    drop(id, false);
-    report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now);
+    if (auto* job = job_of(connection)) job->give_back(*connection.item);
+    drop(connection.id, false);
+    report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_);
     if (active)
-        active_pacing_.on_failure(now.steady, jitter_);
+        active_pacing_.on_failure(now_.steady, jitter_);
     else
-        bulk_.on_failure(now.steady, jitter_);
-}
-
-void ServerSync::on_sent(ConnectionId id, Now now) {
-    happened(now);
-    if (auto* connection = connections_.find(id))
-        std::visit([&](auto& session) { session.on_sent(session_now()); }, connection->session);
-}
-
-void ServerSync::on_bytes(ConnectionId id, ByteView in, Now now) {
-    happened(now);
-    if (auto* connection = connections_.find(id))
-        std::visit([&](auto& session) { session.on_bytes(in, session_now()); }, connection->session);
-}
-
-void ServerSync::on_disconnected(ConnectionId id, const std::string& how, Now now) {
-    happened(now);
-    if (auto* connection = connections_.find(id))
-        std::visit([&](auto& session) { session.on_disconnected(how, session_now()); }, connection->session);
+        bulk_.on_failure(now_.steady, jitter_);
 }
 
 void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
@@ -125,7 +116,7 @@ void ServerSync::on_slot_free(Now now) {
 
 void ServerSync::on_deadline(Now now) {
     happened(now);
-    std::vector<ConnectionId> late;
+    std::vector<ConnectionKey> late;
     for (auto& connection : connections_.all()) {
         if (connection.connect_by && now.steady >= *connection.connect_by) late.push_back(connection.id);
         std::visit([&](auto& session) { session.on_deadline(session_now()); }, connection.session);
@@ -135,7 +126,7 @@ void ServerSync::on_deadline(Now now) {
     }
     for (const auto id : late) {
         actions_.push_back(sync_action::Disconnect{id});
-        on_connect_failed(id, "no answer in time", now);
+        on_connect_failed(*connections_.find(id), "no answer in time");
     }
     report_.warn_of_certificate(now);
     commit_if_due(false);
@@ -174,7 +165,7 @@ std::optional<SyncAction> ServerSync::poll_action() {
     }
 }
 
-std::size_t ServerSync::wants_bytes(ConnectionId id) const {
+std::size_t ServerSync::wants_bytes(ConnectionKey id) const {
     const auto* connection = connections_.find(id);
     if (!connection || outbox_.full()) return 0;
     return std::visit([](const auto& session) { return session.wants_bytes(); }, connection->session);
@@ -194,7 +185,7 @@ std::optional<SteadyTime> ServerSync::next_deadline() const {
     return first.get();
 }
 
-void ServerSync::drop(ConnectionId id, bool tell_shell) {
+void ServerSync::drop(ConnectionKey id, bool tell_shell) {
     if (tell_shell) actions_.push_back(sync_action::Disconnect{id});
     connections_.drop(id);
     report_.on_dropped(connections_.empty());
@@ -365,7 +356,7 @@ void ServerSync::commit_if_due(bool at_once) {
     if (report_.take_changed()) (void)outbox_.edit(now_.steady);
     if (outbox_.dirty() && (at_once || outbox_.due(now_.steady))) close_batch();
     while (auto batch = outbox_.next())
-        actions_.push_back(sync_action::Commit{std::move(*batch)});
+        actions_.push_back(sync_action::Commit{connections_.server(), std::move(*batch)});
 }
 
 void ServerSync::close_batch() {

@@ -41,6 +41,7 @@
 namespace leasemirror {
 
 struct SyncSettings {
+    std::size_t server = 0;  ///< index into Config::servers
     BatchConfig batch;
     std::uint64_t queue_bytes = 64ULL * 1024 * 1024;  ///< this server's share of limits.queue_bytes
     Bytes requestor_duid;
@@ -55,14 +56,8 @@ public:
     ServerSync& operator=(const ServerSync&) = delete;
 
     void start(Now now);
-    /// `first_end`: over TLS, of the two certificates.
-    void on_connected(ConnectionId connection, Now now, std::optional<CertificateEnd> first_end = std::nullopt);
-    /// Also after on_connected(), while nothing has been received: over TLS a server may refuse us only then.
-    void on_connect_failed(ConnectionId connection, const std::string& why, Now now);
-    void on_sent(ConnectionId connection, Now now);
-    /// `in` must not exceed wants_bytes() of the connection. Events of connections that were closed are ignored.
-    void on_bytes(ConnectionId connection, ByteView in, Now now);
-    void on_disconnected(ConnectionId connection, const std::string& how, Now now);
+    /// Events of connections that were closed are ignored.
+    void on_event(ConnectionKey connection, const ConnectionEvent& event, Now now);
     void on_committed(Batch done, const Applied& applied, Now now);
     /// A bulk slot came free somewhere.
     void on_slot_free(Now now);
@@ -74,7 +69,7 @@ public:
     [[nodiscard]] std::optional<SyncAction> poll_action();
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
     /// How many octets to read from the connection now; 0: do not read.
-    [[nodiscard]] std::size_t wants_bytes(ConnectionId connection) const;
+    [[nodiscard]] std::size_t wants_bytes(ConnectionKey connection) const;
     [[nodiscard]] bool wants_slot() const { return connections_.wants_slot(); }
     [[nodiscard]] bool done() const { return stopping_ && outbox_.idle() && actions_.empty(); }
 
@@ -90,6 +85,8 @@ private:
 
     /// Every event and every word of a session comes through here: plan() has to look again.
     void happened(Now now);
+    void on_connected(SyncConnection& connection, const std::optional<CertificateEnd>& first_end);
+    void on_connect_failed(const SyncConnection& connection, const std::string& why);
 
     // What to do next (server_sync.cpp).
     void plan();
@@ -119,7 +116,7 @@ private:
     void open_gap(ServerTime from, ServerTime to, const std::string& cause);
     void start_afresh(const std::string& cause);
 
-    void drop(ConnectionId connection, bool tell_shell);
+    void drop(ConnectionKey connection, bool tell_shell);
     [[nodiscard]] Telling told_on(const SyncConnection& connection);
     [[nodiscard]] BulkJob* job_of(const SyncConnection& connection);
     [[nodiscard]] std::uint32_t new_xid();

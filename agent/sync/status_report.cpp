@@ -35,7 +35,7 @@ StatusReport::StatusReport(std::string server, const ResumePoint& resume, SyncAc
 
 void StatusReport::log(LogLevel level, std::string name, Fields fields) {
     fields.insert(fields.begin(), {"server", server_});
-    actions_.push_back(sync_action::Log{{level, std::move(name), std::move(fields)}});
+    actions_.push_back(LogEvent{level, std::move(name), std::move(fields)});
 }
 
 void StatusReport::error(const std::string& text, Now now) {

@@ -20,28 +20,28 @@ World::Wire* World::find(WireKey key) {
     return found == wires_.end() ? nullptr : found->second.get();
 }
 
-void World::perform(engine_action::Connect& a) {
-    const WireKey key{a.server, a.connection};
+void World::perform(sync_action::Connect& a) {
+    const auto key = a.connection;
     const auto latency = 1ms + up_to(one_in(10) ? 400ms : 20ms);
     after(latency, [this, life = life_, key, latency] {
         if (life != life_) return;
-        if (!servers_[key.first]->accepting() || (troubled_ && one_in(30))) {
-            engine_->on_connect_failed(key.first, key.second, "refused by the simulation", now());
+        if (!servers_[key.server]->accepting() || (troubled_ && one_in(30))) {
+            engine_->on_event(key, connection_event::ConnectFailed{"refused by the simulation"}, now());
             return drain();
         }
         auto wire = std::make_unique<Wire>();
         wire->key = key;
         wire->latency = latency;
-        wire->peer = servers_[key.first]->accept(now_);
+        wire->peer = servers_[key.server]->accept(now_);
         auto& placed = *(wires_[key] = std::move(wire));
-        engine_->on_connected(key.first, key.second, now());
+        engine_->on_event(key, connection_event::Connected{}, now());
         pump(placed);
         if (life == life_) drain();
     });
 }
 
-void World::perform(engine_action::Send& a) {
-    const WireKey key{a.server, a.connection};
+void World::perform(sync_action::Send& a) {
+    const auto key = a.connection;
     auto* wire = find(key);
     if (!wire) return;
     after(wire->latency, [this, life = life_, key, bytes = std::move(a.bytes)] {
@@ -50,14 +50,14 @@ void World::perform(engine_action::Send& a) {
         if (!there || there->closes || there->gone) return;
         assert(there->peer->space() >= bytes.size());
         there->peer->on_bytes(bytes, now_);
-        engine_->on_sent(key.first, key.second, now());
+        engine_->on_event(key, connection_event::Sent{}, now());
         pump(*there);
         if (life == life_) drain();
     });
 }
 
-void World::perform(engine_action::Disconnect& a) {
-    auto* wire = find({a.server, a.connection});
+void World::perform(sync_action::Disconnect& a) {
+    auto* wire = find(a.connection);
     if (!wire) return;
     wire->peer->on_end_of_stream(now_);
     wire->gone = true;
@@ -122,17 +122,18 @@ void World::deliver(Wire& wire) {
         return;
     }
     bool moved = false;
-    while (engine_->wants_bytes(key.first, key.second) > 0) {
+    while (engine_->wants_bytes(key) > 0) {
         auto& there = *wires_.at(key);
         if (there.to_agent.empty()) {
             if (!there.closes) break;
-            engine_->on_disconnected(key.first, key.second, *std::exchange(there.closes, std::nullopt), now());
+            engine_->on_event(key, connection_event::Disconnected{*std::exchange(there.closes, std::nullopt)}, now());
             there.gone = true;
             return drain();
         }
         if (there.to_agent.front().arrives > now_) break;
         there.delivering = true;
-        engine_->on_bytes(key.first, key.second, take_piece(there), now());
+        const auto piece = take_piece(there);
+        engine_->on_event(key, connection_event::Received{piece}, now());
         moved = true;
         drain();
         if (life != life_) return;
@@ -146,7 +147,7 @@ void World::deliver(Wire& wire) {
 Bytes World::take_piece(Wire& wire) {
     auto& chunk = wire.to_agent.front();
     const auto left = chunk.bytes.size() - chunk.taken;
-    const auto wanted = engine_->wants_bytes(wire.key.first, wire.key.second);
+    const auto wanted = engine_->wants_bytes(wire.key);
     const auto n = std::min({wanted, left, one_in(3) ? std::size_t{1} + below(1500) : left});
     const auto from = chunk.bytes.begin() + static_cast<std::ptrdiff_t>(chunk.taken);
     Bytes piece(from, from + static_cast<std::ptrdiff_t>(n));
@@ -169,7 +170,7 @@ void World::stall(WireKey key) {
 std::vector<World::WireKey> World::wires_of(std::size_t server) const {
     std::vector<WireKey> keys;
     for (const auto& [key, wire] : wires_) {
-        if (key.first == server) keys.push_back(key);
+        if (key.server == server) keys.push_back(key);
     }
     return keys;
 }

@@ -59,7 +59,7 @@ private:
         bool operator<(const Event& other) const { return std::tie(other.at, other.order) < std::tie(at, order); }
     };
     struct Wire;
-    using WireKey = std::pair<std::size_t, ConnectionId>;
+    using WireKey = ConnectionKey;
 
     // Time.
     void at(UtcMillis when, Work work);
@@ -80,11 +80,11 @@ private:
     [[nodiscard]] std::optional<Writer::Opened> open_desks();
     void crash_agent();
     void drain();
-    void perform(engine_action::Connect& a);
-    void perform(engine_action::Send& a);
-    void perform(engine_action::Disconnect& a);
-    void perform(engine_action::Commit& a);
-    void perform(engine_action::Sweep& a);
+    void perform(sync_action::Connect& a);
+    void perform(sync_action::Send& a);
+    void perform(sync_action::Disconnect& a);
+    void perform(sync_action::Commit& a);
+    void perform(sync_action::Sweep& a);
     void perform(LogEvent& event);
     void stop_agent();
     void end_life(std::chrono::milliseconds pause);
@@ -151,7 +151,7 @@ private:
     /// A writer: its part of the servers, and what waits to be written.
     struct Desk {
         std::unique_ptr<Store> store;
-        std::deque<std::variant<engine_action::Commit, engine_action::Sweep>> steps;
+        std::deque<std::variant<sync_action::Commit, sync_action::Sweep>> steps;
         bool writing = false;
         bool in_doubt = false;  // the front step has been taken, and nobody was told
     };

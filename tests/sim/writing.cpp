@@ -7,13 +7,13 @@ namespace leasemirror::sim {
 
 using namespace std::chrono_literals;
 
-void World::perform(engine_action::Commit& a) {
+void World::perform(sync_action::Commit& a) {
     const auto desk = group_->writer_of(a.server);
     desks_[desk].steps.emplace_back(std::move(a));
     write_next(desk);
 }
 
-void World::perform(engine_action::Sweep& a) {
+void World::perform(sync_action::Sweep& a) {
     for (std::size_t desk = 0; desk < desks_.size(); ++desk) {
         desks_[desk].steps.emplace_back(a);
         write_next(desk);
@@ -35,16 +35,16 @@ void World::write_front(std::size_t desk) {
     if (troubled_ && one_in(400)) return crash_agent();
     auto& store = *desks_[desk].store;
     auto& step = desks_[desk].steps.front();
-    const auto is_batch = std::holds_alternative<engine_action::Commit>(step);
+    const auto is_batch = std::holds_alternative<sync_action::Commit>(step);
     const auto repeated_at =
         std::exchange(desks_[desk].in_doubt, false) && is_batch ? std::optional(database_->newest_seq()) : std::nullopt;
     Applied applied;
     Store::Swept swept;
     try {
-        if (const auto* sweep = std::get_if<engine_action::Sweep>(&step)) {
+        if (const auto* sweep = std::get_if<sync_action::Sweep>(&step)) {
             swept = store.sweep(sweep->now, sweep->rows);
         } else {
-            applied = store.apply(std::get<engine_action::Commit>(step).batch);
+            applied = store.apply(std::get<sync_action::Commit>(step).batch);
         }
     } catch (const StoreError& error) {
         return on_store_error(desk, error);
@@ -66,7 +66,7 @@ void World::on_written(std::size_t desk, const Applied& applied, const Store::Sw
     auto step = std::move(desks_[desk].steps.front());
     desks_[desk].steps.pop_front();
     desks_[desk].writing = false;
-    if (auto* commit = std::get_if<engine_action::Commit>(&step)) {
+    if (auto* commit = std::get_if<sync_action::Commit>(&step)) {
         const auto& heard = commit->batch.status ? commit->batch.status->last_message_at : std::nullopt;
         const auto unknown = step_unknown_since_.find(commit->server);
         if (heard && unknown != step_unknown_since_.end() && *heard > unknown->second)
@@ -108,7 +108,7 @@ void World::try_again(std::size_t desk) {
 /// the agent had died later; after that it must not.
 void World::leave_behind(Desk desk) {
     after(1ms + up_to(one_in(2) ? 10s : 10min), [this, life = life_, left = std::make_shared<Desk>(std::move(desk))] {
-        const auto* commit = std::get_if<engine_action::Commit>(&left->steps.front());
+        const auto* commit = std::get_if<sync_action::Commit>(&left->steps.front());
         if (!commit || now_ < store_down_until_) return;
         try {
             (void)left->store->apply(commit->batch);

@@ -20,11 +20,7 @@ namespace leasemirror::test {
 
 class SyncDriver {
 public:
-    struct Key {
-        std::size_t server;
-        ConnectionId connection;
-        friend auto operator<=>(const Key&, const Key&) = default;
-    };
+    using Key = ConnectionKey;
 
     /// The server's end of one connection.
     class Peer {
@@ -36,8 +32,8 @@ public:
         [[nodiscard]] std::uint32_t id() const { return world_->wire(key_).id; }
         /// The agent has not closed it.
         [[nodiscard]] bool open() const { return world_->wire(key_).open; }
-        [[nodiscard]] std::size_t wants() const { return world_->engine.wants_bytes(key_.server, key_.connection); }
-        [[nodiscard]] ConnectionId connection() const { return key_.connection; }
+        [[nodiscard]] std::size_t wants() const { return world_->engine.wants_bytes(key_); }
+        [[nodiscard]] ConnectionKey connection() const { return key_; }
 
         void says(const Bytes& bytes) const {
             auto& wire = world_->wire(key_);
@@ -91,7 +87,7 @@ public:
         /// Over TLS, before it has sent anything: it does not want our certificate.
         void refuses_late(const std::string& why) const {
             world_->wire(key_).open = false;
-            world_->engine.on_connect_failed(key_.server, key_.connection, why, world_->now());
+            world_->engine.on_event(key_, connection_event::ConnectFailed{why}, world_->now());
             world_->run();
         }
 
@@ -112,10 +108,10 @@ public:
 
     const Config config;
     Engine engine;
-    std::vector<std::deque<ConnectionId>> connecting;  ///< attempts under way, per server
-    std::vector<Batch> written;                        ///< what the database has committed
+    std::vector<std::deque<Key>> connecting;  ///< attempts under way, per server
+    std::vector<Batch> written;               ///< what the database has committed
     std::vector<LogEvent> logs;
-    std::vector<engine_action::Sweep> sweeps;
+    std::vector<sync_action::Sweep> sweeps;
     Store::Swept swept;  ///< what the database answers to the next
     bool sweep_answered = true;
     std::chrono::seconds server_clock{0};    ///< ahead of ours by this much
@@ -159,13 +155,13 @@ public:
         if (connecting[server].empty()) passes(config.storage.batch.delay);
         const auto key = next_attempt(server);
         wires_[key].open = true;
-        engine.on_connected(key.server, key.connection, now(), first_end);
+        engine.on_event(key, connection_event::Connected{first_end}, now());
         run();
         return {*this, key};
     }
     void refuses(const std::string& why = "connection refused", std::size_t server = 0) {
         const auto key = next_attempt(server);
-        engine.on_connect_failed(key.server, key.connection, why, now());
+        engine.on_event(key, connection_event::ConnectFailed{why}, now());
         run();
     }
     /// Waits for the next attempt, at most this long.
@@ -263,7 +259,7 @@ private:
     [[nodiscard]] Wire& wire(Key key) { return wires_.at(key); }
     Key next_attempt(std::size_t server) {
         REQUIRE(!connecting[server].empty());
-        const Key key{server, connecting[server].front()};
+        const auto key = connecting[server].front();
         connecting[server].pop_front();
         return key;
     }
@@ -281,17 +277,17 @@ private:
     }
     bool deliver_one() {
         for (auto& [key, wire] : wires_) {
-            const auto room = wire.open ? engine.wants_bytes(key.server, key.connection) : 0;
+            const auto room = wire.open ? engine.wants_bytes(key) : 0;
             if (room == 0) continue;
             if (!wire.to_agent.empty()) {
                 const auto n = std::min(room, wire.to_agent.size());
                 const Bytes piece(wire.to_agent.begin(), wire.to_agent.begin() + static_cast<std::ptrdiff_t>(n));
                 wire.to_agent.erase(wire.to_agent.begin(), wire.to_agent.begin() + static_cast<std::ptrdiff_t>(n));
-                engine.on_bytes(key.server, key.connection, piece, now());
+                engine.on_event(key, connection_event::Received{piece}, now());
                 return true;
             }
             if (wire.closed) {
-                engine.on_disconnected(key.server, key.connection, *std::exchange(wire.closed, std::nullopt), now());
+                engine.on_event(key, connection_event::Disconnected{*std::exchange(wire.closed, std::nullopt)}, now());
                 return true;
             }
         }
@@ -304,20 +300,19 @@ private:
         engine.on_committed(commit.server, std::move(commit.batch), {}, now());
     }
 
-    void perform(engine_action::Connect& a) { connecting[a.server].push_back(a.connection); }
-    void perform(engine_action::Send& a) {
-        auto& to = wire({a.server, a.connection});
-        read_query(a.server, ByteView(a.bytes).subspan(2), to);
-        engine.on_sent(a.server, a.connection, now());
+    void perform(sync_action::Connect& a) { connecting[a.connection.server].push_back(a.connection); }
+    void perform(sync_action::Send& a) {
+        read_query(a.connection.server, ByteView(a.bytes).subspan(2), wire(a.connection));
+        engine.on_event(a.connection, connection_event::Sent{}, now());
     }
-    void perform(engine_action::Disconnect& a) {
-        auto& attempts = connecting[a.server];
+    void perform(sync_action::Disconnect& a) {
+        auto& attempts = connecting[a.connection.server];
         attempts.erase(std::remove(attempts.begin(), attempts.end(), a.connection), attempts.end());
-        const auto found = wires_.find({a.server, a.connection});
+        const auto found = wires_.find(a.connection);
         if (found != wires_.end()) found->second.open = false;
     }
-    void perform(engine_action::Commit& a) { waiting_.push_back(std::move(a)); }
-    void perform(engine_action::Sweep& a) {
+    void perform(sync_action::Commit& a) { waiting_.push_back(std::move(a)); }
+    void perform(sync_action::Sweep& a) {
         sweeps.push_back(a);
         if (sweep_answered) engine.on_swept(swept, now());
     }
@@ -341,7 +336,7 @@ private:
     }
     std::chrono::milliseconds elapsed_{0};
     std::map<Key, Wire> wires_;
-    std::deque<engine_action::Commit> waiting_;
+    std::deque<sync_action::Commit> waiting_;
     bool holding_ = false;
     std::size_t told_ = 0;
 };

@@ -186,13 +186,13 @@ TEST_CASE("events of connections that are closed, or never were, are ignored") {
     active.catches_up();
     active.closes();
     const Bytes octets{1, 2, 3};
-    for (const auto id : {active.connection(), ConnectionId{4711}}) {
-        d.engine.on_connected(0, id, d.now());
-        d.engine.on_sent(0, id, d.now());
-        d.engine.on_bytes(0, id, octets, d.now());
-        d.engine.on_disconnected(0, id, "again", d.now());
-        d.engine.on_connect_failed(0, id, "again", d.now());
-        CHECK(d.engine.wants_bytes(0, id) == 0);
+    for (const auto id : {active.connection(), ConnectionKey{0, 4711}}) {
+        d.engine.on_event(id, connection_event::Connected{}, d.now());
+        d.engine.on_event(id, connection_event::Sent{}, d.now());
+        d.engine.on_event(id, connection_event::Received{octets}, d.now());
+        d.engine.on_event(id, connection_event::Disconnected{"again"}, d.now());
+        d.engine.on_event(id, connection_event::ConnectFailed{"again"}, d.now());
+        CHECK(d.engine.wants_bytes(id) == 0);
     }
     d.passes(1s);
     CHECK(d.phase() == Phase::down);
