@@ -11,8 +11,9 @@
 
 namespace leasemirror {
 
-/// Why a binding is no longer in force (DESIGN section 3.8), and besides, for `assignment` alone, why a client's hold
-/// on an address ended although the address stayed in force: another client has it, or the same one elsewhere.
+/// Why a binding is no longer in force (agent/README.md, "Ended bindings"), and besides, for `assignment` alone, why a
+/// client's hold on an address ended although the address stayed in force: another client has it, or the same one
+/// elsewhere.
 enum class EndReason : std::uint8_t { none, reported, expired, reconciled, unlisted, replaced, moved };
 [[nodiscard]] std::string_view to_string(EndReason reason);  // "reported", ...; empty for none
 /// The word in a column `end_reason`; NULL reads as the empty word.

@@ -1,5 +1,6 @@
 #include "storage/client_trail.hpp"
 
+#include "proto/binding.hpp"
 #include "storage/stored_text.hpp"
 
 namespace leasemirror {

@@ -1,7 +1,7 @@
 // Which rows of the change feed tell of one client: for `forget`, over every engine. Pure.
 #pragma once
 
-#include "storage/reader.hpp"
+#include "storage/forgetting.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
 #include "storage/file_lock.hpp"
 
-#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -3,8 +3,8 @@
 // `binding_change` and of `assignment`. Pure: it knows no database.
 #pragma once
 
+#include "storage/batch.hpp"
 #include "storage/binding_row.hpp"
-#include "storage/store.hpp"
 
 #include <array>
 #include <cstddef>
@@ -24,7 +24,7 @@ struct BatchContext {
     Skew skew{};
 };
 
-/// The words of `binding_change.change` (DESIGN section 6).
+/// The words of `binding_change.change` (storage/README.md, "Table `binding_change`").
 ///
 ///   assigned  a client holds it now, and did not before; after a change of client it follows that one's `ended`
 ///   renewed   the same client, and nothing changed but its times: only where renewals are recorded
@@ -153,7 +153,7 @@ public:
 
     // ---- 2. what it does ----
 
-    /// Goes through the changes of the batch, in order (store.hpp, Change).
+    /// Goes through the changes of the batch, in order (batch.hpp, Change).
     void run();
 
     // ---- 3. what to write ----

@@ -1,36 +1,44 @@
-// The database as the commands look at it (`status`, `who`, `watch`, `forget`): connections of their own, which need no
-// running agent and never hold one up.
+// The database as the commands look at it (`status`, `who`, `watch`): connections of their own, which need no running
+// agent and never hold one up.
 #pragma once
 
-#include "storage/store.hpp"
+#include "storage/record.hpp"
+#include "storage/resume_point.hpp"
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
+#include <map>
 #include <optional>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 namespace leasemirror {
 
-/// One column of a row, as DESIGN section 4 prints it: bytes as hex, times as ISO 8601 UTC, `json` as it is.
-struct JsonText {
-    std::string text;
-    friend bool operator==(const JsonText&, const JsonText&) = default;
-};
-using Value = std::variant<std::monostate, bool, std::int64_t, std::string, Bytes, UtcSeconds, JsonText>;
-
-/// A row: its columns by name, in the order in which people want to see them.
-using Record = std::vector<std::pair<std::string, Value>>;
-
-/// What `who` is asked: an address and the delegated prefixes that contain it; or, with a length, that very prefix.
-struct Sought {
-    IpAddress address;
-    std::optional<std::uint8_t> prefix_len;
-
-    friend bool operator==(const Sought&, const Sought&) = default;
+/// One line of `status`: a row of `server` and what is derived from it, times in UTC.
+struct ServerOverview {
+    ServerId server_id = 0;
+    std::string name;
+    Family family = Family::v4;
+    std::string endpoint;
+    Bytes server_identity;
+    std::string phase;
+    std::optional<ServerTime> base_time;
+    std::optional<UtcSeconds> fresh_as_of;
+    std::string coverage;
+    std::optional<std::int64_t> clock_skew_ms;
+    std::int64_t bindings = 0;
+    std::optional<UtcSeconds> connected_since, last_message_at, last_full_sync_at;
+    std::int64_t gaps_open = 0;
+    std::string last_error;
+    std::optional<UtcSeconds> last_error_at;
+    std::string owner;
+    std::int64_t owner_epoch = 0;
+    std::optional<UtcSeconds> certificate_expires_at;
+    std::optional<std::int64_t> certificate_days;
+    ServerSupport support;
+    std::vector<Gap> open_gaps;
+    /// How many bindings in which state, by the words of `binding.state`; only states that occur.
+    std::map<std::string, std::int64_t> states;
 };
 
 /// Not thread-safe. Every function throws StoreError, after which it may be called again: where the connection was
@@ -73,39 +81,5 @@ public:
     /// Returns when the feed may have grown since the last changes_after(), or after `patience`, or when a signal came.
     virtual void wait_for_changes(std::chrono::milliseconds patience) = 0;
 };
-
-/// Opens for reading; writes nothing, and refuses a schema it does not know. Throws StoreError.
-[[nodiscard]] std::unique_ptr<Reader> open_reader(const StoreSettings& settings);
-
-/// What `check` tells of a database. Connects as an agent does, and changes nothing.
-struct StoreReport {
-    std::string engine;  ///< "PostgreSQL 15.8 on 127.0.0.1, database 'leases', schema 'public', role 'mirror'"
-    SchemaVersion version;
-    std::vector<std::string> lacks;  ///< what an agent could not do here, and what to do about it; empty: nothing
-};
-/// Throws StoreError if it cannot be reached or is not ours.
-[[nodiscard]] StoreReport inspect_store(const StoreSettings& settings);
-
-/// Whose history `forget` removes: by one of the two, the other is empty.
-struct ClientIdentity {
-    Bytes client_id;
-    Bytes hw_addr;
-
-    friend bool operator==(const ClientIdentity&, const ClientIdentity&) = default;
-};
-
-/// Removes what is past of a client, in small steps that never hold the agent up for long: ended assignments, bindings
-/// that are not in force, all rows of the change feed that tell of it or name it, and messages in quarantine that
-/// contain the identifier. What it holds now stays, it is the servers' word; so does the open assignment. A hw_addr is
-/// not in every row of the feed: those that follow one that names it, of the same binding, up to the next client's, are
-/// of the same client. Throws StoreError; what was removed until then stays removed.
-struct Forgotten {
-    std::uint64_t bindings = 0;
-    std::uint64_t changes = 0;
-    std::uint64_t assignments = 0;
-    std::uint64_t quarantined = 0;
-    std::uint64_t in_force = 0;  ///< bindings that the client holds now
-};
-[[nodiscard]] Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client);
 
 }  // namespace leasemirror

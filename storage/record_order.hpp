@@ -1,4 +1,4 @@
-// Which of two records of one server is the newer one (DESIGN section 3.6).
+// Which of two records of one server is the newer one (storage/README.md, "Which record is newer").
 #pragma once
 
 #include "proto/binding.hpp"

@@ -3,7 +3,7 @@
 
 #include "storage/postgres/error.hpp"
 #include "storage/postgres/statement.hpp"
-#include "storage/store.hpp"
+#include "storage/settings.hpp"
 
 #include <cstdint>
 #include <pqxx/pqxx>

@@ -1,7 +1,7 @@
 // PostgreSQL's failures in the terms of the Store contract. Only for the postgres_* files of this folder.
 #pragma once
 
-#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <exception>
 #include <string>

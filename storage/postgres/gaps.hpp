@@ -1,8 +1,8 @@
 // The tables `gap` and `quarantine` in PostgreSQL. Only for the postgres_* files.
 #pragma once
 
+#include "storage/batch.hpp"
 #include "storage/postgres/connection.hpp"
-#include "storage/store.hpp"
 
 #include <map>
 #include <span>

@@ -2,6 +2,7 @@
 
 #include "storage/postgres/gaps.hpp"
 #include "storage/server_row.hpp"
+#include "storage/store.hpp"
 #include "storage/stored_text.hpp"
 
 #include <algorithm>

@@ -11,6 +11,8 @@
 
 namespace leasemirror {
 
+struct ServerSpec;
+
 /// Whoever writes for a server holds the lock of its row from the beginning of the transaction to its end. Rows of
 /// several are locked in the order of their ids. Every function throws StoreError `fenced` or `behind` where the
 /// database is not as this store left it.

@@ -177,7 +177,7 @@ Tally PostgresStore::apply_changes(PostgresTransaction& transaction, PostgresFee
     return tally;
 }
 
-Store::Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows) {
+Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows) {
     assert(rows > 0);
     Swept out;
     in_transaction("end what has expired", [&](auto& transaction) { sweep_bindings(transaction, now, rows, out); });

@@ -1,6 +1,8 @@
 // The PostgreSQL engine behind store.hpp. Callers use open_store().
 #pragma once
 
+#include "storage/schema_report.hpp"
+#include "storage/settings.hpp"
 #include "storage/store.hpp"
 
 #include <memory>

@@ -3,6 +3,7 @@
 #include "storage/sqlite/error.hpp"
 #include "storage/sqlite/loading.hpp"
 #include "storage/sqlite/schema.hpp"
+#include "storage/store_error.hpp"
 
 #include <sqlite3.h>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // SQLite's failures in the terms of the Store contract. Only for the sqlite_* files of this folder.
 #pragma once
 
-#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <SQLiteCpp/Exception.h>
 #include <string>

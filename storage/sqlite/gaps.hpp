@@ -1,9 +1,9 @@
 // The tables `gap` and `quarantine` in SQLite. Only for the sqlite_* files.
 #pragma once
 
+#include "storage/batch.hpp"
 #include "storage/quarantine_limits.hpp"
 #include "storage/sqlite/statement.hpp"
-#include "storage/store.hpp"
 
 #include <SQLiteCpp/Database.h>
 #include <span>

@@ -8,8 +8,8 @@
 // What is missing stands in `meta`, so that it is made up for whatever happens in between.
 #pragma once
 
+#include "storage/batch.hpp"
 #include "storage/sqlite/statement.hpp"
-#include "storage/store.hpp"
 
 #include <SQLiteCpp/Database.h>
 #include <chrono>

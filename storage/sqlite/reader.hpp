@@ -1,7 +1,9 @@
-// The SQLite side of reader.hpp. Callers use open_reader() and forget_client(); tests come in here to see the queries.
+// What reads a SQLite database. Callers use open_reader() and forget_client(); tests come in here to see the queries.
 #pragma once
 
+#include "storage/forgetting.hpp"
 #include "storage/reader.hpp"
+#include "storage/schema_report.hpp"
 
 #include <memory>
 #include <string>

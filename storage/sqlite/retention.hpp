@@ -1,9 +1,9 @@
 // What is past and no longer to be kept, in SQLite. Only for the sqlite_* files.
 #pragma once
 
+#include "storage/settings.hpp"
 #include "storage/sqlite/servers.hpp"
 #include "storage/sqlite/statement.hpp"
-#include "storage/store.hpp"
 
 #include <SQLiteCpp/Database.h>
 #include <map>

@@ -1,7 +1,7 @@
 #include "storage/sqlite/schema.hpp"
 
 #include "storage/migration.hpp"
-#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <SQLiteCpp/Transaction.h>
 

@@ -2,6 +2,8 @@
 
 #include "storage/server_row.hpp"
 #include "storage/sqlite/gaps.hpp"
+#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 #include "storage/stored_text.hpp"
 
 #include <algorithm>

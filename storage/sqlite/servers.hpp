@@ -10,6 +10,8 @@
 
 namespace leasemirror {
 
+struct ServerSpec;
+
 /// By how much the number of bindings in each state changes, as Tally::by_state.
 using StateCounts = decltype(Tally::by_state);
 

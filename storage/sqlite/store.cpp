@@ -192,7 +192,7 @@ void SqliteStore::reconcile(const BatchContext& context, const Reconcile& reconc
     tally.reconciled += static_cast<std::uint64_t>(ended);
 }
 
-Store::Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows) {
+Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows) {
     assert(rows > 0);
     Swept out;
     in_transaction("end what has expired", [&] { sweep_bindings(now, rows, out); });

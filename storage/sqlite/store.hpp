@@ -1,6 +1,8 @@
 // The SQLite engine behind store.hpp. Callers use open_store(); tests come in here to tune it.
 #pragma once
 
+#include "storage/schema_report.hpp"
+#include "storage/settings.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/store.hpp"
 

@@ -5,6 +5,7 @@
 //   postgres_bench URL [rows = 200000] [fillfactor of binding]
 //
 // in a schema of its own, which it removes. A server to try it on: tests/postgres/server.sh start DIR.
+#include "storage/opening.hpp"
 #include "storage/store.hpp"
 
 #include <unistd.h>

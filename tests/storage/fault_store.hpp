@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <functional>
 #include <memory>

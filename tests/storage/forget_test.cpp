@@ -2,6 +2,7 @@
 #include "tests/storage/test_store.hpp"
 
 #include "storage/client_trail.hpp"
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
 
 #include <doctest/doctest.h>

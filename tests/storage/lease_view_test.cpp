@@ -2,6 +2,8 @@
 // no clock but the real one, so times here are long past or never.
 #include "tests/storage/test_store.hpp"
 
+#include "storage/opening.hpp"
+
 #include <doctest/doctest.h>
 
 using namespace leasemirror;

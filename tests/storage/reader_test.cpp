@@ -1,6 +1,7 @@
 // What `status`, `who` and `watch` are told. Over every engine.
 #include "tests/storage/test_store.hpp"
 
+#include "storage/opening.hpp"
 #include "storage/postgres/reader.hpp"
 #include "storage/reader.hpp"
 #include "storage/sqlite/reader.hpp"

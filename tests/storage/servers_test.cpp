@@ -1,4 +1,5 @@
 // Resume points, gaps, quarantine, ownership, and the overview. Over every engine.
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
 
 #include "tests/storage/test_store.hpp"

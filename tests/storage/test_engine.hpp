@@ -1,7 +1,7 @@
 // The engines that tests run over: a throwaway database each, and a look at its tables as foreign programs have it.
 #pragma once
 
-#include "storage/store.hpp"
+#include "storage/settings.hpp"
 
 #include <filesystem>
 #include <functional>

@@ -1,5 +1,7 @@
 #include "tests/storage/test_store.hpp"
 
+#include "storage/opening.hpp"
+
 #include <doctest/doctest.h>
 #include <exception>
 

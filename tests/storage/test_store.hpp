@@ -5,6 +5,7 @@
 #include "tests/storage/test_engine.hpp"
 
 #include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <functional>
 #include <memory>

@@ -1,5 +1,8 @@
 // How a session with PostgreSQL comes to be, and what is said where it does not.
 #include "storage/postgres/connection.hpp"
+#include "storage/opening.hpp"
+#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 #include "tests/storage/postgres_engine.hpp"
 #include "tests/storage/test_store.hpp"
 

@@ -1,6 +1,9 @@
 // The schema in PostgreSQL: whose tables are whose, who may migrate, and what earlier versions come to.
 #include "storage/migration.hpp"
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
+#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 #include "tests/storage/history_check.hpp"
 #include "tests/storage/postgres_engine.hpp"
 #include "tests/storage/test_store.hpp"

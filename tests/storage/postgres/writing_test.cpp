@@ -3,6 +3,8 @@
 #include "tests/storage/postgres_engine.hpp"
 #include "tests/storage/test_store.hpp"
 
+#include "storage/opening.hpp"
+
 #include <doctest/doctest.h>
 #include <atomic>
 #include <pqxx/pqxx>

@@ -1,6 +1,9 @@
 // What can be wrong with a SQLite file, and who may open it beside whom.
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
 #include "storage/sqlite/store.hpp"
+#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include "tests/storage/test_store.hpp"
 

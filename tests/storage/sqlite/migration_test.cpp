@@ -1,8 +1,11 @@
 // Databases that an earlier leasemirror has written, brought up to date with what is in them.
 #include "storage/migration.hpp"
 #include "storage/file_lock.hpp"
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
 #include "storage/sqlite/store.hpp"
+#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include "tests/storage/history_check.hpp"
 #include "tests/storage/test_store.hpp"

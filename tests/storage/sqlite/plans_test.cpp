@@ -2,6 +2,8 @@
 // there are; `cmake --build BUILD --target lookup_bench` does it with five million, and prints how long each takes.
 #include "tests/storage/test_store.hpp"
 
+#include "storage/opening.hpp"
+
 #include <doctest/doctest.h>
 #include <algorithm>
 #include <chrono>

@@ -1,0 +1,165 @@
+// What the agent hands to a Store, and what comes back: plain values, which know no database.
+#pragma once
+
+#include "storage/resume_point.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace leasemirror {
+
+/// What the agent is doing about a server (agent/README.md, "Phases").
+enum class Phase : std::uint8_t { connecting, bulk, catch_up, live, gap, polling, waiting, down, disabled };
+[[nodiscard]] std::string_view to_string(Phase p);
+
+/// One thing a server said, in the order it was said.
+struct Change {
+    enum class Kind : std::uint8_t {
+        /// `binding` as told. It replaces what is stored unless that is newer (storage/README.md, "Which record is
+        /// newer"): of an older epoch always; else if its base-time is later; at the same base-time, which is too
+        /// coarse to order what happens within a second, if it was told in a later run (the server was asked after the
+        /// other had come), or in the same and its `via` is not less trusted.
+        binding,
+        /// A client's complete list on one link ended (agent/README.md, "Ended bindings"; `client_data: snapshot`, or
+        /// an empty list): `binding` carries client_id, vpn_id, link_address, base_time and via. Every binding in force
+        /// of that client on that link that is not newer, and is not one of the `listed` changes right before this one,
+        /// ends with reason 'unlisted'. An unknown link speaks for the link that all of the client's bindings share, if
+        /// they do; else only for those of unknown link.
+        client_list_end,
+        /// The server listed `binding.key.address` in a message that could not be understood otherwise: in this full
+        /// bulk the address, in any VPN, counts as seen and is not ended by reconciliation.
+        sighting,
+    };
+    Kind kind = Kind::binding;
+    std::uint32_t listed = 0;  ///< for client_list_end
+    std::uint64_t run = 0;     ///< the bulk that listed it; for what is told otherwise the last one begun; 0 = none
+    std::uint32_t scope = 0;   ///< names the bulk query that listed it; 0 = none did
+    /// Told in the catch-up phase: the message's base-time is not when it happened (RFC 7653 §8.4.1 and §9.3, RFC 7724
+    /// §7.4.1), so that boundaries of assignments taken from it are `inferred`. For `via` other than active that goes
+    /// without saying.
+    bool late = false;
+    /// Converts its times to ours: the skew when it was told. None: that of the batch.
+    std::optional<Skew> skew;
+    Binding binding;
+};
+
+/// Changes in order. Clearing keeps each one's buffers, so that filling a batch again allocates nothing.
+class ChangeList {
+public:
+    /// Adds a change whose fields are those of a new one.
+    [[nodiscard]] Change& append() {
+        if (used_ == changes_.size()) changes_.emplace_back();
+        auto& change = changes_[used_++];
+        change.kind = Change::Kind::binding;
+        change.listed = 0;
+        change.run = 0;
+        change.scope = 0;
+        change.late = false;
+        change.skew.reset();
+        change.binding.clear();
+        return change;
+    }
+    void push_back(Change change) { append() = std::move(change); }
+    void clear() { used_ = 0; }
+    [[nodiscard]] std::size_t size() const { return used_; }
+    [[nodiscard]] bool empty() const { return used_ == 0; }
+    [[nodiscard]] const Change& operator[](std::size_t i) const { return changes_[i]; }
+    [[nodiscard]] const Change* begin() const { return changes_.data(); }
+    [[nodiscard]] const Change* end() const { return changes_.data() + used_; }
+
+private:
+    std::vector<Change> changes_;
+    std::size_t used_ = 0;
+};
+
+/// Ends what a full bulk did not return (agent/README.md, "Reconciliation"): every binding in force of this server, in
+/// one of the scopes, that no change of the scope's run touched, unless a message with a base-time after `listed_from`
+/// did. Changes of a run are those that one of its queries listed, and those that were told otherwise after it had begun:
+/// a base-time is too coarse to say what was told before and what after, within one second. Bindings of an older epoch
+/// end whatever their base-time.
+struct Reconcile {
+    struct Scope {
+        std::uint32_t id = 0;   ///< bindings last listed by this query ...
+        Bytes relay_id;         ///< ... or, if not empty, whose relay-id is this ...
+        Bytes remote_id;        ///< ... or whose remote-id is this
+        std::uint64_t run = 0;  ///< of the attempt that was complete, where an earlier one was cut off; 0: as below
+    };
+    std::uint64_t run = 0;
+    ServerTime listed_from{};  ///< base-time of the first reply of the bulk
+    bool everything = false;   ///< all of the server, and what is in one of the scopes by the run of that
+    bool all_vpns = false;     ///< the bulk asked for every VPN; without it only the default VPN ('') is touched
+    std::vector<Scope> scopes;
+};
+
+struct GapChange {
+    enum class Kind : std::uint8_t { open, widen, close };
+    Kind kind = Kind::open;
+    Gap gap;                      ///< `close` needs the number alone
+    std::string outcome;          ///< `close`: 'recovered', 'unrecoverable', ...
+    std::uint64_t recovered = 0;  ///< `close`: bindings brought by the recovery; ends by a Reconcile in the same
+                                  ///< batch are added by the store
+};
+
+struct QuarantineEntry {
+    UtcSeconds at{};
+    std::string reason;
+    Bytes message;
+};
+
+/// What the table `server` shows of the connections. Replaces the stored values, null where empty.
+struct ServerStatus {
+    Phase phase = Phase::connecting;
+    Coverage coverage = Coverage::partial;
+    Bytes server_identity;
+    std::optional<Skew> skew;
+    std::optional<UtcSeconds> connected_since;
+    std::optional<UtcSeconds> last_message_at;
+    std::optional<UtcSeconds> last_full_sync_at;
+    std::string last_error;  ///< kept after recovery, with its time, until the next one
+    std::optional<UtcSeconds> last_error_at;
+    /// The earlier end of the two certificates, the server's and our own, as of the last handshake; none without TLS.
+    /// The whole days that are left until then at Batch::now are stored beside it.
+    std::optional<UtcSeconds> certificate_expires_at;
+    ServerSupport support;
+};
+
+/// Everything of one server that becomes visible at once. Fields apply in the order they stand here.
+struct Batch {
+    ServerId server = 0;
+    /// Per server, counting up from 1 since open_servers(). The store keeps it with the data: a batch whose number is
+    /// not above the last one committed is a repeated one, and does nothing. 0: not numbered, always applied.
+    std::uint64_t number = 0;
+    UtcSeconds now{};                        ///< our time when the batch was closed: updated_at, and what has expired
+    Skew skew{};                             ///< converts the server's times to ours where a change has none
+    std::optional<std::uint64_t> begin_run;  ///< a bulk with this number has begun
+    bool fresh_start = false;  ///< begin a new epoch; forget the base-time; later changes belong to the new one
+    ChangeList changes;
+    std::optional<Reconcile> reconcile;
+    std::vector<GapChange> gaps;
+    std::optional<ServerTime> base_time;  ///< the new resume point
+    std::optional<UtcSeconds> fresh_as_of;
+    std::optional<ServerStatus> status;
+    std::vector<QuarantineEntry> quarantine;
+};
+
+struct Applied {
+    std::uint64_t stored = 0;  ///< changes that were newer than what was there
+    std::uint64_t ended = 0;   ///< bindings that left force, by whatever cause
+    std::uint64_t reconciled = 0;
+    std::vector<std::string> refused;  ///< one line for each change that went to quarantine alone
+};
+
+/// What one step of housekeeping did (Store::sweep()).
+struct Swept {
+    std::uint64_t ended = 0;
+    std::uint64_t removed_bindings = 0;
+    std::uint64_t removed_changes = 0;
+    std::uint64_t removed_assignments = 0;
+    bool around = false;  ///< this step came to the end of the table
+};
+
+}  // namespace leasemirror

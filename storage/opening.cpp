@@ -1,0 +1,62 @@
+#include "storage/opening.hpp"
+
+#include "storage/postgres/reader.hpp"
+#include "storage/postgres/schema.hpp"
+#include "storage/postgres/store.hpp"
+#include "storage/sqlite/connection.hpp"
+#include "storage/sqlite/reader.hpp"
+#include "storage/sqlite/schema.hpp"
+#include "storage/sqlite/store.hpp"
+#include "storage/store_error.hpp"
+#include "storage/store_url.hpp"
+
+namespace leasemirror {
+namespace {
+
+bool names_sqlite(const StoreSettings& settings) {
+    const auto engine = engine_named_by(settings.url);
+    if (!engine)  // not shown: it may hold a password
+        throw StoreError(StoreFault::unusable, "storage.url begins with neither sqlite:// nor postgresql://");
+    switch (*engine) {
+        case StoreEngine::sqlite:
+            return true;
+        case StoreEngine::postgresql:
+            return false;
+    }
+    return false;
+}
+
+}  // namespace
+
+std::unique_ptr<Store> open_store(const StoreSettings& settings) {
+    return names_sqlite(settings) ? open_sqlite_store(settings) : open_postgres_store(settings);
+}
+
+std::unique_ptr<Reader> open_reader(const StoreSettings& settings) {
+    return names_sqlite(settings) ? open_sqlite_reader(sqlite_path(settings.url)) : open_postgres_reader(settings);
+}
+
+std::string schema_sql(const StoreSettings& settings) {
+    return names_sqlite(settings) ? sqlite_schema_sql() : postgres_schema_sql(settings.schema);
+}
+
+SchemaVersion schema_version(const StoreSettings& settings) {
+    return names_sqlite(settings) ? sqlite_schema_version(sqlite_path(settings.url))
+                                  : postgres_schema_version(settings);
+}
+
+int migrate_schema(const StoreSettings& settings) {
+    return names_sqlite(settings) ? migrate_sqlite_schema(sqlite_path(settings.url))
+                                  : migrate_postgres_schema(settings);
+}
+
+StoreReport inspect_store(const StoreSettings& settings) {
+    return names_sqlite(settings) ? inspect_sqlite(sqlite_path(settings.url)) : inspect_postgres(settings);
+}
+
+Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {
+    return names_sqlite(settings) ? forget_sqlite_client(sqlite_path(settings.url), client)
+                                  : forget_postgres_client(settings, client);
+}
+
+}  // namespace leasemirror

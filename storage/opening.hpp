@@ -1,0 +1,41 @@
+// The way in: whichever engine storage.url names, behind one function for each thing that is done with a database. Every
+// one throws StoreError.
+#pragma once
+
+#include "storage/forgetting.hpp"
+#include "storage/schema_report.hpp"
+#include "storage/settings.hpp"
+
+#include <memory>
+#include <string>
+
+namespace leasemirror {
+
+class Reader;
+class Store;
+
+/// Opens for writing, creating and migrating the schema as needed. Throws StoreError: `unusable` if the file is not
+/// a database, or has a newer schema; `unavailable` otherwise. A database that another agent on this host has open
+/// for writing is `unavailable`, with its process id in the message where that can be had.
+[[nodiscard]] std::unique_ptr<Store> open_store(const StoreSettings& settings);
+
+/// Opens for reading; writes nothing, and refuses a schema it does not know.
+[[nodiscard]] std::unique_ptr<Reader> open_reader(const StoreSettings& settings);
+
+/// For `schema`: the migrations as SQL text; the version in the database and the one we know; and the migration itself,
+/// which returns the version reached.
+[[nodiscard]] std::string schema_sql(const StoreSettings& settings);
+[[nodiscard]] SchemaVersion schema_version(const StoreSettings& settings);
+int migrate_schema(const StoreSettings& settings);
+
+/// For `check`. Connects as an agent does, and changes nothing.
+[[nodiscard]] StoreReport inspect_store(const StoreSettings& settings);
+
+/// Removes what is past of a client, in small steps that never hold the agent up for long: ended assignments, bindings
+/// that are not in force, all rows of the change feed that tell of it or name it, and messages in quarantine that
+/// contain the identifier. What it holds now stays, it is the servers' word; so does the open assignment. A hw_addr is
+/// not in every row of the feed: those that follow one that names it, of the same binding, up to the next client's, are
+/// of the same client. Throws StoreError; what was removed until then stays removed.
+[[nodiscard]] Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client);
+
+}  // namespace leasemirror
