@@ -4,6 +4,7 @@
 #include "agent/net/tls_context.hpp"
 #include "agent/query/probe.hpp"
 #include "proto/status.hpp"
+#include "storage/opening.hpp"
 
 #include <algorithm>
 #include <future>

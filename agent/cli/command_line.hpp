@@ -4,7 +4,8 @@
 #include "agent/config/exit_codes.hpp"
 #include "agent/query/filter.hpp"
 #include "proto/ip_address.hpp"
-#include "storage/reader.hpp"
+#include "storage/forgetting.hpp"
+#include "storage/record.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -5,7 +5,7 @@
 #include "agent/config/config.hpp"
 #include "proto/time.hpp"
 #include "storage/reader.hpp"
-#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 #include <array>
 #include <iosfwd>

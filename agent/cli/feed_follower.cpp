@@ -1,5 +1,7 @@
 #include "agent/cli/feed_follower.hpp"
 
+#include "storage/store_error.hpp"
+
 #include <algorithm>
 #include <utility>
 

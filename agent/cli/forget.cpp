@@ -1,6 +1,7 @@
 #include "agent/cli/commands.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/query/record_text.hpp"
+#include "storage/opening.hpp"
 
 #include <unistd.h>
 #include <iostream>

@@ -1,6 +1,8 @@
 #include "agent/cli/commands.hpp"
 #include "agent/config/store_settings.hpp"
 
+#include "storage/opening.hpp"
+
 #include <ostream>
 
 namespace leasemirror {

@@ -3,6 +3,7 @@
 #include "agent/cli/table_text.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
+#include "storage/opening.hpp"
 
 #include <nlohmann/json.hpp>
 

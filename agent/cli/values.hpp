@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/config/values.hpp"
-#include "storage/reader.hpp"
+#include "storage/record.hpp"
 
 namespace leasemirror {
 

@@ -5,6 +5,7 @@
 #include "agent/config/time_text.hpp"
 #include "agent/query/record_text.hpp"
 #include "proto/status.hpp"
+#include "storage/opening.hpp"
 
 #include <chrono>
 #include <ostream>

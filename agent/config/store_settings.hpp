@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/config/config.hpp"
-#include "storage/store.hpp"
+#include "storage/settings.hpp"
 
 namespace leasemirror {
 

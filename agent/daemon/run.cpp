@@ -6,6 +6,7 @@
 #include "agent/net/connection.hpp"
 #include "agent/net/host.hpp"
 #include "agent/sync/engine.hpp"
+#include "storage/opening.hpp"
 #include "storage/store_url.hpp"
 
 #include <unistd.h>

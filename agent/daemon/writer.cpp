@@ -1,5 +1,7 @@
 #include "agent/daemon/writer.hpp"
 
+#include "storage/store_error.hpp"
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>

@@ -37,7 +37,7 @@ public:
         Applied applied;
     };
     struct Swept {
-        Store::Swept swept;
+        leasemirror::Swept swept;
     };
     /// The database could not be opened or written; it is tried again until it works. Said once per kind of trouble, and
     /// again when it is over (empty text).

@@ -20,7 +20,7 @@ std::optional<Writer::Opened> WriterGroup::on_opened(std::size_t writer, Writer:
     return all ? std::optional(opened_) : std::nullopt;
 }
 
-std::optional<Store::Swept> WriterGroup::on_swept(std::size_t writer, const Store::Swept& swept) {
+std::optional<Swept> WriterGroup::on_swept(std::size_t writer, const Swept& swept) {
     swept_.ended += swept.ended;
     swept_.removed_bindings += swept.removed_bindings;
     swept_.removed_changes += swept.removed_changes;

@@ -30,7 +30,7 @@ public:
     /// Where to go on with all servers, in their order, once the last writer has opened its store.
     [[nodiscard]] std::optional<Writer::Opened> on_opened(std::size_t writer, Writer::Opened opened);
     /// The sums, once the last writer has taken its step. `around` once each of them was around.
-    [[nodiscard]] std::optional<Store::Swept> on_swept(std::size_t writer, const Store::Swept& swept);
+    [[nodiscard]] std::optional<Swept> on_swept(std::size_t writer, const Swept& swept);
     /// Whether to say it: not while another writer is in the same trouble. An empty text: this one's is over; to be said
     /// when no other is left in the same one.
     [[nodiscard]] bool on_trouble(std::size_t writer, const std::string& text);
@@ -45,7 +45,7 @@ private:
     std::vector<Member> members_;
     Writer::Opened opened_;
     std::size_t waited_for_;  // answers to the sweep under way
-    Store::Swept swept_;
+    Swept swept_;
 };
 
 }  // namespace leasemirror

@@ -3,7 +3,7 @@
 
 #include "proto/bytes.hpp"
 #include "proto/ip_address.hpp"
-#include "storage/reader.hpp"
+#include "storage/record.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,6 +1,7 @@
 #include "agent/query/record_text.hpp"
 
 #include "agent/config/time_text.hpp"
+#include "proto/binding.hpp"
 #include "proto/status.hpp"
 
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // Rows of the database as programs and people read them.
 #pragma once
 
-#include "storage/reader.hpp"
+#include "storage/record.hpp"
 
 #include <string>
 #include <string_view>

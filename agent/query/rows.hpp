@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proto/binding.hpp"
-#include "storage/reader.hpp"
+#include "storage/record.hpp"
 
 #include <chrono>
 #include <cstdint>

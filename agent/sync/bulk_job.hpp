@@ -5,7 +5,7 @@
 
 #include "proto/query.hpp"
 #include "proto/status.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <chrono>
 #include <cstdint>

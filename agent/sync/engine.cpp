@@ -33,7 +33,7 @@ void Engine::on_committed(std::size_t server, Batch done, const Applied& applied
     servers_[server]->on_committed(std::move(done), applied, now);
 }
 
-void Engine::on_swept(const Store::Swept& swept, Now now) {
+void Engine::on_swept(const Swept& swept, Now now) {
     now_ = now;
     sweeping_ = false;
     sweep_due_ = now.steady + sweep_interval;

@@ -5,7 +5,7 @@
 
 #include "agent/config/config.hpp"
 #include "agent/sync/server_sync.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -34,7 +34,7 @@ public:
     void start(Now now);
     void on_event(ConnectionKey connection, const ConnectionEvent& event, Now now);
     void on_committed(std::size_t server, Batch done, const Applied& applied, Now now);
-    void on_swept(const Store::Swept& swept, Now now);
+    void on_swept(const Swept& swept, Now now);
     void on_deadline(Now now);
     /// Close all connections, commit what is whole; done() tells when.
     void stop(Now now);
@@ -60,7 +60,7 @@ private:
     Now now_{};
     std::optional<SteadyTime> sweep_due_;
     bool sweeping_ = false;
-    Store::Swept removed_;  // since it was last said
+    Swept removed_;  // since it was last said
     std::optional<SteadyTime> removed_said_;
     std::optional<LogEvent> report_;
     bool stopping_ = false;

@@ -13,7 +13,7 @@
 // have not grown since: what changes while it runs need not be in its listing.
 #pragma once
 
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "agent/config/config.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -1,5 +1,6 @@
 #include "tests/sim/database.hpp"
 
+#include "storage/store_error.hpp"
 #include "tests/storage/history_check.hpp"
 
 #include <SQLiteCpp/Backup.h>

@@ -2,6 +2,7 @@
 // follows the change feed, and judged by what its tables say.
 #pragma once
 
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
 #include "storage/store.hpp"
 #include "tests/storage/test_engine.hpp"

@@ -95,7 +95,7 @@ private:
     void write_next(std::size_t desk);
     void write_front(std::size_t desk);
     void on_store_error(std::size_t desk, const StoreError& error);
-    void on_written(std::size_t desk, const Applied& applied, const Store::Swept& swept);
+    void on_written(std::size_t desk, const Applied& applied, const Swept& swept);
     void try_again(std::size_t desk);
     void leave_behind(Desk desk);
     void look_at_feed();

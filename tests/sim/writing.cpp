@@ -1,4 +1,5 @@
 // What the agent writes to the database, how that fails, and who reads meanwhile.
+#include "storage/store_error.hpp"
 #include "tests/sim/wire.hpp"
 
 #include <utility>
@@ -39,7 +40,7 @@ void World::write_front(std::size_t desk) {
     const auto repeated_at =
         std::exchange(desks_[desk].in_doubt, false) && is_batch ? std::optional(database_->newest_seq()) : std::nullopt;
     Applied applied;
-    Store::Swept swept;
+    Swept swept;
     try {
         if (const auto* sweep = std::get_if<sync_action::Sweep>(&step)) {
             swept = store.sweep(sweep->now, sweep->rows);
@@ -61,7 +62,7 @@ void World::write_front(std::size_t desk) {
     on_written(desk, applied, swept);
 }
 
-void World::on_written(std::size_t desk, const Applied& applied, const Store::Swept& swept) {
+void World::on_written(std::size_t desk, const Applied& applied, const Swept& swept) {
     const auto life = life_;
     auto step = std::move(desks_[desk].steps.front());
     desks_[desk].steps.pop_front();

@@ -1,5 +1,7 @@
 // The commands that read and tidy the database, as people and scripts call them. Over every engine.
 #include "agent/cli/commands.hpp"
+#include "storage/opening.hpp"
+#include "storage/store.hpp"
 #include "tests/storage/postgres_engine.hpp"
 #include "tests/storage/test_engine.hpp"
 

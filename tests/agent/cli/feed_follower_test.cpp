@@ -1,5 +1,6 @@
 #include "agent/cli/feed_follower.hpp"
 #include "agent/query/record_text.hpp"
+#include "storage/store_error.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,5 @@
 #include "agent/cli/commands.hpp"
+#include "storage/store_error.hpp"
 
 #include <doctest/doctest.h>
 

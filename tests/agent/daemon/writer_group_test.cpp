@@ -20,8 +20,8 @@ Writer::Opened opened(std::vector<ServerId> ids, Bytes duid = {}) {
     return out;
 }
 
-Store::Swept removed(std::uint64_t bindings, bool around) {
-    Store::Swept out;
+Swept removed(std::uint64_t bindings, bool around) {
+    Swept out;
     out.ended = 1;
     out.removed_bindings = bindings;
     out.around = around;

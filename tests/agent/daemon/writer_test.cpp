@@ -1,6 +1,7 @@
 // The writer's thread over a store that does what the test tells it to. No test waits for time to pass, but those
 // that watch the writer try again wait as long as its own pauses are.
 #include "agent/daemon/writer.hpp"
+#include "storage/store_error.hpp"
 
 #include <doctest/doctest.h>
 

@@ -112,7 +112,7 @@ public:
     std::vector<Batch> written;               ///< what the database has committed
     std::vector<LogEvent> logs;
     std::vector<sync_action::Sweep> sweeps;
-    Store::Swept swept;  ///< what the database answers to the next
+    Swept swept;  ///< what the database answers to the next
     bool sweep_answered = true;
     std::chrono::seconds server_clock{0};    ///< ahead of ours by this much
     std::chrono::milliseconds our_clock{0};  ///< set by this much since the beginning

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "agent/config/config.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 #include "tests/proto/session_script.hpp"
 
 #include <doctest/doctest.h>
