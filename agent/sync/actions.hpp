@@ -4,7 +4,7 @@
 
 #include "agent/config/certificate_end.hpp"
 #include "agent/config/config.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <compare>
 #include <cstdint>

@@ -16,7 +16,7 @@
 #include "agent/sync/pacing.hpp"
 #include "agent/sync/support.hpp"
 #include "agent/sync/timers.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/sync/bulk_job.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <chrono>
 #include <optional>

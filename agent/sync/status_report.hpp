@@ -9,7 +9,7 @@
 #include "agent/sync/certificate_watch.hpp"
 #include "agent/sync/log_limit.hpp"
 #include "proto/active_session.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -10,7 +10,7 @@
 
 #include "agent/config/config.hpp"
 #include "agent/sync/timers.hpp"
-#include "storage/store.hpp"
+#include "storage/batch.hpp"
 
 #include <chrono>
 #include <optional>
