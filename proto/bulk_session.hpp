@@ -4,11 +4,11 @@
 //                         |                       |
 //                         +-------- anything wrong, or the server closes --------> closed   (Close)
 //
-// Timers. `asked` and `listing`: BULK_LQ_DATA_TIMEOUT, for the query to be written and then between replies; between
-// replies it stands still while we do not read (set_reading). `idle` and `closed`: none.
+// Timers, kept by the exchange. `asked` and `listing`: BULK_LQ_DATA_TIMEOUT, for the query to be written and then between
+// replies; between replies it stands still while we do not read. `idle` and `closed`: none.
 //
-// One query at a time (RC-12): servers exist that answer interleaved, and one that loses a query whose transaction-id
-// is still in use (Kea). A query that breaks off must be asked again from its start; whole replies that
+// One query at a time, which RFC 6926 §7.7 wants of those who cannot tell interleaved replies apart. Besides, Kea loses a
+// query whose transaction-id is still in use. A query that breaks off must be asked again from its start; whole replies that
 // arrived stay valid (RFC 6926 §4, §7.8).
 //
 // A message that cannot be decoded costs itself, and counts as what its v6 header says it was: LEASEQUERY-REPLY begins
@@ -16,8 +16,8 @@
 // lost ends by the timer.
 #pragma once
 
+#include "proto/exchange.hpp"
 #include "proto/query.hpp"
-#include "proto/reply_reader.hpp"
 #include "proto/session.hpp"
 
 #include <optional>
@@ -33,57 +33,40 @@ public:
     /// Asks a query; only in `idle`. A query that the family cannot express ends at once, with MalformedQuery.
     void start(const BulkQuery& query, const QueryWindow& window, bool all_vpns, SessionNow now);
     /// The octets of the last Send are on their way.
-    void on_sent(SessionNow now);
+    void on_sent(SessionNow now) { exchange_.on_sent(now); }
     /// `in` must not exceed wants_bytes().
-    void on_bytes(ByteView in, SessionNow now);
+    void on_bytes(ByteView in, SessionNow now) { exchange_.on_bytes(in, now); }
     /// The peer closed, or the connection broke; `how` is for people.
-    void on_disconnected(const std::string& how, SessionNow now);
-    /// We stop reading, or go on: silence that we cause ourselves is not the server's (DESIGN section 3.9).
-    void set_reading(bool reading, SessionNow now);
+    void on_disconnected(const std::string& how, SessionNow now) { exchange_.on_disconnected(how, now); }
+    /// We stop reading, or go on: silence that we cause ourselves is not the server's (agent/README.md, "Backpressure").
+    void set_reading(bool reading, SessionNow now) { exchange_.set_reading(reading, now); }
     /// Early or spurious calls are no-ops.
     void on_deadline(SessionNow now);
 
     /// The next thing to do; nothing when all that arrived has been worked off.
     [[nodiscard]] std::optional<SessionAction> poll_action();
-    [[nodiscard]] std::optional<SteadyTime> next_deadline() const { return deadline_; }
+    [[nodiscard]] std::optional<SteadyTime> next_deadline() const { return exchange_.next_deadline(); }
     /// How many octets on_bytes() takes now.
-    [[nodiscard]] std::size_t wants_bytes() const { return reader_.space(); }
+    [[nodiscard]] std::size_t wants_bytes() const { return exchange_.wants_bytes(); }
     /// A message has been begun, and not all that it says of bindings been polled.
-    [[nodiscard]] bool inside_message() const { return reader_.inside_message(); }
+    [[nodiscard]] bool inside_message() const { return exchange_.inside_message(); }
     [[nodiscard]] BulkState state() const { return state_; }
     /// The peer is gone: no further query can be asked on this connection.
-    [[nodiscard]] bool disconnected() const { return disconnected_.has_value(); }
+    [[nodiscard]] bool disconnected() const { return exchange_.disconnected(); }
 
 private:
-    void on_message(const MessageV4& m);
-    void on_message(const MessageV6& m);
-    void on_garbled(const ReplyReader::Garbled& garbled);
+    void take(const Exchange::Broken& broken);
+    void take(const ReplyReader::Garbled& garbled);
+    void take(const MessageV4* message);
+    void take(const MessageV6* message);
     void on_status(const MessageV4& m);
     void on_reply(const MessageV6& m);
     void on_done(const std::optional<Status>& status);
-    [[nodiscard]] bool take_next_message();
-    void close_after_disconnect();
-    void heard(std::optional<ServerTime> base_time, ByteView identity);
-    void read_bindings();
     void end_query(QueryOutcome outcome, StatusCode status, std::string text);
-    void quarantine(std::string reason, bool lease_lost, std::optional<IpAddress> address = std::nullopt);
-    void fail(CloseReason why, std::string text, StatusCode status = StatusCode::success);
-    void enter(BulkState next);
-    void rearm();
+    void fail(CloseReason why, std::string text);
 
-    SessionSettings settings_;
-    ReplyReader reader_;
-    Bytes request_;
-    ActionQueue before_;  // what comes before the bindings of the current message,
-    ActionQueue after_;   // and what comes after them
+    Exchange exchange_;
     BulkState state_ = BulkState::idle;
-    std::uint32_t xid_;
-    bool sent_ = false;                        // the query has been written: told, or proved by an answer
-    std::optional<std::string> disconnected_;  // how; acted on when what arrived before has been read out
-    bool reading_ = true;
-    bool anything_received_ = false;
-    SessionNow now_{};
-    std::optional<SteadyTime> deadline_;
 };
 
 }  // namespace leasemirror

@@ -1,4 +1,4 @@
-// What the two sessions (bulk_session.hpp, active_session.hpp) share: their settings and the actions they ask for.
+// What the two sessions (bulk_session.hpp, active_session.hpp) take and give: their settings, the actions they ask for.
 //
 // A session is one query's, or one connection's, life as a plain state machine. It is fed events (on_*), is polled for
 // actions until there are none, and never touches a socket or a clock. Messages are decoded one at a time as actions
@@ -11,8 +11,6 @@
 #include "proto/status.hpp"
 #include "proto/time.hpp"
 
-#include <array>
-#include <cassert>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -119,31 +117,6 @@ struct Close {
 using SessionAction =
     std::variant<action::Send, action::Heard, action::Deliver, action::ClientListed, action::Quarantine,
                  action::Advance, action::CaughtUp, action::DataMissing, action::QueryDone, action::Close>;
-
-/// The few actions that one event or message leads to besides its bindings, first in first out. A ring, so that a
-/// steady stream of messages allocates nothing.
-class ActionQueue {
-public:
-    static constexpr std::size_t actions_max = 8;
-
-    void push(SessionAction a) {
-        assert(count_ < actions_max);
-        ring_[(first_ + count_++) % actions_max] = std::move(a);
-    }
-    [[nodiscard]] std::optional<SessionAction> pop() {
-        if (count_ == 0) return std::nullopt;
-        auto& front = ring_[first_];
-        first_ = (first_ + 1) % actions_max;
-        --count_;
-        return std::move(front);
-    }
-    void clear() { count_ = 0; }
-
-private:
-    std::array<SessionAction, actions_max> ring_;
-    std::size_t first_ = 0;
-    std::size_t count_ = 0;
-};
 
 /// How many bits of a transaction-id travel: 32 in v4, 24 in v6.
 [[nodiscard]] constexpr std::uint32_t transaction_id_mask(Family family) {

@@ -503,6 +503,14 @@ TEST_CASE("an active query that cannot be written closes the connection, for tha
     }
 }
 
+TEST_CASE("an active query that was not polled in time is not sent any more") {
+    for (const auto family : both) {
+        ActiveTalk talk(family);
+        talk.session.start(std::nullopt, talk.now());
+        CHECK(talk.waits(300s) == "close query blocked");
+    }
+}
+
 TEST_CASE("an answer proves that the query was written, told or not") {
     auto v4 = ActiveTalk(Family::v4);
     (void)v4.begins(1);

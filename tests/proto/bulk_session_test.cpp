@@ -488,6 +488,21 @@ TEST_CASE("a bulk query that cannot be written closes the connection, for that r
     }
 }
 
+TEST_CASE("a bulk query that was not polled in time is not sent any more") {
+    for (const auto family : both) {
+        BulkTalk talk(family);
+        talk.session.start(BulkTalk::any_query(family), {}, false, talk.now());
+        CHECK(talk.waits(300s) == "close query blocked");
+    }
+}
+
+TEST_CASE("the timeout of a bulk reply that is still being read out closes after it") {
+    auto talk = BulkTalk::asked(Family::v4);
+    talk.session.on_bytes(active4("192.0.2.1", 5).bytes(), talk.now());
+    REQUIRE(talk.session.poll_action());  // Heard
+    CHECK(talk.waits(300s) == "binding 192.0.2.1 active @5; close peer silent");
+}
+
 TEST_CASE("that the first query was written says nothing of the second") {
     for (const auto family : both) {
         auto talk = listing(family);
