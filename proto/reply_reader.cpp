@@ -53,19 +53,14 @@ ReplyReader::Next ReplyReader::decode(ByteView message) {
 void ReplyReader::begin_records(ServerTime server_now) {
     server_now_ = server_now;
     reading_ = true;
-    record_read_ = false;
-    fault_ = client_ = lease_ = 0;
-    listed_ = 0;
-    lost_in_client_ = false;
-    relay_fault_.reset();
+    place_ = {};
 }
 
 std::optional<SessionAction> ReplyReader::next_record() {
     if (!reading_) return std::nullopt;
-    if (relay_fault_) {
-        // Relay data that cannot be decoded leaves its columns empty, keeps the lease, and goes to quarantine
-        // (DESIGN section 6).
-        const auto error = *std::exchange(relay_fault_, std::nullopt);
+    if (place_.relay_fault) {
+        // Relay data that cannot be decoded leaves its columns empty, keeps the lease, and goes to quarantine.
+        const auto error = *std::exchange(place_.relay_fault, std::nullopt);
         return quarantine("relay data: " + to_string(error), false);
     }
     auto record = family_ == Family::v4 ? next_record_v4() : next_record_v6();
@@ -74,53 +69,53 @@ std::optional<SessionAction> ReplyReader::next_record() {
 }
 
 std::optional<SessionAction> ReplyReader::next_record_v4() {
-    if (std::exchange(record_read_, true)) return std::nullopt;
+    if (std::exchange(place_.record_read, true)) return std::nullopt;
     if (is_error(v4_.status)) {  // concerns this binding alone (RFC 6926 §6.2.2)
         return quarantine("for one binding, " + words(*v4_.status), true, if_specified(v4_.ciaddr));
     }
-    if (const auto error = fill_binding(v4_, context(), binding_, relay_fault_)) {
+    if (const auto error = fill_binding(v4_, context(), binding_, place_.relay_fault)) {
         return quarantine(to_string(*error), true, if_specified(v4_.ciaddr));
     }
     return action::Deliver{&binding_};
 }
 
 std::optional<SessionAction> ReplyReader::next_record_v6() {
-    if (fault_ < v6_.faults.size()) {
-        const auto& fault = v6_.faults[fault_++];
+    if (place_.fault < v6_.faults.size()) {
+        const auto& fault = v6_.faults[place_.fault++];
         return quarantine(to_string(fault.error), fault.lease_lost);
     }
-    while (client_ < v6_.client_data.size()) {
-        const auto& client = v6_.client_data[client_];
-        if (lease_ < client.leases.size()) return next_lease(client);
-        const auto lost = std::exchange(lost_in_client_, false);
-        ++client_;
-        lease_ = 0;
+    while (place_.client < v6_.client_data.size()) {
+        const auto& client = v6_.client_data[place_.client];
+        if (place_.lease < client.leases.size()) return next_lease(client);
+        const auto lost = std::exchange(place_.lost_in_client, false);
+        ++place_.client;
+        place_.lease = 0;
         // A list with a lease that we could not read is not the complete list.
         if (!lost && v6_.faults.empty()) return client_listed(client);
-        listed_ = 0;
+        place_.listed = 0;
     }
     return std::nullopt;
 }
 
 SessionAction ReplyReader::next_lease(const ClientDataV6& client) {
-    const auto& lease = client.leases[lease_++];
+    const auto& lease = client.leases[place_.lease++];
     const auto address = lease.address.prefix(lease.prefix_len);  // as a binding's key has it
-    if (is_error(lease.status)) {                                 // concerns this lease alone (REQUIREMENTS 2.5)
-        lost_in_client_ = true;
+    if (is_error(lease.status)) {                                 // concerns this lease alone (RFC 8415 §21.13)
+        place_.lost_in_client = true;
         return quarantine("for " + address.to_string() + ", " + words(*lease.status), true, if_specified(address));
     }
-    if (const auto error = fill_binding(v6_, client, lease, context(), binding_, relay_fault_)) {
-        lost_in_client_ = true;
+    if (const auto error = fill_binding(v6_, client, lease, context(), binding_, place_.relay_fault)) {
+        place_.lost_in_client = true;
         return quarantine(to_string(*error), true, if_specified(address));
     }
-    ++listed_;
+    ++place_.listed;
     return action::Deliver{&binding_};
 }
 
 SessionAction ReplyReader::client_listed(const ClientDataV6& client) {
-    const auto listed = std::exchange(listed_, 0);
+    const auto listed = std::exchange(place_.listed, 0);
     if (listed > 0) return action::ClientListed{&binding_, listed};
-    if (const auto error = fill_client_list(v6_, client, context(), binding_, relay_fault_)) {
+    if (const auto error = fill_client_list(v6_, client, context(), binding_, place_.relay_fault)) {
         return quarantine(to_string(*error), true);  // what this client held has ended, and cannot be told
     }
     return action::ClientListed{&binding_, 0};

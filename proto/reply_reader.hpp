@@ -53,6 +53,17 @@ public:
     [[nodiscard]] std::optional<SessionAction> next_record();
 
 private:
+    /// How far the current message has been read out.
+    struct Place {
+        bool record_read = false;                // v4: the one binding has been handed out
+        std::size_t fault = 0;                   // v6: next of the faults,
+        std::size_t client = 0;                  //     current CLIENT_DATA,
+        std::size_t lease = 0;                   //     next lease in it,
+        std::uint32_t listed = 0;                //     leases of it delivered so far
+        bool lost_in_client = false;             //     and whether one of them could not be
+        std::optional<DecodeError> relay_fault;  // to be reported after the binding it belongs to
+    };
+
     [[nodiscard]] Next decode(ByteView message);
     [[nodiscard]] std::optional<SessionAction> next_record_v4();
     [[nodiscard]] std::optional<SessionAction> next_record_v6();
@@ -73,15 +84,8 @@ private:
     ByteView message_;
     Binding binding_;
     ServerTime server_now_{};
-
-    bool reading_ = false;
-    bool record_read_ = false;                // v4: the one binding has been handed out
-    std::size_t fault_ = 0;                   // v6: next of the faults,
-    std::size_t client_ = 0;                  //     current CLIENT_DATA,
-    std::size_t lease_ = 0;                   //     next lease in it,
-    std::uint32_t listed_ = 0;                //     leases of it delivered so far
-    bool lost_in_client_ = false;             //     and whether one of them could not be
-    std::optional<DecodeError> relay_fault_;  // to be reported after the binding it belongs to
+    bool reading_ = false;  // the current message is being read out
+    Place place_;
 };
 
 }  // namespace leasemirror
