@@ -1,4 +1,5 @@
 #include "agent/cli/commands.hpp"
+#include "agent/config/warnings.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
 #include "agent/net/tls_context.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/cli/command_line.hpp"
-#include "agent/config/config.hpp"
+#include "agent/config/load.hpp"
 #include "proto/time.hpp"
 #include "storage/reader.hpp"
 #include "storage/store_error.hpp"

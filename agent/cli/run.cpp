@@ -1,5 +1,6 @@
 #include "agent/daemon/run.hpp"
 #include "agent/cli/commands.hpp"
+#include "agent/config/warnings.hpp"
 #include "agent/daemon/log.hpp"
 #include "agent/net/tls_context.hpp"
 

@@ -1,5 +1,5 @@
-// The configuration as plain values: after load_config() no code sees YAML. Defaults are the member initialisers,
-// and config.example.yaml shows them (a test compares the two).
+// The configuration as plain values: once it is loaded (load.hpp) no code sees YAML. Defaults are the member
+// initialisers, and config.example.yaml shows them (a test compares the two).
 #pragma once
 
 #include "proto/ip_address.hpp"
@@ -7,11 +7,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <variant>
 #include <vector>
 
 namespace leasemirror {
@@ -76,7 +73,8 @@ struct BulkConfig {
     friend bool operator==(const BulkConfig&, const BulkConfig&) = default;
 };
 
-/// The RFCs' defaults (REQUIREMENTS 1.6). Values below them are accepted, and said in the log.
+/// The RFCs' defaults (RFC 7724 §5.3, RFC 6926 §6.3, RFC 7653 §6.4, RFC 5460 §5.6). Lower values are accepted, with a
+/// warning in the log.
 struct TimeoutsConfig {
     std::chrono::milliseconds connect = std::chrono::seconds{10};
     std::chrono::milliseconds receive = std::chrono::seconds{120};  ///< ACTIVE_LQ_RCV_TIMEOUT
@@ -142,29 +140,5 @@ struct Config {
 
     friend bool operator==(const Config&, const Config&) = default;
 };
-
-/// One thing wrong, where, and what was expected instead. Lines and columns count from 1.
-struct ConfigError {
-    std::string file;
-    int line = 0;
-    int column = 0;
-    std::string what;  ///< "unknown key 'adress'; did you mean 'address'?"
-
-    friend bool operator==(const ConfigError&, const ConfigError&) = default;
-};
-[[nodiscard]] std::string to_string(const ConfigError& e);  // "leasemirror.yaml:12:5: unknown key ..."
-
-/// Looks up an environment variable for ${VAR}; a test gives its own.
-using Environment = std::function<std::optional<std::string>(const std::string&)>;
-[[nodiscard]] Environment process_environment();
-
-/// The configuration, or every error in it at once. `*_file` secrets are read relative to the file.
-using LoadedConfig = std::variant<Config, std::vector<ConfigError>>;
-[[nodiscard]] LoadedConfig load_config_file(const std::string& path, const Environment& environment);
-[[nodiscard]] LoadedConfig parse_config(std::string_view yaml, const std::string& file_name,
-                                        const Environment& environment);
-
-/// What is legal but below the RFCs' defaults or unwise: one line each, for the log and `check` (promise P4).
-[[nodiscard]] std::vector<std::string> config_warnings(const Config& config);
 
 }  // namespace leasemirror

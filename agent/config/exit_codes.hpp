@@ -1,4 +1,4 @@
-// What the exit code of every command tells (DESIGN section 4).
+// What the exit code of every command tells.
 #pragma once
 
 namespace leasemirror {

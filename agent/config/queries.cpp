@@ -1,5 +1,5 @@
 // One entry of `bulk.queries`: which bindings one bulk query asks a server for.
-#include "agent/config/reader.hpp"
+#include "agent/config/sections.hpp"
 #include "proto/numbers_v4.hpp"
 #include "proto/numbers_v6.hpp"
 
@@ -15,7 +15,7 @@ struct QueryKey {
     bool v6;
 };
 
-/// RFC 6926 §7.2 (REQUIREMENTS R4-21) and RFC 5007 §4.1.2.1 with RFC 5460 §5.4.
+/// RFC 6926 §7.2 and RFC 5007 §4.1.2.1 with RFC 5460 §5.4.
 constexpr std::array<QueryKey, 7> query_keys{{
     {"all", true, false},
     {"link", false, true},

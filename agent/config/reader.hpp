@@ -2,7 +2,8 @@
 // configuration: no other header sees YAML.
 #pragma once
 
-#include "agent/config/config.hpp"
+#include "agent/config/environment.hpp"
+#include "agent/config/error.hpp"
 #include "agent/config/values.hpp"
 
 #include <yaml-cpp/yaml.h>
@@ -126,11 +127,5 @@ private:
 
 /// "expected X, not a list": how messages name what a node is.
 [[nodiscard]] std::string kind_of(const YAML::Node& node);
-
-// sections.cpp, servers.cpp, tls.cpp and queries.cpp
-void read_config(MapReader& top, Config& out);
-void read_servers(MapReader& top, std::vector<ServerConfig>& out);
-void read_tls(MapReader tls, TlsConfig& out);
-[[nodiscard]] std::optional<BulkQuery> read_query(MapReader& entry, std::optional<Family> family);
 
 }  // namespace leasemirror

@@ -1,5 +1,5 @@
-// The sections of the configuration other than `servers`.
-#include "agent/config/reader.hpp"
+#include "agent/config/sections.hpp"
+
 #include "proto/numbers_v6.hpp"
 #include "storage/store_url.hpp"
 

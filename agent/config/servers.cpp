@@ -1,5 +1,5 @@
 // The `servers` list.
-#include "agent/config/reader.hpp"
+#include "agent/config/sections.hpp"
 #include "proto/numbers_v4.hpp"
 #include "proto/numbers_v6.hpp"
 

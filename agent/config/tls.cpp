@@ -1,5 +1,5 @@
 // The `tls` section of a server.
-#include "agent/config/reader.hpp"
+#include "agent/config/sections.hpp"
 #include "agent/config/tls_pin.hpp"
 
 #include <filesystem>

@@ -1,5 +1,5 @@
-// What the operator may do, but should know about (DESIGN promise P4).
-#include "agent/config/config.hpp"
+#include "agent/config/warnings.hpp"
+
 #include "agent/config/values.hpp"
 #include "proto/numbers_v4.hpp"
 #include "storage/store_url.hpp"

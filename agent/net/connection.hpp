@@ -70,7 +70,7 @@ public:
     /// Begins a read if none is under way and some octets are wanted. To be called after every event.
     virtual void read_if_wanted() = 0;
     /// Both directions at once: several servers answer nothing more to a requestor that only closed its sending side
-    /// (REQUIREMENTS trap 26). Over TLS a close_notify goes first; nobody waits for its answer.
+    /// (proto/README.md, "Traps"). Over TLS a close_notify goes first; nobody waits for its answer.
     virtual void close() = 0;
     /// "2001:db8::1 port 547": the address that answered, or was tried last; the target's host before that.
     [[nodiscard]] virtual const std::string& endpoint() const = 0;

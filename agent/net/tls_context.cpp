@@ -143,7 +143,7 @@ void load_own(const TlsConfig& config, SSL_CTX* context) {
 }
 
 /// Why our own certificate is not good at this moment.
-std::optional<std::string> out_of_its_time(const TlsCredentials::Loaded& loaded) {
+std::optional<std::string> out_of_its_time(const LoadedTls& loaded) {
     const auto* const own = SSL_CTX_get0_certificate(loaded.context.get());
     const auto which = "the certificate in " + file_name("cert", loaded.config.cert) + " (" + loaded.names.own + ")";
     if (X509_cmp_current_time(X509_get0_notAfter(own)) <= 0)
@@ -205,8 +205,8 @@ public:
             return std::nullopt;
         } catch (const Unusable& e) {
             auto told = std::pair(found, e.why);
-            if (told_ == told) return std::nullopt;
-            told_ = std::move(told);
+            if (last_complaint_ == told) return std::nullopt;
+            last_complaint_ = std::move(told);
             return "the TLS files have changed and cannot be used: " + e.why + "; those read before stay in use";
         }
     }
@@ -215,11 +215,11 @@ public:
         return out_of_its_time(*loaded_);
     }
     [[nodiscard]] UtcSeconds expires_at() const override { return loaded_->expires_at; }
-    [[nodiscard]] std::shared_ptr<const Loaded> loaded() const override { return loaded_; }
+    [[nodiscard]] std::shared_ptr<const LoadedTls> loaded() const override { return loaded_; }
 
 private:
-    [[nodiscard]] std::shared_ptr<const Loaded> read() const {
-        auto out = std::make_shared<Loaded>();
+    [[nodiscard]] std::shared_ptr<const LoadedTls> read() const {
+        auto out = std::make_shared<LoadedTls>();
         out->context.reset(SSL_CTX_new(TLS_client_method()));
         auto* const context = out->context.get();
         if (context == nullptr) throw std::bad_alloc();
@@ -240,8 +240,8 @@ private:
     const TlsConfig config_;
     const TlsNames names_;
     FileStamps stamps_;  // of what is loaded
-    std::shared_ptr<const Loaded> loaded_;
-    std::optional<std::pair<FileStamps, std::string>> told_;
+    std::shared_ptr<const LoadedTls> loaded_;
+    std::optional<std::pair<FileStamps, std::string>> last_complaint_;
 };
 
 }  // namespace

@@ -18,6 +18,8 @@
 
 namespace leasemirror {
 
+struct LoadedTls;
+
 /// Shared by all connections to the server. One thread at a time.
 class TlsCredentials {
 public:
@@ -35,9 +37,8 @@ public:
     /// When our own certificate ends.
     [[nodiscard]] virtual UtcSeconds expires_at() const = 0;
 
-    /// What the handshake needs, for tls_session.cpp alone.
-    struct Loaded;
-    [[nodiscard]] virtual std::shared_ptr<const Loaded> loaded() const = 0;
+    /// What the handshake needs, for open_tls_session() (tls_session.hpp).
+    [[nodiscard]] virtual std::shared_ptr<const LoadedTls> loaded() const = 0;
 };
 
 /// For a server whose tls.mode is not off; else null. The error names the file and says what to do. That our own

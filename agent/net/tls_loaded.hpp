@@ -2,13 +2,13 @@
 // which uses it. Private to the two; no other header sees OpenSSL.
 #pragma once
 
-#include "agent/net/tls_context.hpp"
-#include "agent/net/tls_words.hpp"
+#include "agent/config/config.hpp"
+#include "agent/net/tls_errors.hpp"
+#include "proto/time.hpp"
 
 #include <openssl/ssl.h>
 
 #include <memory>
-#include <string>
 
 namespace leasemirror {
 
@@ -21,7 +21,7 @@ struct FreeSsl {
 template <class T>
 using SslPtr = std::unique_ptr<T, FreeSsl>;
 
-struct TlsCredentials::Loaded {
+struct LoadedTls {
     SslPtr<SSL_CTX> context;
     TlsConfig config;
     TlsNames names;

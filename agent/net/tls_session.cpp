@@ -25,7 +25,7 @@ int length_of(std::size_t octets) {
 
 class OpenSslSession final : public TlsSession {
 public:
-    explicit OpenSslSession(std::shared_ptr<const TlsCredentials::Loaded> credentials)
+    explicit OpenSslSession(std::shared_ptr<const LoadedTls> credentials)
         : credentials_(std::move(credentials)), ssl_(SSL_new(credentials_->context.get())) {
         auto* const in = BIO_new(BIO_s_mem());
         auto* const out = BIO_new(BIO_s_mem());
@@ -48,7 +48,7 @@ public:
         const int result = SSL_do_handshake(ssl_.get());
         if (result == 1) return check_peer();
         if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return Handshake::wants_more;
-        fail(words_of_failure());
+        fail(failure_text());
         return Handshake::failed;
     }
 
@@ -68,7 +68,7 @@ public:
         ERR_clear_error();
         const int written = SSL_write(ssl_.get(), octets.data(), length_of(octets.size()));
         // Into memory, all of it, unless the session is broken; then the next read says so too.
-        if (written <= 0) fail(words_of_failure());
+        if (written <= 0) fail(failure_text());
     }
 
     Read read(std::span<std::uint8_t> into) override {
@@ -86,7 +86,7 @@ public:
             case SSL_ERROR_ZERO_RETURN:
                 return {Read::What::closed};
             default:
-                fail(words_of_failure());
+                fail(failure_text());
                 return {Read::What::failed};
         }
     }
@@ -108,10 +108,10 @@ private:
     }
 
     /// The callbacks know most of why; what they do not know, OpenSSL's error says.
-    std::string words_of_failure() {
+    std::string failure_text() {
         if (!verification_.empty()) return verification_;
-        if (alert_) return alert_words(*alert_, credentials_->names);
-        return library_words(credentials_->names);
+        if (alert_) return alert_error(*alert_, credentials_->names);
+        return library_error(credentials_->names);
     }
 
     /// The handshake fails by itself unless the certificate is good; that it was there and good is the one thing that
@@ -133,7 +133,7 @@ private:
         auto* const ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
         auto& self = *static_cast<OpenSslSession*>(SSL_get_app_data(ssl));
         if (good == 0) {
-            if (self.verification_.empty()) self.verification_ = verification_words(context, self.credentials_->names);
+            if (self.verification_.empty()) self.verification_ = verification_error(context, self.credentials_->names);
             return 0;
         }
         if (X509_STORE_CTX_get_error_depth(context) != 0) return 1;
@@ -146,7 +146,7 @@ private:
         const auto hash = public_key_hash(certificate);
         verified_ = pins.empty() || std::find(pins.begin(), pins.end(), hash) != pins.end();
         if (verified_) return true;
-        verification_ = pin_words(certificate, pin_text(hash));
+        verification_ = pin_error(certificate, pin_text(hash));
         X509_STORE_CTX_set_error(context, X509_V_ERR_APPLICATION_VERIFICATION);
         return false;
     }
@@ -164,7 +164,7 @@ private:
             static_cast<OpenSslSession*>(self)->renegotiation_asked_ = true;
     }
 
-    const std::shared_ptr<const TlsCredentials::Loaded> credentials_;
+    const std::shared_ptr<const LoadedTls> credentials_;
     SslPtr<SSL> ssl_;
     std::string verification_;  // what was wrong with the server's certificate
     bool verified_ = false;
@@ -176,7 +176,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<TlsSession> open_tls_session(std::shared_ptr<const TlsCredentials::Loaded> credentials) {
+std::unique_ptr<TlsSession> open_tls_session(std::shared_ptr<const LoadedTls> credentials) {
     return std::make_unique<OpenSslSession>(std::move(credentials));
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include "agent/config/certificate_end.hpp"
-#include "agent/net/tls_context.hpp"
 #include "proto/bytes.hpp"
 
 #include <cstddef>
@@ -14,6 +13,8 @@
 #include <string>
 
 namespace leasemirror {
+
+struct LoadedTls;
 
 class TlsSession {
 public:
@@ -52,6 +53,7 @@ public:
     [[nodiscard]] virtual CertificateEnd first_end() const = 0;
 };
 
-[[nodiscard]] std::unique_ptr<TlsSession> open_tls_session(std::shared_ptr<const TlsCredentials::Loaded> credentials);
+/// `credentials` as TlsCredentials::loaded() gives them (tls_context.hpp).
+[[nodiscard]] std::unique_ptr<TlsSession> open_tls_session(std::shared_ptr<const LoadedTls> credentials);
 
 }  // namespace leasemirror

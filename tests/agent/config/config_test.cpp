@@ -1,4 +1,5 @@
-#include "agent/config/config.hpp"
+#include "agent/config/load.hpp"
+#include "agent/config/warnings.hpp"
 
 #include <doctest/doctest.h>
 

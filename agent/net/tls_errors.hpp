@@ -27,12 +27,12 @@ struct TlsNames {
 [[nodiscard]] UtcSeconds certificate_end(const x509_st* certificate);
 
 /// Why the server's certificate, or one above it, was not accepted: `context` as the verification left it.
-[[nodiscard]] std::string verification_words(const x509_store_ctx_st* context, const TlsNames& names);
+[[nodiscard]] std::string verification_error(const x509_store_ctx_st* context, const TlsNames& names);
 /// The key is none of tls.pin; `hash` is what it is instead, as tls.pin would have it.
-[[nodiscard]] std::string pin_words(const x509_st* certificate, const std::string& hash);
+[[nodiscard]] std::string pin_error(const x509_st* certificate, const std::string& hash);
 /// The server sent this fatal alert (RFC 8446 §6).
-[[nodiscard]] std::string alert_words(int description, const TlsNames& names);
+[[nodiscard]] std::string alert_error(int description, const TlsNames& names);
 /// Of OpenSSL's oldest error in this thread, which is thereby forgotten.
-[[nodiscard]] std::string library_words(const TlsNames& names);
+[[nodiscard]] std::string library_error(const TlsNames& names);
 
 }  // namespace leasemirror

@@ -1,4 +1,4 @@
-#include "agent/net/tls_words.hpp"
+#include "agent/net/tls_errors.hpp"
 
 #include "agent/config/time_text.hpp"
 #include "proto/ip_address.hpp"
@@ -70,7 +70,7 @@ std::string names_of(const X509* certificate) {
     return out;
 }
 
-std::string revocation_words(int error, const std::string& whose, const TlsNames& names) {
+std::string revocation_error(int error, const std::string& whose, const TlsNames& names) {
     const auto fetch = "; fetch a current one for " + names.crl + " (tls.crl)";
     switch (error) {
         case X509_V_ERR_UNABLE_TO_GET_CRL:
@@ -87,7 +87,7 @@ std::string revocation_words(int error, const std::string& whose, const TlsNames
 }
 
 /// What is missing is at the upper end of the chain; what people know is the certificate at its lower end.
-std::string chain_words(const X509_STORE_CTX* context, const TlsNames& names) {
+std::string chain_error(const X509_STORE_CTX* context, const TlsNames& names) {
     const auto* const servers = X509_STORE_CTX_get0_cert(context);
     const auto whose = "TLS: the server's certificate (" + certificate_name(servers) + ") ";
     if (X509_STORE_CTX_get_error(context) == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT)
@@ -96,7 +96,7 @@ std::string chain_words(const X509_STORE_CTX* context, const TlsNames& names) {
            name_text(X509_get_issuer_name(X509_STORE_CTX_get_current_cert(context)));
 }
 
-std::string wrong_name_words(const X509* certificate, const std::string& whose, const TlsNames& names) {
+std::string wrong_name_error(const X509* certificate, const std::string& whose, const TlsNames& names) {
     const auto is_for = names_of(certificate);
     return whose + " is for " + (is_for.empty() ? "no name or address at all (subjectAltName)" : is_for) +
            ", not for " + names.expected + " (" + names.expected_key +
@@ -118,7 +118,7 @@ UtcSeconds certificate_end(const X509* certificate) {
     return time_of(X509_get0_notAfter(certificate));
 }
 
-std::string verification_words(const X509_STORE_CTX* context, const TlsNames& names) {
+std::string verification_error(const X509_STORE_CTX* context, const TlsNames& names) {
     const auto error = X509_STORE_CTX_get_error(context);
     const auto* const certificate = X509_STORE_CTX_get_current_cert(context);
     if (certificate == nullptr) return std::string("TLS: ") + X509_verify_cert_error_string(error);
@@ -134,7 +134,7 @@ std::string verification_words(const X509_STORE_CTX* context, const TlsNames& na
                    "; is the clock of this host right?";
         case X509_V_ERR_HOSTNAME_MISMATCH:
         case X509_V_ERR_IP_ADDRESS_MISMATCH:
-            return wrong_name_words(certificate, whose, names);
+            return wrong_name_error(certificate, whose, names);
         case X509_V_ERR_CERT_REVOKED:
             return whose + " has been revoked by its authority (" + names.crl + ", tls.crl)";
         case X509_V_ERR_UNABLE_TO_GET_CRL:
@@ -143,14 +143,14 @@ std::string verification_words(const X509_STORE_CTX* context, const TlsNames& na
         case X509_V_ERR_CRL_SIGNATURE_FAILURE:
         case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
         case X509_V_ERR_DIFFERENT_CRL_SCOPE:
-            return revocation_words(error, whose, names);
+            return revocation_error(error, whose, names);
         case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
         case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
         case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
         case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
         case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
         case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-            return chain_words(context, names);
+            return chain_error(context, names);
         case X509_V_ERR_INVALID_PURPOSE:
             return whose + " was not issued for a TLS server (extended key usage)";
         case X509_V_ERR_EE_KEY_TOO_SMALL:
@@ -162,12 +162,12 @@ std::string verification_words(const X509_STORE_CTX* context, const TlsNames& na
     }
 }
 
-std::string pin_words(const X509* certificate, const std::string& hash) {
+std::string pin_error(const X509* certificate, const std::string& hash) {
     return "TLS: the server's certificate (" + certificate_name(certificate) + ") has the key " + hash +
            ", which is not in tls.pin; if its key was changed on purpose, add it there";
 }
 
-std::string alert_words(int description, const TlsNames& names) {
+std::string alert_error(int description, const TlsNames& names) {
     const auto alert = "alert '" + std::string(SSL_alert_desc_string_long(description)) + "'";
     const auto ours = "our certificate (" + names.own + ", tls.cert " + names.cert + ")";
     switch (description) {
@@ -196,7 +196,7 @@ std::string alert_words(int description, const TlsNames& names) {
     }
 }
 
-std::string library_words(const TlsNames& names) {
+std::string library_error(const TlsNames& names) {
     const auto error = ERR_get_error();
     ERR_clear_error();
     switch (ERR_GET_REASON(error)) {

@@ -1,9 +1,8 @@
-#include "agent/config/config.hpp"
+#include "agent/config/load.hpp"
 
-#include "agent/config/reader.hpp"
+#include "agent/config/sections.hpp"
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -29,19 +28,6 @@ LoadedConfig file_error(const std::string& path, const std::string& what) {
 }
 
 }  // namespace
-
-std::string to_string(const ConfigError& e) {
-    if (e.line == 0) return e.file + ": " + e.what;
-    return e.file + ":" + std::to_string(e.line) + ":" + std::to_string(e.column) + ": " + e.what;
-}
-
-Environment process_environment() {
-    return [](const std::string& name) -> std::optional<std::string> {
-        const char* const value = std::getenv(name.c_str());
-        if (value == nullptr) return std::nullopt;
-        return std::string(value);
-    };
-}
 
 LoadedConfig parse_config(std::string_view yaml, const std::string& file_name, const Environment& environment) {
     Config config;
