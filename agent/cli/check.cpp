@@ -1,11 +1,15 @@
-#include "agent/cli/commands.hpp"
-#include "agent/config/warnings.hpp"
+#include "agent/cli/check.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
+#include "agent/config/warnings.hpp"
 #include "agent/net/tls_context.hpp"
 #include "agent/query/probe.hpp"
 #include "proto/status.hpp"
-#include "storage/opening.hpp"
+#include "storage/reader.hpp"
 
 #include <algorithm>
 #include <future>

@@ -1,5 +1,7 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/decode.hpp"
+
 #include "agent/cli/message_text.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/values.hpp"
 #include "proto/binding.hpp"
 #include "proto/frame_buffer.hpp"

@@ -1,4 +1,8 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/forget.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/query/record_text.hpp"
 #include "storage/opening.hpp"

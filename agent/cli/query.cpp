@@ -1,6 +1,9 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/query.hpp"
+
+#include "agent/cli/configuration.hpp"
 #include "agent/cli/output_pipe.hpp"
 #include "agent/cli/query_rows.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/values.hpp"
 #include "agent/daemon/stop_signal.hpp"
 #include "agent/query/exchange.hpp"

@@ -1,7 +1,10 @@
-#include "agent/daemon/run.hpp"
-#include "agent/cli/commands.hpp"
+#include "agent/cli/run.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/config/load.hpp"
 #include "agent/config/warnings.hpp"
 #include "agent/daemon/log.hpp"
+#include "agent/daemon/run.hpp"
 #include "agent/net/tls_context.hpp"
 
 #include <ostream>

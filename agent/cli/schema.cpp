@@ -1,5 +1,10 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/schema.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
+#include "storage/store.hpp"
 
 #include "storage/opening.hpp"
 

@@ -1,9 +1,12 @@
-#include "proto/status.hpp"
-#include "agent/cli/commands.hpp"
+#include "agent/cli/status.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
 #include "agent/cli/table_text.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
-#include "storage/opening.hpp"
+#include "proto/status.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,11 +1,15 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/watch.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
 #include "agent/cli/feed_follower.hpp"
 #include "agent/cli/output_pipe.hpp"
 #include "agent/cli/table_text.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/values.hpp"
 #include "agent/query/record_text.hpp"
-#include "storage/opening.hpp"
+#include "storage/reader.hpp"
 
 #include <poll.h>
 #include <algorithm>

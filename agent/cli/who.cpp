@@ -1,6 +1,10 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/who.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
 #include "agent/cli/table_text.hpp"
 #include "agent/cli/values.hpp"
+#include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
 #include "agent/query/record_text.hpp"
@@ -78,8 +82,8 @@ void print_who(const WhoAnswer& answer, std::ostream& out) {
             out << "  " << caveat << '\n';
     }
     if (!mirrored) out << "  no " << to_string(answer.sought.address.family()) << " server is mirrored\n";
-    if (answer.at && answer.kept.count() > 0 && *answer.at < answer.now - answer.kept)
-        out << "  what ended more than " << duration_text(answer.kept)
+    if (answer.at && answer.retention.count() > 0 && *answer.at < answer.now - answer.retention)
+        out << "  what ended more than " << duration_text(answer.retention)
             << " ago is removed (storage.retention.assignments)\n";
 }
 
@@ -89,7 +93,7 @@ int execute(const WhoCommand& command, std::ostream& out, std::ostream& err) {
     WhoAnswer answer;
     answer.sought = command.sought;
     answer.now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    answer.kept = config->storage.retention.assignments;
+    answer.retention = config->storage.retention.assignments;
     if (!command.at.empty()) answer.at = *parse_time(command.at, answer.now);  // the command line has checked it
     if (answer.at > answer.now) {
         err << "leasemirror who: " << iso_utc(*answer.at) << " is in the future\n";

@@ -1,4 +1,4 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/decode.hpp"
 #include "proto/message_v4.hpp"
 #include "proto/message_v6.hpp"
 

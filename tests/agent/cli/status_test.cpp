@@ -1,5 +1,6 @@
-#include "agent/cli/commands.hpp"
-#include "storage/store_error.hpp"
+#include "agent/cli/status.hpp"
+
+#include "agent/cli/exit_code.hpp"
 
 #include <doctest/doctest.h>
 

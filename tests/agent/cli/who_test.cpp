@@ -1,4 +1,6 @@
-#include "agent/cli/commands.hpp"
+#include "agent/cli/who.hpp"
+#include "agent/cli/forget.hpp"
+#include "agent/cli/watch.hpp"
 
 #include <doctest/doctest.h>
 
@@ -121,12 +123,12 @@ TEST_CASE("that nobody held it then is said with how long assignments are kept")
     auto answer = asked_for("2001:db8::");
     answer.sought.prefix_len = 56;
     answer.at = now - 48h;
-    answer.kept = 24h;
+    answer.retention = 24h;
     answer.servers = {server("fine", Family::v6)};
     CHECK(printed(answer) ==
           "nobody held 2001:db8::/56 at 2026-11-18T13:20:00Z as far as is known here\n"
           "  what ended more than 1d ago is removed (storage.retention.assignments)\n");
-    answer.kept = 0s;  // for ever
+    answer.retention = 0s;  // for ever
     CHECK(printed(answer) == "nobody held 2001:db8::/56 at 2026-11-18T13:20:00Z as far as is known here\n");
     // What a mirror missed after that time does not matter.
     answer.servers[0].fresh_as_of = now - 47h;

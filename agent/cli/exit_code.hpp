@@ -1,0 +1,12 @@
+// The exit code of a command that the database stopped.
+#pragma once
+
+#include "agent/config/exit_codes.hpp"
+#include "storage/store.hpp"
+
+namespace leasemirror {
+
+/// 3 if another try can help (no file, no connection, locked), else 1.
+[[nodiscard]] int exit_code_of(const StoreError& e);
+
+}  // namespace leasemirror
