@@ -1,3 +1,4 @@
+#include "agent/cli/command_line.hpp"
 #include "agent/cli/commands.hpp"
 
 #include <exception>

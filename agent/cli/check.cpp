@@ -9,7 +9,7 @@
 #include "agent/net/tls_context.hpp"
 #include "agent/query/probe.hpp"
 #include "proto/status.hpp"
-#include "storage/reader.hpp"
+#include "storage/opening.hpp"
 
 #include <algorithm>
 #include <future>

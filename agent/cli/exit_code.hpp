@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/config/exit_codes.hpp"
-#include "storage/store.hpp"
+#include "storage/store_error.hpp"
 
 namespace leasemirror {
 

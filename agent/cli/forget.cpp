@@ -5,6 +5,7 @@
 #include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/query/record_text.hpp"
+#include "proto/binding.hpp"
 #include "storage/opening.hpp"
 
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // `leasemirror forget`: removes the history of one client.
 #pragma once
 
-#include "storage/reader.hpp"
+#include "storage/forgetting.hpp"
 
 #include <iosfwd>
 #include <string>

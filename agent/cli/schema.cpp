@@ -4,7 +4,7 @@
 #include "agent/cli/exit_code.hpp"
 #include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
-#include "storage/store.hpp"
+#include "storage/opening.hpp"
 
 #include "storage/opening.hpp"
 

@@ -7,6 +7,7 @@
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
 #include "proto/status.hpp"
+#include "storage/opening.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -9,6 +9,7 @@
 #include "agent/config/store_settings.hpp"
 #include "agent/config/values.hpp"
 #include "agent/query/record_text.hpp"
+#include "storage/opening.hpp"
 #include "storage/reader.hpp"
 
 #include <poll.h>
