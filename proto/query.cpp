@@ -4,20 +4,6 @@
 
 namespace leasemirror {
 
-std::uint32_t BulkQuery::scope_id() const {
-    // FNV-1a over what makes the query: stable across runs, machines and the order of the configuration.
-    std::uint32_t hash = 2166136261U;
-    const auto mix = [&hash](ByteView octets) {
-        for (const auto octet : octets)
-            hash = (hash ^ octet) * 16777619U;
-    };
-    const std::uint8_t head[] = {static_cast<std::uint8_t>(kind), hw_type};
-    mix(head);
-    mix(address.bytes());
-    mix(id);
-    return hash == 0 ? 1 : hash;
-}
-
 std::string to_string(const BulkQuery& q) {
     switch (q.kind) {
         case QueryKind::all:

@@ -27,8 +27,6 @@ struct BulkQuery {
     /// Whether its answer includes bindings that have ended, so that a time window over it shows ends too. Only the
     /// v4 query for all configured addresses does (RFC 6926 §8.2, REQUIREMENTS R4-30).
     [[nodiscard]] bool shows_ended() const { return kind == QueryKind::all; }
-    /// A number that stays the same as long as the query does: names its scope in the database. Never 0.
-    [[nodiscard]] std::uint32_t scope_id() const;
 };
 
 /// "everything", "link 2001:db8:1::1", "relay-id 0003...": for logs and errors.

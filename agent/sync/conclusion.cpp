@@ -1,5 +1,7 @@
 #include "agent/sync/conclusion.hpp"
 
+#include "storage/scope.hpp"
+
 #include <algorithm>
 #include <cassert>
 
@@ -22,7 +24,7 @@ Reconcile reconcile_of(const BulkJob& job, const ConclusionContext& context) {
     out.everything = context.covers_everything && job.absence_proves();
     for (const auto& item : job.items()) {
         if (item.state != BulkJob::ItemState::complete || item.lease_lost) continue;
-        Reconcile::Scope scope{item.query.scope_id(), {}, {}, item.run};
+        Reconcile::Scope scope{scope_id(item.query), {}, {}, item.run};
         if (item.query.kind == QueryKind::relay_id) scope.relay_id = item.query.id;
         if (item.query.kind == QueryKind::remote_id) scope.remote_id = item.query.id;
         out.scopes.push_back(std::move(scope));

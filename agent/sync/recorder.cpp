@@ -1,5 +1,7 @@
 #include "agent/sync/recorder.hpp"
 
+#include "storage/scope.hpp"
+
 namespace leasemirror {
 
 void Recorder::on_binding(const Telling& told, const Binding& binding) {
@@ -10,7 +12,7 @@ void Recorder::on_binding(const Telling& told, const Binding& binding) {
     change.run = told.run();
     if (told.job) {
         told.job->on_binding(*told.connection.item, binding);
-        change.scope = told.job->items()[*told.connection.item].query.scope_id();
+        change.scope = scope_id(told.job->items()[*told.connection.item].query);
     }
     outbox_.account(change);
 }

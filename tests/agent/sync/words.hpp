@@ -10,6 +10,7 @@
 
 #include "agent/config/config.hpp"
 #include "storage/batch.hpp"
+#include "storage/scope.hpp"
 #include "tests/proto/session_script.hpp"
 
 #include <doctest/doctest.h>
@@ -142,9 +143,9 @@ inline std::string words_of(const Reconcile& r, const ServerConfig& server) {
     if (!r.everything) {
         for (const auto& scope : r.scopes) {
             for (const auto& query : server.bulk.queries) {
-                if (query.scope_id() == scope.id) scopes += " (" + to_string(query) + ")";
+                if (scope_id(query) == scope.id) scopes += " (" + to_string(query) + ")";
             }
-            if (scope.id == BulkQuery{}.scope_id()) scopes += " (everything)";
+            if (scope.id == scope_id(BulkQuery{})) scopes += " (everything)";
         }
     }
     return "reconcile " + std::to_string(r.run) + (scopes.empty() ? " nothing" : scopes) +
