@@ -1,7 +1,7 @@
 #include "proto/udp/answer_book.hpp"
 
 #include "proto/udp/merge.hpp"
-#include "proto/udp/query.hpp"
+#include "proto/udp/settings.hpp"
 
 #include <algorithm>
 

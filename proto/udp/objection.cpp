@@ -1,5 +1,5 @@
 // What cannot be asked over UDP, said before anything is sent.
-#include "proto/udp/query.hpp"
+#include "proto/udp/settings.hpp"
 
 #include "proto/numbers_v4.hpp"
 #include "proto/numbers_v6.hpp"
