@@ -1,5 +1,5 @@
 // What one DHCP server says of one address or delegated prefix: the record that travels from the decoder
-// to the database, the same for both families (DESIGN section 6, table `binding`).
+// to the database, the same for both families (storage/README.md, "Table `binding`").
 #pragma once
 
 #include "proto/bytes.hpp"
@@ -32,11 +32,11 @@ enum class BindingState : std::uint8_t {
 enum class DataSource : std::uint8_t { local, remote };
 
 /// By which exchange a record came. The order is the order of trust at one and the same base-time
-/// (DESIGN section 3.6: at the same base-time, active beats bulk).
+/// (storage/README.md, "Which record is newer").
 enum class Via : std::uint8_t { bulk, query, active };
 
 [[nodiscard]] std::string_view to_string(BindingKind k);   // "address", "prefix"
-[[nodiscard]] std::string_view to_string(BindingState s);  // the words of DESIGN section 6
+[[nodiscard]] std::string_view to_string(BindingState s);  // the words of storage/README.md, "Table `binding`"
 [[nodiscard]] std::string_view to_string(DataSource s);    // "local", "remote"
 [[nodiscard]] std::string_view to_string(Via v);           // "bulk", "query", "active"
 

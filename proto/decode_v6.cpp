@@ -1,6 +1,6 @@
 // Bytes -> MessageV6. The message level and OPTION_LQ_QUERY are all or nothing; each OPTION_CLIENT_DATA stands or
 // falls alone, since its length bounds it. It falls as a whole: with one of its leases left out, it would say that
-// the client gave that lease up (DESIGN section 3.8, `client_data: snapshot`).
+// the client gave that lease up (agent/README.md, "Ended bindings").
 //
 // Strict: lengths of known options, nested lengths that pass their container. Tolerated: unknown options; a second
 // instance of an option that should come once (the first counts); identifiers that should be there and are not.

@@ -61,7 +61,7 @@ bool assign_vpn_id(std::string& out, std::uint8_t type, ByteView info) {
             out.clear();
             return info.empty();
         case VssType::all_vpns:
-            return false;  // only a query may say this (REQUIREMENTS trap 33)
+            return false;  // only a query may say this (RFC 6926 §7.2)
     }
     return false;
 }

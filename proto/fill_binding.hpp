@@ -1,5 +1,5 @@
 // From a decoded message to the owning record: the one place where the wire's ages and remaining seconds
-// become points in the server's time (REQUIREMENTS 1.7).
+// become points in the server's time (RFC 6926 §6.2, RFC 7653 §6.3.1).
 #pragma once
 
 #include "proto/binding.hpp"
@@ -27,7 +27,7 @@ struct FillContext {
                                                       std::optional<DecodeError>& relay_fault);
 
 /// The same for one lease of one OPTION_CLIENT_DATA. Relay data is looked for inside the CLIENT_DATA, then at
-/// message level. A valid lifetime of 0 or a binding status other than active is an ended binding (R6-38).
+/// message level. A valid lifetime of 0 or a binding status other than active is an ended binding.
 [[nodiscard]] std::optional<DecodeError> fill_binding(const MessageV6& m, const ClientDataV6& client,
                                                       const LeaseV6& lease, const FillContext& context, Binding& out,
                                                       std::optional<DecodeError>& relay_fault);
@@ -46,7 +46,7 @@ struct DuidHardware {
 };
 [[nodiscard]] std::optional<DuidHardware> duid_hardware(ByteView duid);
 
-/// The VPN names of DESIGN section 6: '' default, "ascii:NAME", "rfc2685:HEX" (RFC 6607 §3); nothing for a type
+/// The VPN names of storage/README.md, "Table `binding`": '' default, "ascii:NAME", "rfc2685:HEX" (RFC 6607 §3); nothing for a type
 /// that only a query may carry or whose value is malformed.
 [[nodiscard]] std::optional<std::string> vpn_id_from_vss(std::uint8_t type, ByteView info);
 

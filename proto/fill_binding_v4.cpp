@@ -69,7 +69,7 @@ void fill_times(const MessageV4& m, const FillContext& context, Binding& out) {
 
 void fill_client(const MessageV4& m, Binding& out) {
     assign(out.client_id, m.client_id);
-    // Kea 3.3.1 sends a hardware address of more than 16 octets as 16 zeros (spec/KEA.md section 4): that is no
+    // Kea 3.3.1 sends a hardware address of more than 16 octets as 16 zeros in their place: that is no
     // address, and many clients would share it.
     const bool blank = m.hlen == chaddr_bytes_v4 &&
                        std::all_of(m.chaddr.begin(), m.chaddr.end(), [](std::uint8_t o) { return o == 0; });

@@ -14,7 +14,7 @@ constexpr std::uint16_t code_of(OptionCodeV6 c) {
     return static_cast<std::uint16_t>(c);
 }
 
-/// REQUIREMENTS R6-38 (a) and (b): no RFC says how an ended binding looks, so both ways count.
+/// No RFC says how an ended binding looks, so both ways count.
 BindingState lease_state(const LeaseV6& lease) {
     const auto by_lifetime = lease.valid == 0 ? BindingState::ended : BindingState::active;
     if (!lease.binding_status) return by_lifetime;
@@ -39,13 +39,12 @@ BindingState lease_state(const LeaseV6& lease) {
 }
 
 /// A DUID of zeros alone names no client: no type 0 is assigned (RFC 8415 §11.1). Kea 3.3.1 puts 00:00:00 in the place
-/// of the client's where a client has declined the address, and lists that lease among the active ones (spec/KEA.md
-/// section 6).
+/// of the client's where a client has declined the address, and lists that lease among the active ones.
 bool names_nobody(ByteView duid) {
     return !duid.empty() && std::all_of(duid.begin(), duid.end(), [](std::uint8_t octet) { return octet == 0; });
 }
 
-/// Kea 3.3.1 reduces even an infinite lifetime by its age (spec/KEA.md section 4).
+/// Kea 3.3.1 reduces even an infinite lifetime by its age.
 bool is_infinite(std::uint32_t lifetime, std::uint32_t age) {
     return lifetime == infinite_seconds || std::uint64_t{lifetime} + age == infinite_seconds;
 }
@@ -61,7 +60,7 @@ void fill_times(const MessageV6& m, const ClientDataV6& client, const LeaseV6& l
         return;
     }
     // Kea sends a preferred lifetime that has run out at its full value, longer than the valid one: the lease is
-    // good, so it is cut and not refused (REQUIREMENTS trap 19).
+    // good, so it is cut and not refused.
     out.preferred_until = out.base_time + std::chrono::seconds{lease.preferred};
     if (out.expires_at) out.preferred_until = std::min(*out.preferred_until, *out.expires_at);
 }

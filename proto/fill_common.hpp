@@ -14,7 +14,7 @@ inline void assign(Bytes& out, ByteView in) {
     out.assign(in.begin(), in.end());
 }
 
-/// An age counts back from base-time. 64-bit seconds: no sum of wire values overflows (REQUIREMENTS trap 22).
+/// An age counts back from base-time. 64-bit seconds: no sum of wire values overflows.
 inline std::optional<ServerTime> before(ServerTime base, const std::optional<std::uint32_t>& age) {
     if (!age) return std::nullopt;
     return base - std::chrono::seconds{*age};

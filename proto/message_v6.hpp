@@ -111,7 +111,7 @@ private:
 [[nodiscard]] Result<MessageV6, DecodeError> decode_v6(ByteView message, ScratchV6& scratch);
 
 /// A RELAY_MSG that is last in its level runs to the end of what contains it, whatever its own length says: Kea
-/// 3.3.1 gives lengths that are 4 short from the fourth relay on (spec/KEA.md section 4). So a nest whose lengths do
+/// 3.3.1 gives lengths that are 4 short from the fourth relay on. So a nest whose lengths do
 /// not fit each other is read a second time with every RELAY_MSG running to the end. Offsets in the error count
 /// from the start of the option's data.
 [[nodiscard]] Result<RelayDataV6, DecodeError> decode_relay_data(ByteView option_47);

@@ -25,14 +25,14 @@ struct BulkQuery {
     friend bool operator==(const BulkQuery&, const BulkQuery&) = default;
 
     /// Whether its answer includes bindings that have ended, so that a time window over it shows ends too. Only the
-    /// v4 query for all configured addresses does (RFC 6926 §8.2, REQUIREMENTS R4-30).
+    /// v4 query for all configured addresses does (RFC 6926 §8.2).
     [[nodiscard]] bool shows_ended() const { return kind == QueryKind::all; }
 };
 
 /// "everything", "link 2001:db8:1::1", "relay-id 0003...": for logs and errors.
 [[nodiscard]] std::string to_string(const BulkQuery& q);
 
-/// Bounds of a query in the server's own clock, both inclusive (REQUIREMENTS 1.7).
+/// Bounds of a query in the server's own clock, both inclusive (RFC 6926 §8.2).
 struct QueryWindow {
     std::optional<ServerTime> start;
     std::optional<ServerTime> end;

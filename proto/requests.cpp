@@ -10,7 +10,7 @@
 namespace leasemirror {
 namespace {
 
-/// What the columns of DESIGN section 6 are filled from. RFC 6926 §7.2 names the first four (REQUIREMENTS R4-20).
+/// What the columns of the table `binding` are filled from. RFC 6926 §7.2 names the first four.
 constexpr std::array options_v4 = {
     OptionCodeV4::base_time,
     OptionCodeV4::lease_time,
@@ -110,7 +110,7 @@ bool relay_sub_option(RelaySubOptionV4 code, ByteView id, Bytes& out) {
     return true;
 }
 
-/// Fills in the primary query. Exactly one, or none for all configured addresses (REQUIREMENTS R4-21).
+/// Fills in the primary query. Exactly one, or none for all configured addresses (RFC 6926 §7.2).
 bool set_primary_query(MessageV4& m, const BulkQuery& query, Bytes& option_82) {
     switch (query.kind) {
         case QueryKind::all:
@@ -155,7 +155,7 @@ std::optional<LqQueryV6> lq_query(const BulkQuery& query, ByteView wanted) {
     const auto any_link = IpAddress::from_bytes(std::array<std::uint8_t, 16>{});
     LqQueryV6 q;
     q.link_address = query.address.family() == Family::v6 ? query.address : any_link;
-    // The RFCs do not say which option request list counts for OPTION_LQ_BASE_TIME; both carry it (R6-29).
+    // The RFCs do not say which option request list counts for OPTION_LQ_BASE_TIME; both carry it.
     q.option_request = wanted;
     switch (query.kind) {
         case QueryKind::address: {
@@ -186,7 +186,7 @@ std::optional<LqQueryV6> lq_query(const BulkQuery& query, ByteView wanted) {
             if (q.link_address.is_unspecified()) return std::nullopt;
             q.type = QueryTypeV6::by_link_address;
             return q;
-        case QueryKind::all:      // RFC 5460 defines no query for everything (REQUIREMENTS R6-28),
+        case QueryKind::all:      // RFC 5460 defines no query for everything,
         case QueryKind::hw_addr:  // and none by hardware address.
             return std::nullopt;
     }
@@ -280,7 +280,7 @@ bool append_active_request(Bytes& out, const SessionSettings& settings, std::uin
                            std::optional<ServerTime> start) {
     if (settings.family == Family::v4) {
         const auto wanted = wanted_options_v4(settings.request_options);
-        // No key, no option 82 or 221, no end time: an active query is always for all updates (RFC 7724 §7.3, R4-42).
+        // No key, no option 82 or 221, no end time: an active query is always for all updates (RFC 7724 §7.3).
         auto m = request_v4(MessageTypeV4::active_lease_query, xid, wanted);
         m.query_start_time = start;
         return append_v4(out, m);

@@ -26,7 +26,7 @@ struct SessionSettings {
     std::vector<std::uint16_t> request_options;  ///< asked for and kept raw, beyond what the columns need
     std::chrono::milliseconds receive_timeout = std::chrono::seconds{120};  ///< ACTIVE_LQ_RCV_TIMEOUT
     std::chrono::milliseconds data_timeout = std::chrono::seconds{300};     ///< BULK_LQ_DATA_TIMEOUT
-    std::uint32_t first_xid = 1;  ///< later queries on the connection count up from here (RC-10)
+    std::uint32_t first_xid = 1;  ///< later queries on the connection count up from here (RFC 5460 §6.5, RFC 6926 §7.1)
 };
 
 /// Time of an event, and the best guess of what the server's clock shows: base for messages without a base-time.
@@ -131,7 +131,7 @@ using SessionAction =
 
 struct MessageV6;
 /// What is wrong with the identifiers of a LEASEQUERY-REPLY. RFC 5007 §4.2.2 discards such a reply over UDP; on a
-/// connection nothing valid can follow it, so it ends the connection (REQUIREMENTS R6-07, R6-24).
+/// connection nothing valid can follow it, so it ends the connection.
 [[nodiscard]] std::optional<std::string> wrong_identifiers(const MessageV6& reply, ByteView requestor_duid);
 
 /// Builds a visitor out of lambdas. Clang 14 needs the guide.

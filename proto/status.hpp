@@ -1,5 +1,5 @@
 // Status codes of both families under one set of names: the same name has different numbers in v4 and v6
-// (REQUIREMENTS 1.5), so the numbers stay in the codecs and only these travel further.
+// (RFC 7724 §5.2.2, RFC 7653 §11), so the numbers stay in the codecs and only these travel further.
 #pragma once
 
 #include <cstddef>

@@ -32,7 +32,7 @@ struct Now {
     UtcMillis utc;
 };
 
-/// Server clock minus ours: positive when the server is ahead (DESIGN section 3.7).
+/// Server clock minus ours: positive when the server is ahead (agent/README.md, "Clocks").
 using Skew = std::chrono::milliseconds;
 
 /// What our clock showed when the server's showed `t`, to the nearest second.

@@ -5,8 +5,8 @@
 //       +--TLSConnectionRefused, any other reply, the server closes, silence--> refused        close, and say why
 //
 // One message goes out, as the first on the connection, and one comes back. In TLS the client speaks first, so any
-// octet behind that reply was put there by somebody else, to be taken for part of the protected stream later
-// (REQUIREMENTS RC-42): that too is `refused`. There is no way from `refused` to clear text.
+// octet behind that reply was put there by somebody else, to be taken for part of the protected stream later:
+// that too is `refused`. There is no way from `refused` to clear text.
 #pragma once
 
 #include "proto/bytes.hpp"
@@ -31,10 +31,10 @@ enum class UpgradeState : std::uint8_t { asked, granted, refused };
 
 class TlsUpgrade {
 public:
-    /// `xid` must be of no query that follows on the connection (REQUIREMENTS RC-10).
+    /// `xid` must be of no query that follows on the connection (RFC 5460 §6.5).
     TlsUpgrade(Family family, std::uint32_t xid);
 
-    /// What to send, framed; it carries no options but, in v4, the message type (RC-33). Lives as long as this object.
+    /// What to send, framed; it carries no options but, in v4, the message type (RFC 7653 §8.2, RFC 7724 §7.2). Lives as long as this object.
     [[nodiscard]] ByteView request() const { return request_; }
     /// How many octets on_bytes() takes now; 0 once it is decided.
     [[nodiscard]] std::size_t wants_bytes() const { return state_ == UpgradeState::asked ? frames_.space() : 0; }
@@ -43,7 +43,7 @@ public:
     /// Once granted, before TLS begins: so many octets, not read yet, have come already.
     void on_octets_behind(std::size_t count);
     void on_disconnected(const std::string& how);
-    /// No reply within the time that we give it; the RFCs name none (RC-34).
+    /// No reply within the time that we give it; the RFCs name none.
     void on_silence();
 
     [[nodiscard]] UpgradeState state() const { return state_; }

@@ -113,7 +113,7 @@ struct MergedBinding {
 /// All that was told, one entry for each key, sorted by key: disjoint data is merged, and of conflicting data the
 /// record with the latest client-last-transaction-time counts, in our clock (RFC 5007 §4.3.4, RFC 4388 §6.8, with the
 /// steps of RFC 6926 §7.6 where that is missing or equal). A record that says "available" or "remote" speaks of its
-/// own server only and yields to one in force (DESIGN section 3.6). What is still equal goes to the earlier answer.
+/// own server only and yields to one in force (RFC 6926 §6.2.7). What is still equal goes to the earlier answer.
 [[nodiscard]] std::vector<MergedBinding> merge(const std::vector<UdpAnswer>& answers);
 
 }  // namespace leasemirror

@@ -16,7 +16,7 @@ using UdpRandom = std::mt19937_64;
 
 class UdpBackoff {
 public:
-    /// `transmissions_max` counts the first one too (REQUIREMENTS trap 38); 0 counts as 1.
+    /// `transmissions_max` counts the first one too (RFC 8415 §15); 0 counts as 1.
     UdpBackoff(Family family, std::uint32_t transmissions_max);
 
     /// How long to wait after the transmission that is made now. Nothing: there may be none any more.

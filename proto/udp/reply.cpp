@@ -70,14 +70,14 @@ bool has_other_remote_id(const MessageV4& m, ByteView asked) {
 }
 
 /// A reply repeats what it was asked for: an ACTIVE because it describes that client or address (RFC 4388 §6.4), an
-/// UNKNOWN or UNASSIGNED because servers echo the query (REQUIREMENTS trap 21), or not at all.
+/// UNKNOWN or UNASSIGNED because servers echo the query, or not at all.
 bool is_about_another(const MessageV4& m, const BulkQuery& query) {
     const bool active = m.type == MessageTypeV4::lease_active;
     switch (query.kind) {
         case QueryKind::address:
             return m.ciaddr != query.address && !(m.type == MessageTypeV4::lease_unknown && m.ciaddr.is_unspecified());
         case QueryKind::hw_addr:
-            // The type is not compared: Kea answers 1 whatever was asked (spec/KEA.md section 4).
+            // The type is not compared: Kea answers 1 whatever was asked.
             return active ? !equal(m.chaddr, query.id) : contradicts(m.chaddr, query.id);
         case QueryKind::client_id:  // may be among the options that a server does not tell (RFC 4388 §6.4.2)
             return contradicts(m.client_id, query.id);

@@ -1,4 +1,4 @@
-// Decoding allocates nothing per message in steady state (DESIGN section 7). Counted, not believed.
+// Decoding allocates nothing per message in steady state. Counted, not believed.
 #include "proto/fill_binding.hpp"
 #include "proto/frame_buffer.hpp"
 #include "tests/golden/messages_v4.hpp"

@@ -141,7 +141,7 @@ TEST_CASE("every other type of v6 message decodes to what it says") {
     const Decoded done(golden::v6_lease_query_done);
     CHECK(done->type == MessageTypeV6::lease_query_done);
     CHECK(done->status == Status{StatusCode::query_terminated, 11, "stop"});
-    CHECK(done->client_id.empty());  // REQUIREMENTS trap 13
+    CHECK(done->client_id.empty());  // the checks are for the REPLY only (RFC 5460 §5.2)
     CHECK(done->base_time);
 
     const Decoded data(golden::v6_lease_query_data);
@@ -149,7 +149,7 @@ TEST_CASE("every other type of v6 message decodes to what it says") {
     REQUIRE(data->client_data.size() == 2);
     CHECK(data->client_data[0].leases.size() == 1);
     CHECK(data->client_data[0].leases[0].valid == 0xffffffff);
-    CHECK(data->client_data[1].leases.empty());  // all this client had on the link has ended (R6-38 c)
+    CHECK(data->client_data[1].leases.empty());  // all this client had on the link has ended
     CHECK(data->client_data[1].client_last_transaction_age == 10);
 
     const Decoded active(golden::v6_active_lease_query);

@@ -87,7 +87,7 @@ bool within_a_second(const std::optional<ServerTime>& ours, std::int64_t theirs)
 constexpr std::int64_t infinite = 0xffffffff;
 
 /// A lease whose last transaction lies in the future goes out as one of this very moment, its lifetime unreduced
-/// (spec/KEA.md section 4): that is all that the wire can say.
+/// by Kea 3.3.1: that is all that the wire can say.
 std::int64_t last_seen(const json& row, ServerTime base) {
     return std::min(row["cltt"].get<std::int64_t>(), unix_seconds(base));
 }

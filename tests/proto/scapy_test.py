@@ -30,7 +30,7 @@ SERVER = DUID_LLT(hwtype=1, timeval=1000, lladdr="02:00:00:00:00:99")
 GIADDR = "192.0.2.99"
 NOW = 1_700_000_000  # what udp_hex takes the servers' clocks to show
 
-# Asked for in every query: DESIGN section 6 has a column for each; then what the settings add, then associated-ip.
+# Asked for in every query: the table `binding` has a column for each; then what the settings add, then associated-ip.
 OPTIONS_V4 = [152, 51, 153, 91, 156, 157, 82, 61, 54, 58, 59, 12, 81, 60, 221, 43, 92]
 OPTIONS_V6 = [100, 47, 37, 39, 114, 68, 16]
 
