@@ -123,10 +123,6 @@ void Ledger::run() {
     }
 }
 
-std::span<Ledger::Entry> Ledger::entries() {
-    return entries_;
-}
-
 std::span<const FeedRow> Ledger::feed() const {
     return feed_;
 }
@@ -147,8 +143,8 @@ Tally Ledger::tally() const {
     Tally tally;
     for (const auto& entry : entries_) {
         if (entry.refused || entry.write == Entry::Write::none || entry.write == Entry::Write::listing) continue;
-        if (entry.before) --tally.by_state[static_cast<std::size_t>(*entry.before)];
-        ++tally.by_state[static_cast<std::size_t>(entry.row.state)];
+        if (entry.before) --tally.by_state[*entry.before];
+        ++tally.by_state[entry.row.state];
         tally.stored += entry.stored;
         tally.ended += entry.ended;
     }

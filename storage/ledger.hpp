@@ -5,8 +5,8 @@
 
 #include "storage/batch.hpp"
 #include "storage/binding_row.hpp"
+#include "storage/state_counts.hpp"
 
-#include <array>
 #include <cstddef>
 #include <map>
 #include <span>
@@ -106,10 +106,30 @@ struct AssignmentFill {
 
 /// How many bindings there are more, or fewer, per state; and the sums that Applied tells.
 struct Tally {
-    std::array<std::int64_t, 9> by_state{};  ///< indexed by BindingState
+    StateCounts by_state;
     std::uint64_t stored = 0;
     std::uint64_t ended = 0;
     std::uint64_t reconciled = 0;
+
+    /// So many more ended, since a full bulk did not list them.
+    void reconcile(std::uint64_t bindings) {
+        by_state.end(static_cast<std::int64_t>(bindings));
+        ended += bindings;
+        reconciled += bindings;
+    }
+    void tell(Applied& applied) const {
+        applied.stored = stored;
+        applied.ended = ended;
+        applied.reconciled = reconciled;
+    }
+};
+
+/// Entries of a ledger, from `first` up to `last`, which is no longer one of them.
+struct EntryRange {
+    std::size_t first = 0;
+    std::size_t last = 0;
+    [[nodiscard]] bool contains(std::size_t entry) const { return entry >= first && entry < last; }
+    [[nodiscard]] std::size_t size() const { return last - first; }
 };
 
 class Ledger {
@@ -160,7 +180,9 @@ public:
 
     /// In the order in which they were first touched. Engines set binding_id of inserted rows, assignment_id of open
     /// new assignments, and `refused`.
-    [[nodiscard]] std::span<Entry> entries();
+    [[nodiscard]] std::span<Entry> entries() { return entries_; }
+    [[nodiscard]] std::span<Entry> entries(EntryRange range) { return entries().subspan(range.first, range.size()); }
+    [[nodiscard]] EntryRange all() const { return {0, entries_.size()}; }
     [[nodiscard]] std::span<const FeedRow> feed() const;  ///< in order
     [[nodiscard]] std::span<const NewAssignment> new_assignments() const;
     [[nodiscard]] std::span<const AssignmentEnd> assignment_ends() const;

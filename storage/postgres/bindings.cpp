@@ -205,10 +205,10 @@ void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& le
     }
 }
 
-void write_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger, LedgerRange entries) {
+void write_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
     ArrayParameters inserted(row_columns + indexed_columns + key_columns), renewed(row_columns + 1),
         updated(row_columns + indexed_columns + 1), listed(3);
-    for (const auto& entry : ledger.entries().subspan(entries.first, entries.size())) {
+    for (const auto& entry : ledger.entries(entries)) {
         const auto& row = entry.row;
         switch (entry.write) {
             case Ledger::Entry::Write::none:

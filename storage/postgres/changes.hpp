@@ -1,11 +1,11 @@
 // What the changes of a batch do in PostgreSQL: the ledger decides, this carries it out. Only for the postgres_* files.
 #pragma once
 
-#include "storage/ledger.hpp"
 #include "storage/postgres/history.hpp"
+#include "storage/refusals.hpp"
 
+#include <optional>
 #include <string>
-#include <vector>
 
 namespace leasemirror {
 
@@ -19,20 +19,15 @@ public:
     /// The rest of it.
     void write_feed(PostgresFeed& feed, const BatchContext& context, PostgresFeed::Then then);
 
-    /// A change of which nothing was written, because the database refused a row of its binding.
-    struct Refused {
-        const Change* change = nullptr;
-        std::string why;
-    };
-    /// Both of the above for a batch that has such rows: their bindings stay as they were, and all the others are
-    /// written.
+    /// Both of the above for a batch that has such rows.
     Tally apply_piecewise(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
-                          const Batch& batch, std::vector<Refused>& refused);
+                          const Batch& batch, Refusals& refusals);
 
 private:
     void decide(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch);
-    void write_piecewise(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
-                         const Batch& batch, LedgerRange entries, std::vector<Refused>& refused);
+    void write(PostgresTransaction& transaction, const BatchContext& context, EntryRange entries);
+    std::optional<std::string> write_piece(PostgresTransaction& transaction, PostgresFeed& feed,
+                                           const BatchContext& context, EntryRange entries);
 
     Ledger ledger_;
 };

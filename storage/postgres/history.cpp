@@ -90,7 +90,7 @@ std::vector<std::int64_t> new_ids(PostgresTransaction& transaction, std::size_t 
     return out;
 }
 
-void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, LedgerRange entries) {
+void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
     const auto news = ledger.new_assignments();
     const auto count =
         std::count_if(news.begin(), news.end(), [&](const auto& a) { return entries.contains(a.entry); });
@@ -133,7 +133,7 @@ void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& l
     }
 }
 
-void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, LedgerRange entries) {
+void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
     ArrayParameters ended(4), filled(4);
     for (const auto& end : ledger.assignment_ends()) {
         if (!entries.contains(end.entry)) continue;
@@ -156,7 +156,7 @@ void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger
     insert_assignments(transaction, server, ledger, entries);
 }
 
-void PostgresFeed::write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries, Then then) {
+void PostgresFeed::write(ServerId server, UtcSeconds now, Ledger& ledger, EntryRange entries, Then then) {
     ArrayParameters rows(key_columns + 6);
     for (const auto& change : ledger.feed()) {
         if (!entries.contains(change.entry)) continue;

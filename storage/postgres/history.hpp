@@ -12,7 +12,7 @@ void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& l
 
 /// Writes what belongs to these entries. Sets assignment_id of the entries whose assignment is open: so before the rows
 /// of `binding`.
-void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, LedgerRange entries);
+void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries);
 
 /// The end of the change feed, in one transaction. Who writes there holds a lock from before the first row to after the
 /// commit, so that numbers become visible in their order: so as the last thing of the transaction.
@@ -22,7 +22,7 @@ public:
 
     /// What comes next: with `commit`, it wakes who listens, too.
     enum class Then : std::uint8_t { more, commit };
-    void write(ServerId server, UtcSeconds now, Ledger& ledger, LedgerRange entries, Then then);
+    void write(ServerId server, UtcSeconds now, Ledger& ledger, EntryRange entries, Then then);
     /// For those who write there with statements of their own. Not inside of a savepoint: going back to it would end
     /// the lock.
     void lock();

@@ -86,14 +86,14 @@ SweepPart look_through(PostgresTransaction& transaction, std::span<const ServerI
     return part;
 }
 
-std::array<std::int64_t, 9> remove_bindings(PostgresTransaction& transaction, ServerId server, const BindingIds& ids) {
-    std::array<std::int64_t, 9> counts{};
+StateCounts remove_bindings(PostgresTransaction& transaction, ServerId server, const BindingIds& ids) {
+    StateCounts counts;
     if (ids.empty()) return counts;
     ArrayParameter list;
     for (const auto id : ids)
         list.number(id);
     for (const auto& row : transaction.run(remove_bindings_sql, Parameters().number(server).array(list)))
-        --counts[static_cast<std::size_t>(state_from_word(Fields(row).text()))];
+        --counts[state_from_word(Fields(row).text())];
     return counts;
 }
 

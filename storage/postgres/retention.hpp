@@ -28,8 +28,7 @@ struct SweepPart {
                                      const SweepPlace& after, UtcSeconds now, std::size_t rows, const Retention& keep);
 
 /// Returns by how much the number of bindings in each state changes.
-[[nodiscard]] std::array<std::int64_t, 9> remove_bindings(PostgresTransaction& transaction, ServerId server,
-                                                          const BindingIds& ids);
+[[nodiscard]] StateCounts remove_bindings(PostgresTransaction& transaction, ServerId server, const BindingIds& ids);
 
 /// Waits until nobody else removes rows of the feed or assignments: then none will before the transaction ends.
 void wait_to_remove_alone(PostgresTransaction& transaction);

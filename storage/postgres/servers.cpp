@@ -6,7 +6,6 @@
 #include "storage/stored_text.hpp"
 
 #include <algorithm>
-#include <cassert>
 
 namespace leasemirror {
 namespace {
@@ -80,22 +79,13 @@ constexpr PostgresSql count_states_sql{"count_states", R"sql(
 constexpr PostgresSql count_in_force_sql{"count_in_force",
                                          "UPDATE server SET bindings = bindings + $2 WHERE server_id = $1"};
 
-constexpr const char* lost =
-    ": the database has been put back to an earlier state; what was written since is asked for "
-    "again";
-
-std::int64_t in_force(const std::array<std::int64_t, 9>& counts) {
-    return counts[static_cast<std::size_t>(BindingState::active)];
-}
-
-ArrayParameters changed_counts(const std::array<std::int64_t, 9>& more) {
+ArrayParameters changed_counts(const StateCounts& more) {
     ArrayParameters rows(2);
-    for (std::size_t state = 0; state < more.size(); ++state) {
-        if (more[state] == 0) continue;
+    more.for_each([&](BindingState state, std::int64_t bindings) {
         rows.begin_row();
-        rows.next().word(to_string(static_cast<BindingState>(state)));
-        rows.next().number(more[state]);
-    }
+        rows.next().word(to_string(state));
+        rows.next().number(bindings);
+    });
     return rows;
 }
 
@@ -136,11 +126,17 @@ void add_status(Parameters& parameters, const std::optional<ServerStatus>& statu
     parameters.time(status->support.seen_at);
 }
 
+std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {
+    const auto at = found.find(server);
+    return at == found.end() ? std::nullopt : std::optional(at->second);
+}
+
 }  // namespace
 
 std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transaction,
                                                     std::span<const ServerSpec> servers, const std::string& owner) {
     owned_.clear();
+    doubts_.clear();
     ArrayParameters specs(3);
     ArrayParameter names;
     for (const auto& spec : servers) {
@@ -161,7 +157,7 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
         const auto name = std::string(fields.text());
         std::int64_t owner_epoch = 0;
         const auto& resume = by_name[name] = read_resume_point(fields, owner_epoch);
-        owned_[resume.id].owner_epoch = owner_epoch;
+        owned_.take_over(resume.id, owner_epoch);
         ids.push_back(resume.id);
     }
     auto gaps = read_open_gaps(transaction, ids);
@@ -183,37 +179,26 @@ void PostgresServers::disable_except(PostgresTransaction& transaction, std::span
     transaction.run(disable_sql, parameters);
 }
 
-PostgresServers::Found PostgresServers::check(const pqxx::result& answer, pqxx::result::size_type row, ServerId server,
-                                              const Owned& known) {
-    const auto gone =
-        StoreError(StoreFault::behind, "server " + std::to_string(server) + " is no longer in the database" + lost);
-    if (row >= answer.size()) throw gone;
-    Fields fields(answer[row]);
-    if (fields.number() != server) throw gone;
-    const auto owner_epoch = fields.number();
-    const auto owner = std::string(fields.text());
-    const auto name = std::string(fields.text());
-    const Found found{fields.number(), fields.number()};
-    if (owner_epoch > known.owner_epoch)
-        throw StoreError(StoreFault::fenced, "server '" + name + "' has been taken over by agent '" + owner +
-                                                 "'; this one must stop writing for it");
-    if (owner_epoch < known.owner_epoch)
-        throw StoreError(StoreFault::behind, "this agent's take-over of server '" + name + "' is missing" + lost);
-    if (found.committed_batch < known.committed_batch)
-        throw StoreError(StoreFault::behind, "of server '" + name + "' the database has batch " +
-                                                 std::to_string(found.committed_batch) + ", and had confirmed batch " +
-                                                 std::to_string(known.committed_batch) + lost);
-    return found;
+std::map<ServerId, ServerOwner> PostgresServers::lock(PostgresTransaction& transaction,
+                                                      std::span<const ServerId> servers) {
+    ArrayParameter ids;
+    for (const auto server : servers)
+        ids.number(server);
+    std::map<ServerId, ServerOwner> out;
+    for (const auto& row : transaction.run(lock_owned_sql, Parameters().array(ids))) {
+        Fields fields(row);
+        auto& owner = out[fields.number()];
+        owner.owner_epoch = fields.number();
+        owner.owner = fields.text();
+        owner.name = fields.text();
+        owner.committed_batch = fields.number();
+        owner.epoch = fields.number();
+    }
+    return out;
 }
 
 std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transaction, const Batch& batch) {
-    const auto owned = owned_.find(batch.server);
-    assert(owned != owned_.end());  // a batch is for a server that open_servers() of this store returned
-    ArrayParameter id;
-    id.number(batch.server);
-    const auto found = check(transaction.run(lock_owned_sql, Parameters().array(id)), 0, batch.server, owned->second);
-    if (batch.number != 0 && static_cast<std::int64_t>(batch.number) <= found.committed_batch) return std::nullopt;
-    return found.epoch + (batch.fresh_start ? 1 : 0);
+    return owned_.begin(batch, found_of(lock(transaction, {&batch.server, 1}), batch.server));
 }
 
 void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
@@ -225,52 +210,37 @@ void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batc
     parameters.number(batch.server).number(static_cast<std::int64_t>(batch.number)).number(epoch);
     parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);
     parameters.number(static_cast<std::int64_t>(batch.begin_run.value_or(0)));
-    parameters.number(static_cast<std::int64_t>(last_gap)).flag(!batch.gaps.empty()).number(in_force(tally.by_state));
+    parameters.number(static_cast<std::int64_t>(last_gap)).flag(!batch.gaps.empty()).number(tally.by_state.in_force());
     add_status(parameters, batch.status, batch.now);
     auto counts = changed_counts(tally.by_state);
     transaction.run(finish_sql, parameters.arrays(counts));
 }
 
 void PostgresServers::committed(const Batch& batch) {
-    auto& known = owned_.at(batch.server);
-    known.committed_batch = std::max(known.committed_batch, static_cast<std::int64_t>(batch.number));
-    known.doubtful_batch = 0;
-    known.doubtful = {};
+    owned_.committed(batch);
+    doubts_.erase(batch.server);
 }
 
 void PostgresServers::in_doubt(const Batch& batch, const Applied& applied) {
-    auto& known = owned_.at(batch.server);
-    known.doubtful_batch = batch.number;
-    known.doubtful = applied;
+    doubts_[batch.server] = {batch.number, applied};
 }
 
 Applied PostgresServers::what_was_in_doubt(const Batch& batch) const {
-    const auto& known = owned_.at(batch.server);
-    return known.doubtful_batch == batch.number ? known.doubtful : Applied{};
+    const auto doubt = doubts_.find(batch.server);
+    return doubt != doubts_.end() && doubt->second.batch == batch.number ? doubt->second.applied : Applied{};
 }
 
 void PostgresServers::require_owned(PostgresTransaction& transaction) {
-    ArrayParameter ids;
-    for (const auto& [server, known] : owned_)
-        ids.number(server);
-    const auto answer = transaction.run(lock_owned_sql, Parameters().array(ids));
-    pqxx::result::size_type row = 0;
-    for (const auto& [server, known] : owned_)
-        check(answer, row++, server, known);
+    const auto servers = owned_.servers();
+    const auto found = lock(transaction, servers);
+    for (const auto server : servers)
+        owned_.require(server, found_of(found, server));
 }
 
-std::vector<ServerId> PostgresServers::owned() const {
-    std::vector<ServerId> out;
-    for (const auto& [server, known] : owned_)
-        out.push_back(server);
-    return out;
-}
-
-void PostgresServers::count(PostgresTransaction& transaction, ServerId server,
-                            const std::array<std::int64_t, 9>& more) {
+void PostgresServers::count(PostgresTransaction& transaction, ServerId server, const StateCounts& more) {
     auto counts = changed_counts(more);
     if (counts.rows() > 0) transaction.run(count_states_sql, Parameters().number(server).arrays(counts));
-    if (in_force(more) != 0) transaction.run(count_in_force_sql, Parameters().number(server).number(in_force(more)));
+    if (more.in_force() != 0) transaction.run(count_in_force_sql, Parameters().number(server).number(more.in_force()));
 }
 
 }  // namespace leasemirror

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/ledger.hpp"
+#include "storage/ownership.hpp"
 #include "storage/postgres/connection.hpp"
 
 #include <map>
@@ -36,23 +37,20 @@ public:
     /// That no server has been taken over from us, and none will be before the end of the transaction.
     void require_owned(PostgresTransaction& transaction);
     /// In order.
-    [[nodiscard]] std::vector<ServerId> owned() const;
-    void count(PostgresTransaction& transaction, ServerId server, const std::array<std::int64_t, 9>& more);
+    [[nodiscard]] std::vector<ServerId> owned() const { return owned_.servers(); }
+    void count(PostgresTransaction& transaction, ServerId server, const StateCounts& more);
 
 private:
-    struct Owned {
-        std::int64_t owner_epoch = 0;      // as of our own take-over
-        std::int64_t committed_batch = 0;  // as far as we were told
-        std::uint64_t doubtful_batch = 0;  // 0: none
-        Applied doubtful;
+    /// A batch of which we do not know whether it is committed.
+    struct Doubt {
+        std::uint64_t batch = 0;
+        Applied applied;
     };
-    struct Found {
-        std::int64_t committed_batch = 0;
-        std::int64_t epoch = 0;
-    };
-    static Found check(const pqxx::result& answer, pqxx::result::size_type row, ServerId server, const Owned& known);
+    /// Locks the rows of these servers; those that are there.
+    static std::map<ServerId, ServerOwner> lock(PostgresTransaction& transaction, std::span<const ServerId> servers);
 
-    std::map<ServerId, Owned> owned_;
+    Ownership owned_;
+    std::map<ServerId, Doubt> doubts_;
 };
 
 }  // namespace leasemirror

@@ -45,9 +45,6 @@ public:
     }
 
 private:
-    enum class Care : std::uint8_t { none, piecewise };
-
-    void apply_with(const Batch& batch, Care care, Applied& applied);
     void apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care, Applied& applied);
     Tally apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                         const Batch& batch, Care care, Applied& applied);
@@ -101,25 +98,17 @@ private:
 Applied PostgresStore::apply(const Batch& batch) {
     Applied applied;
     try {
-        apply_with(batch, Care::none, applied);
-    } catch (const StoreError& e) {
-        if (e.fault() != StoreFault::refused) throw;
-        // Which row it was is looked for only now: to be able to go back to before each row costs round trips.
-        apply_with(batch, Care::piecewise, applied);
-    }
-    servers_.committed(batch);
-    return applied;
-}
-
-void PostgresStore::apply_with(const Batch& batch, Care care, Applied& applied) {
-    try {
-        applied = {};
-        in_transaction("apply a batch",
-                       [&](auto& transaction) { apply_in_transaction(transaction, batch, care, applied); });
+        apply_with_care([&](Care care) {
+            applied = {};
+            in_transaction("apply a batch",
+                           [&](auto& transaction) { apply_in_transaction(transaction, batch, care, applied); });
+        });
     } catch (const StoreError& e) {
         if (e.fault() == StoreFault::in_doubt) servers_.in_doubt(batch, applied);
         throw;
     }
+    servers_.committed(batch);
+    return applied;
 }
 
 void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care,
@@ -137,18 +126,15 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
     // means to look at all bindings of the server.
     BindingIds unlisted;
     if (batch.reconcile) unlisted = choose_unlisted(transaction, context, *batch.reconcile, 0);
-    tally.reconciled = unlisted.size();
+    tally.reconcile(unlisted.size());
     bool feed_written = care == Care::piecewise;
     while (unlisted.size() == ended_at_once_max) {
         if (!feed_written) changes_.write_feed(feed, context, PostgresFeed::Then::more);
         feed_written = true;
         end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
         unlisted = choose_unlisted(transaction, context, *batch.reconcile, unlisted.back());
-        tally.reconciled += unlisted.size();
+        tally.reconcile(unlisted.size());
     }
-    tally.ended += tally.reconciled;
-    tally.by_state[static_cast<std::size_t>(BindingState::active)] -= static_cast<std::int64_t>(tally.reconciled);
-    tally.by_state[static_cast<std::size_t>(BindingState::ended)] += static_cast<std::int64_t>(tally.reconciled);
 
     apply_gap_changes(transaction, batch, tally.reconciled);
     servers_.finish(transaction, batch, context.epoch, tally);
@@ -157,23 +143,16 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
         changes_.write_feed(feed, context, unlisted.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
     if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
     feed.notify();
-    applied.stored = tally.stored;
-    applied.ended = tally.ended;
-    applied.reconciled = tally.reconciled;
+    tally.tell(applied);
 }
 
 Tally PostgresStore::apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                                    const Batch& batch, Care care, Applied& applied) {
     if (care == Care::none) return changes_.apply(transaction, context, batch);
-    std::vector<PostgresChanges::Refused> refused;
-    const auto tally = changes_.apply_piecewise(transaction, feed, context, batch, refused);
-    std::vector<QuarantineEntry> entries;
-    for (const auto& [change, why] : refused) {
-        const auto record = to_string(change->binding);
-        applied.refused.push_back("the database refused a binding: " + why + ": " + record);
-        entries.push_back({batch.now, "the database refused it: " + why, Bytes(record.begin(), record.end())});
-    }
-    add_to_quarantine(transaction, batch.server, entries);
+    Refusals refusals;
+    const auto tally = changes_.apply_piecewise(transaction, feed, context, batch, refusals);
+    add_to_quarantine(transaction, batch.server, refusals.quarantine);
+    applied.refused = std::move(refusals.lines);
     return tally;
 }
 
@@ -197,9 +176,7 @@ void PostgresStore::sweep_bindings(PostgresTransaction& transaction, UtcSeconds 
     PostgresFeed feed(transaction);
     for (const auto& [server, share] : part.of) {
         auto counts = remove_bindings(transaction, server, share.outlived);
-        const auto expired = static_cast<std::int64_t>(share.expired.size());
-        counts[static_cast<std::size_t>(BindingState::active)] -= expired;
-        counts[static_cast<std::size_t>(BindingState::ended)] += expired;
+        counts.end(static_cast<std::int64_t>(share.expired.size()));
         servers_.count(transaction, server, counts);
         out.removed_bindings += share.outlived.size();
         out.ended += share.expired.size();

@@ -1,13 +1,13 @@
 // What the changes of a batch do in SQLite: the ledger decides, this carries it out. Only for the sqlite_* files.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/refusals.hpp"
 #include "storage/sqlite/bindings.hpp"
 #include "storage/sqlite/history.hpp"
 
 #include <SQLiteCpp/Database.h>
+#include <optional>
 #include <string>
-#include <vector>
 
 namespace leasemirror {
 
@@ -20,19 +20,13 @@ public:
     /// rolled back.
     Tally apply(const BatchContext& context, const Batch& batch);
 
-    /// A change of which nothing was written, because the database refused a row of its binding.
-    struct Refused {
-        const Change* change = nullptr;
-        std::string why;
-    };
-    /// The same for a batch that has such rows: their bindings stay as they were, and all the others are written.
-    Tally apply_piecewise(const BatchContext& context, const Batch& batch, std::vector<Refused>& refused);
+    /// The same for a batch that has such rows.
+    Tally apply_piecewise(const BatchContext& context, const Batch& batch, Refusals& refusals);
 
 private:
     void decide(const BatchContext& context, const Batch& batch);
     void write(const BatchContext& context, EntryRange entries);
-    void write_piecewise(const BatchContext& context, const Batch& batch, EntryRange entries,
-                         std::vector<Refused>& refused);
+    std::optional<std::string> write_piece(const BatchContext& context, EntryRange entries);
 
     SQLite::Database& db_;
     Ledger ledger_;

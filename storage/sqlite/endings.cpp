@@ -114,9 +114,9 @@ SqliteEndings::SqliteEndings(SQLite::Database& db)
       end_unlisted_(db, end_unlisted_sql),
       end_expired_(db, end_expired_sql) {}
 
-std::int64_t SqliteEndings::reconcile(const BatchContext& context, const Reconcile& reconcile) {
+std::uint64_t SqliteEndings::reconcile(const BatchContext& context, const Reconcile& reconcile) {
     const auto scopes = json_scopes(reconcile);
-    std::int64_t ended = 0;
+    std::uint64_t ended = 0;
     {
         Use use(choose_unlisted_);
         use.number(1, context.server);
@@ -128,7 +128,7 @@ std::int64_t SqliteEndings::reconcile(const BatchContext& context, const Reconci
         use.text(7, scopes);
         use.number(8, static_cast<std::int64_t>(latest_run(reconcile)));
         use.number(9, std::int64_t{reconcile.all_vpns ? 1 : 0});
-        ended = use.run();
+        ended = static_cast<std::uint64_t>(use.run());
     }
     if (ended == 0) return 0;
     end_chosen(EndReason::reconciled, context.now);

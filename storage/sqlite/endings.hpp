@@ -23,7 +23,7 @@ public:
     explicit SqliteEndings(SQLite::Database& db);
 
     /// The number of bindings that ended.
-    std::int64_t reconcile(const BatchContext& context, const Reconcile& reconcile);
+    std::uint64_t reconcile(const BatchContext& context, const Reconcile& reconcile);
     /// By server. Of `servers` alone, a JSON array of their ids.
     std::map<ServerId, std::int64_t> expire(UtcSeconds now, BindingRange range, const std::string& servers);
 

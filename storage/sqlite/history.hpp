@@ -6,17 +6,8 @@
 #include "storage/sqlite/statement.hpp"
 
 #include <SQLiteCpp/Database.h>
-#include <cstddef>
 
 namespace leasemirror {
-
-/// Entries of a ledger, from `first` up to `last`, which is no longer one of them.
-struct EntryRange {
-    std::size_t first = 0;
-    std::size_t last = 0;
-    [[nodiscard]] bool contains(std::size_t entry) const { return entry >= first && entry < last; }
-    [[nodiscard]] std::size_t size() const { return last - first; }
-};
 
 /// Every function is to be called inside a write transaction, and throws SQLite::Exception.
 class SqliteHistory {

@@ -59,7 +59,7 @@ SqliteRetention::RemovedBindings SqliteRetention::remove_bindings(UtcSeconds now
     use.number(5, static_cast<std::int64_t>(removed_rows_max));
     while (use.step()) {
         highest = std::max(highest, use.number(0));
-        --out.counts[use.number(1)][static_cast<std::size_t>(state_from_word(use.text(2)))];
+        --out.counts[use.number(1)][state_from_word(use.text(2))];
         ++out.rows;
     }
     if (out.rows == removed_rows_max) out.reached = highest;

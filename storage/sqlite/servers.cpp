@@ -3,11 +3,9 @@
 #include "storage/server_row.hpp"
 #include "storage/sqlite/gaps.hpp"
 #include "storage/store.hpp"
-#include "storage/store_error.hpp"
 #include "storage/stored_text.hpp"
 
 #include <algorithm>
-#include <cassert>
 
 namespace leasemirror {
 namespace {
@@ -37,9 +35,8 @@ constexpr const char* find_sql =
     "SELECT owner_epoch, owner, name, committed_batch, epoch FROM server WHERE server_id = ?1";
 
 constexpr const char* begin_sql = R"sql(
-    UPDATE server SET last_run = max(last_run, ?2), epoch = epoch + ?3, base_time = iif(?3, NULL, base_time)
-    WHERE server_id = ?1
-    RETURNING epoch)sql";
+    UPDATE server SET last_run = max(last_run, ?2), epoch = ?3, base_time = iif(?4, NULL, base_time)
+    WHERE server_id = ?1)sql";
 
 constexpr const char* finish_sql = R"sql(
     UPDATE server SET committed_batch = max(committed_batch, ?2), base_time = coalesce(?3, base_time),
@@ -100,7 +97,7 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     if (const auto skew = use.number_if_any(4)) out.skew = Skew{*skew};
     out.last_run = static_cast<std::uint64_t>(use.number(5));
     out.last_gap = static_cast<std::uint64_t>(use.number(6));
-    owned_[out.id] = {use.number(7), 0};
+    owned_.take_over(out.id, use.number(7));
     out.coverage = use.text(8) == to_string(Coverage::full) ? Coverage::full : Coverage::partial;
     out.last_full_sync_at = use.time(9);
     out.last_error = use.text(10);
@@ -126,58 +123,35 @@ void SqliteServers::disable_except(std::span<const std::string> listed) {
     }
 }
 
-struct SqliteServers::Found {
-    std::int64_t committed_batch = 0;
-    std::int64_t epoch = 0;
-};
-
-SqliteServers::Found SqliteServers::require_owned(ServerId server, const Owned& known) {
-    constexpr const char* lost =
-        ": the database has been put back to an earlier state; what was written since is asked for again";
+std::optional<ServerOwner> SqliteServers::find(ServerId server) {
     Use use(find_);
     use.number(1, server);
-    if (!use.step())
-        throw StoreError(StoreFault::behind,
-                         "server " + std::to_string(server) + " is no longer in the database" + lost);
-    const auto name = std::string(use.text(2));
-    const auto owner_epoch = use.number(0);
-    if (owner_epoch > known.owner_epoch)
-        throw StoreError(StoreFault::fenced, "server '" + name + "' has been taken over by agent '" +
-                                                 std::string(use.text(1)) + "'; this one must stop writing for it");
-    const Found found{use.number(3), use.number(4)};
-    if (owner_epoch < known.owner_epoch)
-        throw StoreError(StoreFault::behind, "this agent's take-over of server '" + name + "' is missing" + lost);
-    if (found.committed_batch < known.committed_batch)
-        throw StoreError(StoreFault::behind, "of server '" + name + "' the database has batch " +
-                                                 std::to_string(found.committed_batch) + ", and had confirmed batch " +
-                                                 std::to_string(known.committed_batch) + lost);
-    return found;
+    if (!use.step()) return std::nullopt;
+    return ServerOwner{use.number(0), std::string(use.text(1)), std::string(use.text(2)), use.number(3), use.number(4)};
 }
 
 void SqliteServers::require_owned() {
-    for (const auto& [server, known] : owned_)
-        require_owned(server, known);
+    for (const auto server : owned_.servers())
+        owned_.require(server, find(server));
 }
 
 std::string SqliteServers::owned_json() const {
     std::string out;
-    for (const auto& [server, known] : owned_)
+    for (const auto server : owned_.servers())
         out.append(out.empty() ? "[" : ",").append(std::to_string(server));
     return out.append(out.empty() ? "[]" : "]");
 }
 
 std::optional<std::int64_t> SqliteServers::begin(const Batch& batch) {
-    const auto owned = owned_.find(batch.server);
-    assert(owned != owned_.end());  // a batch is for a server that open_servers() of this store returned
-    const auto found = require_owned(batch.server, owned->second);
-    if (batch.number != 0 && static_cast<std::int64_t>(batch.number) <= found.committed_batch) return std::nullopt;
-    if (!batch.begin_run && !batch.fresh_start) return found.epoch;
+    const auto epoch = owned_.begin(batch, find(batch.server));
+    if (!epoch || (!batch.begin_run && !batch.fresh_start)) return epoch;
     Use use(begin_);
     use.number(1, batch.server);
     use.number(2, static_cast<std::int64_t>(batch.begin_run.value_or(0)));
-    use.number(3, std::int64_t{batch.fresh_start ? 1 : 0});
-    use.step();
-    return use.number(0);
+    use.number(3, *epoch);
+    use.number(4, std::int64_t{batch.fresh_start ? 1 : 0});
+    use.run();
+    return epoch;
 }
 
 void SqliteServers::finish(const Batch& batch) {
@@ -201,25 +175,18 @@ void SqliteServers::finish(const Batch& batch) {
     if (batch.status) store_status(batch, *batch.status);
 }
 
-void SqliteServers::committed(const Batch& batch) {
-    auto& known = owned_.at(batch.server).committed_batch;
-    known = std::max(known, static_cast<std::int64_t>(batch.number));
-}
-
 void SqliteServers::count(ServerId server, const StateCounts& more) {
-    for (std::size_t state = 0; state < more.size(); ++state) {
-        if (more[state] == 0) continue;
+    more.for_each([&](BindingState state, std::int64_t bindings) {
         Use use(count_);
         use.number(1, server);
-        use.word(2, to_string(static_cast<BindingState>(state)).data());
-        use.number(3, more[state]);
+        use.word(2, to_string(state).data());
+        use.number(3, bindings);
         use.run();
-    }
-    const auto in_force = more[static_cast<std::size_t>(BindingState::active)];
-    if (in_force == 0) return;
+    });
+    if (more.in_force() == 0) return;
     Use use(count_in_force_);
     use.number(1, server);
-    use.number(2, in_force);
+    use.number(2, more.in_force());
     use.run();
 }
 

@@ -1,19 +1,19 @@
 // The table `server` in SQLite: who writes, and how far each server's mirror is right. Only for the sqlite_* files.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ownership.hpp"
 #include "storage/sqlite/statement.hpp"
+#include "storage/state_counts.hpp"
 
 #include <SQLiteCpp/Database.h>
-#include <map>
+#include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace leasemirror {
 
 struct ServerSpec;
-
-/// By how much the number of bindings in each state changes, as Tally::by_state.
-using StateCounts = decltype(Tally::by_state);
 
 /// Every function but committed() is to be called inside a write transaction; throws SQLite::Exception, or StoreError
 /// `fenced` or `behind`.
@@ -30,7 +30,7 @@ public:
     /// Takes the fields that come after the changes.
     void finish(const Batch& batch);
     /// To be told once the transaction of a numbered batch is over and has succeeded.
-    void committed(const Batch& batch);
+    void committed(const Batch& batch) { owned_.committed(batch); }
 
     /// That no server has been taken over from us.
     void require_owned();
@@ -40,19 +40,12 @@ public:
     void count(ServerId server, const StateCounts& more);
 
 private:
-    /// What we know of a server that we have taken over.
-    struct Owned {
-        std::int64_t owner_epoch = 0;
-        std::int64_t committed_batch = 0;
-    };
-    struct Found;
-
     ResumePoint take_over_one(const ServerSpec& spec, const std::string& owner);
-    Found require_owned(ServerId server, const Owned& known);
+    std::optional<ServerOwner> find(ServerId server);
     void store_status(const Batch& batch, const ServerStatus& status);
 
     SQLite::Database& db_;
-    std::map<ServerId, Owned> owned_;
+    Ownership owned_;
     SQLite::Statement find_, begin_, finish_, count_gaps_, count_, count_in_force_, status_;
 };
 

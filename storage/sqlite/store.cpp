@@ -52,15 +52,9 @@ public:
     }
 
     Applied apply(const Batch& batch) override {
-        Applied applied;
-        try {
-            in_transaction("apply a batch", [&] { applied = apply_in_transaction(batch, Care::none); });
-        } catch (const StoreError& e) {
-            if (e.fault() != StoreFault::refused) throw;
-            // Which row it was is looked for only now: to be able to go back to before each row costs more than the
-            // row itself.
-            in_transaction("apply a batch", [&] { applied = apply_in_transaction(batch, Care::piecewise); });
-        }
+        const auto applied = apply_with_care([&](Care care) {
+            return in_transaction("apply a batch", [&] { return apply_in_transaction(batch, care); });
+        });
         servers_.committed(batch);
         return applied;
     }
@@ -86,11 +80,9 @@ private:
         ino_t inode = 0;
         bool operator==(const FileIdentity&) const = default;
     };
-    enum class Care : std::uint8_t { none, piecewise };
 
     Applied apply_in_transaction(const Batch& batch, Care care);
     Tally apply_changes(const BatchContext& context, const Batch& batch, Care care, Applied& applied);
-    void reconcile(const BatchContext& context, const Reconcile& reconcile, Tally& tally);
     void sweep_bindings(UtcSeconds now, std::size_t rows, Swept& out);
 
     [[nodiscard]] FileIdentity file_at_path() const {
@@ -157,39 +149,24 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
     first_load_.begin(batch);
     auto tally = apply_changes(context, batch, care, applied);
-    if (batch.reconcile) reconcile(context, *batch.reconcile, tally);
+    if (batch.reconcile) tally.reconcile(endings_.reconcile(context, *batch.reconcile));
     for (const auto& change : batch.gaps)
         gaps_.apply(batch.server, batch.now, change, tally.reconciled);
     servers_.count(batch.server, tally.by_state);
     servers_.finish(batch);
     quarantine_.add(batch.server, batch.quarantine);
     first_load_.finish(batch);
-    applied.stored = tally.stored;
-    applied.ended = tally.ended;
-    applied.reconciled = tally.reconciled;
+    tally.tell(applied);
     return applied;
 }
 
 Tally SqliteStore::apply_changes(const BatchContext& context, const Batch& batch, Care care, Applied& applied) {
     if (care == Care::none) return changes_.apply(context, batch);
-    std::vector<SqliteChanges::Refused> refused;
-    const auto tally = changes_.apply_piecewise(context, batch, refused);
-    std::vector<QuarantineEntry> entries;
-    for (const auto& [change, why] : refused) {
-        const auto record = to_string(change->binding);
-        applied.refused.push_back("the database refused a binding: " + why + ": " + record);
-        entries.push_back({batch.now, "the database refused it: " + why, Bytes(record.begin(), record.end())});
-    }
-    quarantine_.add(batch.server, entries);
+    Refusals refusals;
+    const auto tally = changes_.apply_piecewise(context, batch, refusals);
+    quarantine_.add(batch.server, refusals.quarantine);
+    applied.refused = std::move(refusals.lines);
     return tally;
-}
-
-void SqliteStore::reconcile(const BatchContext& context, const Reconcile& reconcile, Tally& tally) {
-    const auto ended = endings_.reconcile(context, reconcile);
-    tally.by_state[static_cast<std::size_t>(BindingState::active)] -= ended;
-    tally.by_state[static_cast<std::size_t>(BindingState::ended)] += ended;
-    tally.ended += static_cast<std::uint64_t>(ended);
-    tally.reconciled += static_cast<std::uint64_t>(ended);
 }
 
 Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows) {
@@ -226,9 +203,8 @@ void SqliteStore::sweep_bindings(UtcSeconds now, std::size_t rows, Swept& out) {
     for (const auto& [server, counts] : removed.counts)
         servers_.count(server, counts);
     for (const auto& [server, ended] : endings_.expire(now, range, ours)) {
-        StateCounts counts{};
-        counts[static_cast<std::size_t>(BindingState::active)] = -ended;
-        counts[static_cast<std::size_t>(BindingState::ended)] = ended;
+        StateCounts counts;
+        counts.end(ended);
         servers_.count(server, counts);
         out.ended += static_cast<std::uint64_t>(ended);
     }

@@ -86,9 +86,8 @@ public:
             if (entry.row.binding_id == 0) entry.row.binding_id = static_cast<std::int64_t>(rows.size() + 1);
             rows[entry.row.key] = entry.row;
         }
-        const auto tally = ledger_.tally();
-        for (std::size_t i = 0; i < counts.size(); ++i)
-            counts[i] += tally.by_state[i];
+        ledger_.tally().by_state.for_each(
+            [this](BindingState state, std::int64_t more) { counts[static_cast<std::size_t>(state)] += more; });
     }
 
     /// What always holds (issue 3, "How we will know").

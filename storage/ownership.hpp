@@ -1,0 +1,49 @@
+// Which servers a store has taken over, and whether the database still says so.
+#pragma once
+
+#include "storage/batch.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace leasemirror {
+
+/// The columns of a row of `server` that tell whose it is.
+struct ServerOwner {
+    std::int64_t owner_epoch = 0;
+    std::string owner, name;
+    std::int64_t committed_batch = 0;
+    std::int64_t epoch = 0;
+};
+
+/// Another agent that takes a server over raises its owner_epoch; so whoever finds a higher one than its own is fenced.
+/// A lower one, or a batch missing that was committed, is a database that has been put back.
+class Ownership {
+public:
+    void clear() { owned_.clear(); }
+    void take_over(ServerId server, std::int64_t owner_epoch) { owned_[server] = {owner_epoch, 0}; }
+
+    /// What the row of a server of ours says, none if it is gone. Throws StoreError, `fenced` or `behind`, unless the
+    /// database is as this store left it.
+    void require(ServerId server, const std::optional<ServerOwner>& found) const;
+    /// The same for the server of a batch. Returns the epoch that its changes belong to; none if the batch is committed
+    /// already, so that nothing of it is to be done.
+    [[nodiscard]] std::optional<std::int64_t> begin(const Batch& batch, const std::optional<ServerOwner>& found) const;
+    /// To be told once the transaction of a batch is over and has succeeded.
+    void committed(const Batch& batch);
+
+    /// In order.
+    [[nodiscard]] std::vector<ServerId> servers() const;
+
+private:
+    struct Owned {
+        std::int64_t owner_epoch = 0;      // as of our own take-over
+        std::int64_t committed_batch = 0;  // as far as we were told
+    };
+    std::map<ServerId, Owned> owned_;
+};
+
+}  // namespace leasemirror
