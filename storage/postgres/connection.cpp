@@ -52,6 +52,8 @@ constexpr std::array defaults{
     Default{"keepalives_count", "3", nullptr},
     Default{"tcp_user_timeout", "60000", nullptr},
 };
+// Of several servers one takes writes, another one after a failover.
+constexpr Default takes_writes{"target_session_attrs", "read-write", "PGTARGETSESSIONATTRS"};
 
 std::string percent_encoded(std::string_view in) {
     constexpr std::string_view digits = "0123456789ABCDEF";
@@ -75,6 +77,19 @@ PostgresUrl checked_url(const StoreSettings& settings) {
     if (!parsed)
         throw StoreError(StoreFault::unusable, "storage.url " + redacted_url(settings.url) + ": " + parsed.error());
     return *std::move(parsed);
+}
+
+bool is_given(const Default& entry, const PostgresUrl& url) {
+    return url.parameters.contains(entry.parameter) ||
+           (entry.environment != nullptr && std::getenv(entry.environment) != nullptr);
+}
+
+void add_parameter(std::string& url, std::string_view name, std::string_view value) {
+    if (url.find('?') == std::string::npos)
+        url += '?';
+    else if (!url.ends_with('?'))
+        url += '&';
+    url.append(name).append("=").append(percent_encoded(value));
 }
 
 /// Not to be moved nor copied: it comes to be in its place.
@@ -121,23 +136,12 @@ pqxx::result run_prepared(pqxx::transaction_base& transaction, std::string_view 
 
 std::string postgres_conninfo(const StoreSettings& settings, PostgresUse use) {
     const auto url = checked_url(settings);
-    std::string out = settings.url;
-    bool first = out.find('?') == std::string::npos;
-    if (first) out += '?';
-    const auto add = [&](std::string_view name, std::string_view value) {
-        if (!first && !out.ends_with('?')) out += '&';
-        first = false;
-        out.append(name).append(1, '=').append(percent_encoded(value));
-    };
-    const auto given = [&](const char* name, const char* environment) {
-        return url.parameters.contains(name) || (environment != nullptr && std::getenv(environment) != nullptr);
-    };
-    if (!settings.password.empty() && !url.has_password) add("password", settings.password);
+    auto out = settings.url;
+    if (!settings.password.empty() && !url.has_password) add_parameter(out, "password", settings.password);
     for (const auto& entry : defaults)
-        if (!given(entry.parameter, entry.environment)) add(entry.parameter, entry.value);
-    // Of several servers one takes writes, another one after a failover.
-    if (use == PostgresUse::writing && url.hosts.size() > 1 && !given("target_session_attrs", "PGTARGETSESSIONATTRS"))
-        add("target_session_attrs", "read-write");
+        if (!is_given(entry, url)) add_parameter(out, entry.parameter, entry.value);
+    const bool any_of_several = use == PostgresUse::writing && url.hosts.size() > 1;
+    if (any_of_several && !is_given(takes_writes, url)) add_parameter(out, takes_writes.parameter, takes_writes.value);
     return out;
 }
 

@@ -52,6 +52,8 @@ TEST_CASE("libpq is told what the URL leaves open, and nothing that it says") {
     CHECK_FALSE(has(said, "password="));
     CHECK_FALSE(has(said, "connect_timeout=10"));
     CHECK(has(said, "?connect_timeout=3&application_name=x&fallback_application_name=leasemirror"));
+
+    CHECK(has(conninfo("postgresql://agent@db1/leases?"), "/leases?fallback_application_name=leasemirror&"));
 }
 
 TEST_CASE("of several servers a writer wants the one that takes writes, unless the URL says otherwise") {
