@@ -1,4 +1,4 @@
-// The table `binding` in PostgreSQL: what a batch touches, in and out, in sets. Only for the postgres_* files.
+// The table `binding` in PostgreSQL: what a batch touches, in and out, in sets. Only for this folder.
 #pragma once
 
 #include "storage/ledger.hpp"

@@ -1,4 +1,4 @@
-// Statements, what is given to them and what comes back, in PostgreSQL's text forms. Only for the postgres_* files.
+// Statements, what is given to them and what comes back, in PostgreSQL's text forms. Only for this folder.
 #pragma once
 
 #include "proto/bytes.hpp"
@@ -15,7 +15,7 @@
 
 namespace leasemirror {
 
-/// A statement is known to the server by its name: no two with the same. Both must be literals.
+/// A statement is known to the server by its name: no two with the same. Both must outlive every session.
 struct PostgresSql {
     std::string_view name;
     std::string_view text;

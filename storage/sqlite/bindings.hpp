@@ -1,12 +1,12 @@
-// The table `binding` in SQLite: its rows, to the ledger and from it. Only for the sqlite_* files.
+// The table `binding` in SQLite: its rows, to the ledger and from it. Only for this folder.
 #pragma once
 
+#include "storage/binding_columns.hpp"
 #include "storage/ledger.hpp"
 #include "storage/sqlite/key.hpp"
 #include "storage/sqlite/statement.hpp"
 
 #include <SQLiteCpp/Database.h>
-#include <string>
 
 namespace leasemirror {
 
@@ -21,17 +21,13 @@ public:
     void write(ServerId server, Ledger::Entry& entry);
 
 private:
-    void load_found(Use& use, Ledger& ledger);
-    void bind_row(Use& use, const BindingRow& row);
-    static void bind_indexed(Use& use, const BindingRow& row);
     void insert(ServerId server, BindingRow& row);
-    void update(const BindingRow& row, bool indexed);
+    static void update(SQLite::Statement& statement, ColumnUses uses, const BindingRow& row);
     void mark_listed(const BindingRow& row);
 
     SQLite::Database& db_;
-    SQLite::Statement at_address_, of_client_, insert_, update_, update_unindexed_, mark_listed_;
+    SQLite::Statement at_address_, of_client_, insert_, update_, renew_, mark_listed_;
     KeyColumns key_;
-    std::string link_address_, relay_address_;  // of the row at hand
 };
 
 }  // namespace leasemirror

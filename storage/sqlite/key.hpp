@@ -1,4 +1,4 @@
-// The key of a binding as three tables have it. Only for the sqlite_* files.
+// The key of a binding as three tables have it. Only for this folder.
 #pragma once
 
 #include "proto/binding.hpp"
@@ -10,10 +10,14 @@
 
 namespace leasemirror {
 
-/// The columns in the parameters ?1 to ?7: server_id, vpn_id, kind, address, prefix_len, address_key, last_key. One
-/// object for one Use at a time: what is bound points into it, and into the key.
+/// The columns of a new row in the parameters ?1 to ?7. One object for one Use at a time: what is bound points into it,
+/// and into the key.
 class KeyColumns {
 public:
+    static constexpr const char* names = "server_id, vpn_id, kind, address, prefix_len, address_key, last_key";
+    static constexpr const char* parameters = "?1, ?2, ?3, ?4, ?5, ?6, ?7";
+    static constexpr int count = 7;
+
     /// All that finds a row: ?1 to ?5.
     void bind(Use& use, std::int64_t server, const BindingKey& key) {
         address_ = key.address.to_string();
