@@ -1,5 +1,7 @@
 #include "storage/batch.hpp"
 
+#include <algorithm>
+
 namespace leasemirror {
 
 std::string_view to_string(Phase p) {
@@ -24,6 +26,20 @@ std::string_view to_string(Phase p) {
             return "disabled";
     }
     return "?";
+}
+
+std::uint64_t Reconcile::latest_run() const {
+    auto latest = run;
+    for (const auto& scope : scopes)
+        latest = std::max(latest, scope.run);
+    return latest;
+}
+
+std::uint64_t Batch::last_gap() const {
+    std::uint64_t last = 0;
+    for (const auto& change : gaps)
+        last = std::max(last, change.gap.number);
+    return last;
 }
 
 }  // namespace leasemirror

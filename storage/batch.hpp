@@ -93,6 +93,9 @@ struct Reconcile {
     bool everything = false;   ///< all of the server, and what is in one of the scopes by the run of that
     bool all_vpns = false;     ///< the bulk asked for every VPN; without it only the default VPN ('') is touched
     std::vector<Scope> scopes;
+
+    [[nodiscard]] std::uint64_t run_of(const Scope& scope) const { return scope.run == 0 ? run : scope.run; }
+    [[nodiscard]] std::uint64_t latest_run() const;
 };
 
 struct GapChange {
@@ -144,6 +147,9 @@ struct Batch {
     std::optional<UtcSeconds> fresh_as_of;
     std::optional<ServerStatus> status;
     std::vector<QuarantineEntry> quarantine;
+
+    /// The highest number of a gap in it; 0: none.
+    [[nodiscard]] std::uint64_t last_gap() const;
 };
 
 struct Applied {

@@ -12,6 +12,9 @@ struct Retention {
     std::chrono::seconds changes{0};      ///< rows of the change feed, since they were written
     std::chrono::seconds assignments{0};  ///< assignments, since they ended
 };
+[[nodiscard]] constexpr bool for_ever(std::chrono::seconds kept) {
+    return kept <= std::chrono::seconds::zero();
+}
 
 struct StoreSettings {
     std::string url;               ///< sqlite:///absolute/path, sqlite://relative/path, postgresql://...

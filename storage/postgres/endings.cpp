@@ -1,7 +1,5 @@
 #include "storage/postgres/endings.hpp"
 
-#include <algorithm>
-
 namespace leasemirror {
 namespace {
 
@@ -42,13 +40,6 @@ constexpr PostgresSql end_sql{"end_bindings", R"sql(
                'rebind_at', utc_text(rebind_at)), true
     FROM chosen ORDER BY binding_id)sql"};
 
-std::uint64_t latest_run(const Reconcile& reconcile) {
-    auto latest = reconcile.run;
-    for (const auto& scope : reconcile.scopes)
-        latest = std::max(latest, scope.run);
-    return latest;
-}
-
 ArrayParameters scopes_of(const Reconcile& reconcile) {
     ArrayParameters out(4);
     for (const auto& scope : reconcile.scopes) {
@@ -56,7 +47,7 @@ ArrayParameters scopes_of(const Reconcile& reconcile) {
         out.next().number(scope.id == 0 ? std::nullopt : std::optional<std::int64_t>(scope.id));
         out.next().bytes_or_null(scope.relay_id);
         out.next().bytes_or_null(scope.remote_id);
-        out.next().number(static_cast<std::int64_t>(scope.run == 0 ? reconcile.run : scope.run));
+        out.next().number(static_cast<std::int64_t>(reconcile.run_of(scope)));
     }
     return out;
 }
@@ -76,7 +67,7 @@ BindingIds choose_unlisted(PostgresTransaction& transaction, const BatchContext&
                            std::int64_t after) {
     auto scopes = scopes_of(reconcile);
     Parameters parameters;
-    parameters.number(context.server).number(after).number(static_cast<std::int64_t>(latest_run(reconcile)));
+    parameters.number(context.server).number(after).number(static_cast<std::int64_t>(reconcile.latest_run()));
     parameters.number(context.epoch).time(reconcile.listed_from).flag(reconcile.all_vpns).flag(reconcile.everything);
     parameters.number(static_cast<std::int64_t>(reconcile.run)).arrays(scopes).number(ended_at_once_max);
     BindingIds out;

@@ -50,10 +50,6 @@ constexpr PostgresSql remove_assignments_sql{"remove_assignments", R"sql(
         RETURNING 1)
     SELECT count(*) FROM gone)sql"};
 
-bool for_ever(std::chrono::seconds kept) {
-    return kept <= std::chrono::seconds::zero();
-}
-
 bool told_true(const pqxx::result& answer) {
     return Fields(answer[0]).flag();
 }

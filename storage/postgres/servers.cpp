@@ -5,8 +5,6 @@
 #include "storage/store.hpp"
 #include "storage/stored_text.hpp"
 
-#include <algorithm>
-
 namespace leasemirror {
 namespace {
 
@@ -46,31 +44,28 @@ constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
     SELECT server_id, owner_epoch, owner, name, committed_batch, epoch FROM server
     WHERE server_id = ANY ($1::bigint[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
 
-// Status as a whole or not at all ($11); but the last error stays until there is another: ServerStatus says so.
-constexpr PostgresSql finish_sql{"finish_batch", R"sql(
+const std::string finish_text = R"sql(
     WITH counted AS (
         INSERT INTO binding_count AS c (server_id, state, bindings)
-        SELECT $1::bigint, n.state, n.more FROM unnest($26::text[], $27::bigint[]) AS n (state, more) ORDER BY n.state
+        SELECT $1::bigint, n.state, n.more FROM unnest($11::text[], $12::bigint[]) AS n (state, more) ORDER BY n.state
         ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)
     UPDATE server SET committed_batch = greatest(committed_batch, $2::bigint), epoch = $3,
         base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END, fresh_as_of = coalesce($6, fresh_as_of),
         last_run = greatest(last_run, $7::bigint), last_gap = greatest(last_gap, $8::bigint),
         gaps_open = CASE WHEN $9 THEN (SELECT count(*) FROM gap WHERE gap.server_id = $1 AND closed_at IS NULL)
                     ELSE gaps_open END,
-        bindings = bindings + $10,
-        phase = CASE WHEN $11 THEN $12 ELSE phase END, coverage = CASE WHEN $11 THEN $13 ELSE coverage END,
-        server_identity = CASE WHEN $11 THEN $14 ELSE server_identity END,
-        clock_skew_ms = CASE WHEN $11 THEN $15 ELSE clock_skew_ms END,
-        connected_since = CASE WHEN $11 THEN $16 ELSE connected_since END,
-        last_message_at = CASE WHEN $11 THEN $17 ELSE last_message_at END,
-        last_full_sync_at = CASE WHEN $11 THEN $18 ELSE last_full_sync_at END,
-        last_error = coalesce($19, last_error), last_error_at = coalesce($20, last_error_at),
-        certificate_expires_at = CASE WHEN $11 THEN $21 ELSE certificate_expires_at END,
-        certificate_days = CASE WHEN $11 THEN $22 ELSE certificate_days END,
-        active_support = CASE WHEN $11 THEN $23 ELSE active_support END,
-        window_support = CASE WHEN $11 THEN $24 ELSE window_support END,
-        support_seen_at = CASE WHEN $11 THEN $25 ELSE support_seen_at END
-    WHERE server_id = $1)sql"};
+        bindings = bindings + $10)sql";
+// The last error stays until there is another: ServerStatus says so.
+const std::string status_text = R"sql(,
+        phase = $13, coverage = $14, server_identity = $15, clock_skew_ms = $16, connected_since = $17,
+        last_message_at = $18, last_full_sync_at = $19, last_error = coalesce($20, last_error),
+        last_error_at = coalesce($21, last_error_at), certificate_expires_at = $22, certificate_days = $23,
+        active_support = $24, window_support = $25, support_seen_at = $26)sql";
+const std::string of_server_text = " WHERE server_id = $1";
+const std::string finish_without_status = finish_text + of_server_text;
+const std::string finish_with_status = finish_text + status_text + of_server_text;
+const PostgresSql finish_sql{"finish_batch", finish_without_status};
+const PostgresSql finish_with_status_sql{"finish_batch_with_status", finish_with_status};
 
 constexpr PostgresSql count_states_sql{"count_states", R"sql(
     INSERT INTO binding_count AS c (server_id, state, bindings)
@@ -110,20 +105,14 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     return out;
 }
 
-void add_status(Parameters& parameters, const std::optional<ServerStatus>& status, UtcSeconds now) {
-    parameters.flag(status.has_value());
-    if (!status) {
-        for (int i = 0; i < 14; ++i)
-            parameters.null();
-        return;
-    }
-    parameters.text(to_string(status->phase)).text(to_string(status->coverage)).bytes_or_null(status->server_identity);
-    parameters.number(status->skew ? std::optional<std::int64_t>(status->skew->count()) : std::nullopt);
-    parameters.time(status->connected_since).time(status->last_message_at).time(status->last_full_sync_at);
-    parameters.text_or_null(storable_text(status->last_error)).time(status->last_error_at);
-    parameters.time(status->certificate_expires_at).number(days_until(status->certificate_expires_at, now));
-    parameters.text_or_null(support_text(status->support.active)).text_or_null(support_text(status->support.windows));
-    parameters.time(status->support.seen_at);
+void add_status(Parameters& parameters, const ServerStatus& status, UtcSeconds now) {
+    parameters.text(to_string(status.phase)).text(to_string(status.coverage)).bytes_or_null(status.server_identity);
+    parameters.number(status.skew ? std::optional<std::int64_t>(status.skew->count()) : std::nullopt);
+    parameters.time(status.connected_since).time(status.last_message_at).time(status.last_full_sync_at);
+    parameters.text_or_null(storable_text(status.last_error)).time(status.last_error_at);
+    parameters.time(status.certificate_expires_at).number(days_until(status.certificate_expires_at, now));
+    parameters.text_or_null(support_text(status.support.active)).text_or_null(support_text(status.support.windows));
+    parameters.time(status.support.seen_at);
 }
 
 std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {
@@ -203,17 +192,17 @@ std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transact
 
 void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
                              const Tally& tally) {
-    std::uint64_t last_gap = 0;
-    for (const auto& change : batch.gaps)
-        last_gap = std::max(last_gap, change.gap.number);
     Parameters parameters;
     parameters.number(batch.server).number(static_cast<std::int64_t>(batch.number)).number(epoch);
     parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);
     parameters.number(static_cast<std::int64_t>(batch.begin_run.value_or(0)));
-    parameters.number(static_cast<std::int64_t>(last_gap)).flag(!batch.gaps.empty()).number(tally.by_state.in_force());
-    add_status(parameters, batch.status, batch.now);
+    parameters.number(static_cast<std::int64_t>(batch.last_gap()))
+        .flag(!batch.gaps.empty())
+        .number(tally.by_state.in_force());
     auto counts = changed_counts(tally.by_state);
-    transaction.run(finish_sql, parameters.arrays(counts));
+    parameters.arrays(counts);
+    if (batch.status) add_status(parameters, *batch.status, batch.now);
+    transaction.run(batch.status ? finish_with_status_sql : finish_sql, parameters);
 }
 
 void PostgresServers::committed(const Batch& batch) {

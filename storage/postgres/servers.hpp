@@ -1,4 +1,4 @@
-// The table `server` in PostgreSQL: who writes, and how far each server's mirror is right. Only for the postgres_* files.
+// The table `server` in PostgreSQL: who writes, and how far each server's mirror is right. Only for this folder.
 #pragma once
 
 #include "storage/ledger.hpp"

@@ -1,7 +1,5 @@
 #include "storage/sqlite/endings.hpp"
 
-#include <algorithm>
-
 namespace leasemirror {
 namespace {
 
@@ -83,18 +81,11 @@ std::string json_scopes(const Reconcile& reconcile) {
     for (const auto& scope : reconcile.scopes) {
         out.append(out.empty() ? "[" : ",").append("{\"id\":");
         out.append(scope.id == 0 ? "null" : std::to_string(scope.id));
-        out.append(",\"run\":").append(std::to_string(scope.run == 0 ? reconcile.run : scope.run));
+        out.append(",\"run\":").append(std::to_string(reconcile.run_of(scope)));
         out.append(",\"relay_id\":").append(json_hex(scope.relay_id));
         out.append(",\"remote_id\":").append(json_hex(scope.remote_id)).append("}");
     }
     return out.append(out.empty() ? "[]" : "]");
-}
-
-std::uint64_t latest_run(const Reconcile& reconcile) {
-    auto latest = reconcile.run;
-    for (const auto& scope : reconcile.scopes)
-        latest = std::max(latest, scope.run);
-    return latest;
 }
 
 SQLite::Database& with_chosen_table(SQLite::Database& db) {
@@ -126,7 +117,7 @@ std::uint64_t SqliteEndings::reconcile(const BatchContext& context, const Reconc
         use.number(5, static_cast<std::int64_t>(reconcile.run));
         use.number(6, std::int64_t{reconcile.everything ? 1 : 0});
         use.text(7, scopes);
-        use.number(8, static_cast<std::int64_t>(latest_run(reconcile)));
+        use.number(8, static_cast<std::int64_t>(reconcile.latest_run()));
         use.number(9, std::int64_t{reconcile.all_vpns ? 1 : 0});
         ended = static_cast<std::uint64_t>(use.run());
     }

@@ -31,10 +31,6 @@ constexpr const char* assignments_sql = R"sql(
     DELETE FROM assignment WHERE assignment_id IN
         (SELECT assignment_id FROM assignment WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2))sql";
 
-bool for_ever(std::chrono::seconds kept) {
-    return kept <= std::chrono::seconds::zero();
-}
-
 }  // namespace
 
 SqliteRetention::SqliteRetention(SQLite::Database& db, const Retention& keep)

@@ -164,12 +164,9 @@ void SqliteServers::finish(const Batch& batch) {
         use.run();
     }
     if (!batch.gaps.empty()) {
-        std::uint64_t last_gap = 0;
-        for (const auto& change : batch.gaps)
-            last_gap = std::max(last_gap, change.gap.number);
         Use use(count_gaps_);
         use.number(1, batch.server);
-        use.number(2, static_cast<std::int64_t>(last_gap));
+        use.number(2, static_cast<std::int64_t>(batch.last_gap()));
         use.run();
     }
     if (batch.status) store_status(batch, *batch.status);
