@@ -65,6 +65,16 @@ void Ledger::tell(const Change& change) {
 
 /// The row as it is told now. Its age and the hidden columns of its assignment are left as they were.
 void Ledger::fill_next(BindingRow& row, const Change& change, bool known) {
+    fill_told(row, change);
+    fill_state(row, change, known);
+    const bool same_relaying = row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
+                               row.link_address == before_.link_address;
+    row.seen_run = std::max(before_.seen_run, static_cast<std::int64_t>(change.run));
+    row.scope = change.scope != 0 ? change.scope : same_relaying ? before_.scope : 0;
+}
+
+/// What the server said, in our clock and our texts.
+void Ledger::fill_told(BindingRow& row, const Change& change) {
     const auto& told = change.binding;
     const auto time = [&](const std::optional<ServerTime>& t) {
         return t ? std::optional(ours(*t, change)) : std::nullopt;
@@ -87,28 +97,25 @@ void Ledger::fill_next(BindingRow& row, const Change& change, bool known) {
     row.hostname = storable_text(told.hostname, scratch_);
     options_json(told.options, row.options);
     row.data_source = told.data_source;
+}
 
+/// Whether it is in force, by what was said and by our clock.
+void Ledger::fill_state(BindingRow& row, const Change& change, bool known) const {
+    const auto& told = change.binding;
+    if (!told.in_force()) {
+        row.state = told.state;
+        row.end_reason = EndReason::reported;
+        return;
+    }
     // The very record whose expiry has passed here before, in a batch that was closed before that: it stays expired.
     auto now = context_.now;
     const bool again = known && before_.age.epoch == context_.epoch &&
                        before_.age.base_time == unix_seconds(told.base_time) &&
                        before_.end_reason == EndReason::expired;
     if (again && before_.expires_at) now = std::max(now, *before_.expires_at);
-    if (!told.in_force()) {
-        row.state = told.state;
-        row.end_reason = EndReason::reported;
-    } else if (row.expires_at && *row.expires_at <= now) {
-        row.state = BindingState::ended;
-        row.end_reason = EndReason::expired;
-    } else {
-        row.state = BindingState::active;
-        row.end_reason = EndReason::none;
-    }
-
-    const bool same_relaying = row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
-                               row.link_address == before_.link_address;
-    row.seen_run = std::max(before_.seen_run, static_cast<std::int64_t>(change.run));
-    row.scope = change.scope != 0 ? change.scope : same_relaying ? before_.scope : 0;
+    const bool expired = row.expires_at && *row.expires_at <= now;
+    row.state = expired ? BindingState::ended : BindingState::active;
+    row.end_reason = expired ? EndReason::expired : EndReason::none;
 }
 
 void Ledger::become_active(std::size_t at, const Change& change, bool was_in_force) {
