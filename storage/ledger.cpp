@@ -188,7 +188,7 @@ BindingKey Ledger::stored_key(const BindingKey& told) {
     return key;
 }
 
-/// Whether what is told now is as new as what there is, or newer (store.hpp, Change::Kind::binding). What one bulk lists
+/// Whether what is told now is as new as what there is, or newer (batch.hpp, Change::Kind::binding). What one bulk lists
 /// is younger than all that came before it was asked, whatever exchange that came by.
 bool Ledger::is_newer(const Change& change, const BindingRow& row) const {
     const RecordAge age = age_of(change);

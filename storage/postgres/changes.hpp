@@ -1,4 +1,4 @@
-// What the changes of a batch do in PostgreSQL: the ledger decides, this carries it out. Only for the postgres_* files.
+// What the changes of a batch do in PostgreSQL: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
 #include "storage/postgres/history.hpp"

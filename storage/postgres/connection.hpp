@@ -1,4 +1,4 @@
-// A session with a PostgreSQL server, as the store and the readers need it. Only for the postgres_* files.
+// A session with a PostgreSQL server, as the store and the readers need it. Only for this folder.
 #pragma once
 
 #include "storage/postgres/error.hpp"

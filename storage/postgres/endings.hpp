@@ -1,5 +1,5 @@
 // How bindings end in PostgreSQL that no message ends: not listed by a full bulk, or past their expiry. Whole sets at
-// once, in all three tables. Only for the postgres_* files.
+// once, in all three tables. Only for this folder.
 #pragma once
 
 #include "storage/ledger.hpp"

@@ -1,4 +1,4 @@
-// PostgreSQL's failures in the terms of the Store contract. Only for the postgres_* files of this folder.
+// PostgreSQL's failures in the terms of the Store contract. Only for this folder.
 #pragma once
 
 #include "storage/store_error.hpp"

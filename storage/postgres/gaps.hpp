@@ -1,4 +1,4 @@
-// The tables `gap` and `quarantine` in PostgreSQL. Only for the postgres_* files.
+// The tables `gap` and `quarantine` in PostgreSQL. Only for this folder.
 #pragma once
 
 #include "storage/batch.hpp"

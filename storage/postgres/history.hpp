@@ -1,4 +1,4 @@
-// The tables `assignment` and `binding_change` in PostgreSQL: what the ledger writes there. Only for postgres_* files.
+// The tables `assignment` and `binding_change` in PostgreSQL: what the ledger writes there. Only for this folder.
 #pragma once
 
 #include "storage/ledger.hpp"

@@ -1,5 +1,5 @@
 // What is past in PostgreSQL: bindings whose expiry has passed, and rows that are no longer to be kept. In steps. Only
-// for the postgres_* files.
+// for this folder.
 #pragma once
 
 #include "storage/postgres/endings.hpp"

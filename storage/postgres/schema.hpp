@@ -1,4 +1,4 @@
-// Whether the tables in a schema are ours, and of which version; and bringing them up to date. Only for postgres_* files.
+// Whether the tables in a schema are ours, and of which version; and bringing them up to date. Only for this folder.
 #pragma once
 
 #include "storage/postgres/connection.hpp"

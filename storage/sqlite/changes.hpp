@@ -1,4 +1,4 @@
-// What the changes of a batch do in SQLite: the ledger decides, this carries it out. Only for the sqlite_* files.
+// What the changes of a batch do in SQLite: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
 #include "storage/refusals.hpp"

@@ -1,5 +1,5 @@
 // How bindings end in SQLite that no message ends: not listed by a full bulk, or past their expiry. Whole sets at once,
-// in all three tables. Only for the sqlite_* files.
+// in all three tables. Only for this folder.
 #pragma once
 
 #include "storage/ledger.hpp"

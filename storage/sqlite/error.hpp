@@ -1,4 +1,4 @@
-// SQLite's failures in the terms of the Store contract. Only for the sqlite_* files of this folder.
+// SQLite's failures in the terms of the Store contract. Only for this folder.
 #pragma once
 
 #include "storage/store_error.hpp"

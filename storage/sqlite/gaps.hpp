@@ -1,4 +1,4 @@
-// The tables `gap` and `quarantine` in SQLite. Only for the sqlite_* files.
+// The tables `gap` and `quarantine` in SQLite. Only for this folder.
 #pragma once
 
 #include "storage/batch.hpp"

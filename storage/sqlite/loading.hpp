@@ -1,4 +1,4 @@
-// The first full bulk into an empty SQLite database. Only for the sqlite_* files.
+// The first full bulk into an empty SQLite database. Only for this folder.
 //
 // Clients do not come in the order of their addresses, so each row dirties one page in each index of identifiers: past
 // some hundred thousand rows a load writes little else. So while servers are loaded for the first time into what is as

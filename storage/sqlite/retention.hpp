@@ -1,4 +1,4 @@
-// What is past and no longer to be kept, in SQLite. Only for the sqlite_* files.
+// What is past and no longer to be kept, in SQLite. Only for this folder.
 #pragma once
 
 #include "storage/settings.hpp"

@@ -1,4 +1,4 @@
-// The table `server` in SQLite: who writes, and how far each server's mirror is right. Only for the sqlite_* files.
+// The table `server` in SQLite: who writes, and how far each server's mirror is right. Only for this folder.
 #pragma once
 
 #include "storage/ownership.hpp"

@@ -1,4 +1,4 @@
-// Prepared statements that are kept, and the binding of the types that our tables hold. Only for sqlite_* files.
+// Prepared statements that are kept, and the binding of the types that our tables hold. Only for this folder.
 #pragma once
 
 #include "proto/bytes.hpp"

@@ -90,7 +90,7 @@ public:
             [this](BindingState state, std::int64_t more) { counts[static_cast<std::size_t>(state)] += more; });
     }
 
-    /// What always holds (issue 3, "How we will know").
+    /// What always holds, whatever a server says.
     void check() const {
         std::map<BindingKey, const Hold*> last;
         for (const auto& hold : holds) {
