@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # deploy/packages.sh GROUP...: installs those Debian packages of the groups that are missing. The one list of them.
 #
-#   build   what CMake asks for to compile the program and its tests, the simulated servers among them
-#   demo    what deploy/demo.sh needs besides
-#   test    what tests/run.sh needs besides
-#   tidy    what tests/tidy.sh needs besides
+#   build      what CMake asks for to compile the program and its tests, the simulated servers among them
+#   demo       what deploy/demo.sh needs besides
+#   fast       what tests/run.sh --fast needs besides
+#   test       what tests/run.sh needs besides
+#   tidy       what tests/tidy.sh needs besides
 #
 # With nothing missing it takes no rights, no network and no time.
 set -euo pipefail
@@ -13,20 +14,23 @@ build=(g++ cmake ninja-build pkg-config
        libasio-dev libcli11-dev libfmt-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libssl-dev
        libyaml-cpp-dev nlohmann-json3-dev doctest-dev python3)
 demo=(sqlite3)
-test=(clang-format openssl postgresql python3-scapy tshark)
-tidy=(clang-tidy)
+fast=(clang-format openssl python3-scapy)
+tidy=(clang clang-tidy)
+test=("${fast[@]}" "${tidy[@]}" ccache postgresql tshark)
 
+groups="build|demo|fast|test|tidy"
 wanted=()
 for group in "$@"; do
     case $group in
-        build) wanted+=("${build[@]}") ;;
-        demo)  wanted+=("${demo[@]}") ;;
-        test)  wanted+=("${test[@]}") ;;
-        tidy)  wanted+=("${tidy[@]}") ;;
-        *)     echo "deploy/packages.sh: no group '$group'; there are: build, demo, test, tidy" >&2; exit 2 ;;
+        build)    wanted+=("${build[@]}") ;;
+        demo)     wanted+=("${demo[@]}") ;;
+        fast)     wanted+=("${fast[@]}") ;;
+        test)     wanted+=("${test[@]}") ;;
+        tidy)     wanted+=("${tidy[@]}") ;;
+        *)        echo "deploy/packages.sh: no group '$group'; there are: $groups" >&2; exit 2 ;;
     esac
 done
-[ ${#wanted[@]} -gt 0 ] || { echo "usage: deploy/packages.sh build|demo|test|tidy ..." >&2; exit 2; }
+[ ${#wanted[@]} -gt 0 ] || { echo "usage: deploy/packages.sh $groups ..." >&2; exit 2; }
 
 if ! command -v dpkg-query >/dev/null; then
     echo "deploy/packages.sh: this is not Debian. Install the equivalents of: ${wanted[*]}" >&2

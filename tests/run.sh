@@ -1,31 +1,40 @@
 #!/usr/bin/env bash
-# tests/run.sh [--only ci|asan|tsan] [-- CTEST ARGUMENTS]: every test of the project.
+# tests/run.sh [--fast | --only PART] [-- CTEST ARGUMENTS]: the tests of the project.
+#
+# Without arguments all parts run, one after the other, each in build/PART, until one fails:
 #
 #   ci      release, every warning an error: the whole suite, over SQLite and PostgreSQL
 #   asan    address and undefined-behaviour sanitizers: the whole suite, with fewer seeds of the simulation, and fewer of
 #           the end-to-end scenarios over PostgreSQL
 #   tsan    thread sanitizer: the end-to-end tests, which are the ones with threads
+#   clang   clang, every warning an error: all is built, and the fast tests run
+#   tidy    tests/tidy.sh --quick: clang-tidy over the product
 #
-# PostgreSQL servers of their own are started by the tests (tests/postgres, tests/e2e/cluster.py), on loopback and in
-# temporary directories; those that are there already are left alone. Not part of it, since it takes minutes:
+# --fast builds and runs, in build/dev, what takes seconds: no PostgreSQL, no simulation, nothing end to end.
+#
+# The tests start PostgreSQL servers of their own (tests/postgres, tests/e2e/cluster.py), on loopback and in temporary
+# directories, and leave alone those that are there. Not part of it, since it takes minutes:
 #   LEASEMIRROR=build/ci/agent/leasemirror LEASESIM=build/ci/tests/leasesim/leasesim tests/kill_rounds.py --rounds 200
 #
-# One after the other, each in build/<name>, until one fails. What is installed and built already is not done again.
-#   tests/run.sh --only ci -- -R storage        one part, and of it the tests whose names contain "storage"
+# What is installed and built already is not done again. ctest selects by name, which is the path of a test file:
+#   tests/run.sh --fast -- -R agent/sync           the tests of one room
+#   tests/run.sh --only ci -- -R storage           one part, and of it the tests whose names contain "storage"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
-    echo "usage: tests/run.sh [--only ci|asan|tsan] [-- CTEST ARGUMENTS]" >&2
+    echo "usage: tests/run.sh [--fast | --only ci|asan|tsan|clang|tidy] [-- CTEST ARGUMENTS]" >&2
     exit 2
 }
 
-parts=(ci asan tsan)
+packages=(build test)
+parts=(ci asan tsan clang tidy)
 while [ $# -gt 0 ]; do
     case $1 in
+        --fast) parts=(fast) packages=(build fast); shift ;;
         --only)
             case ${2-} in
-                ci | asan | tsan) parts=("$2") ;;
+                ci | asan | tsan | clang | tidy) parts=("$2") ;;
                 *) usage ;;
             esac
             shift 2
@@ -35,16 +44,33 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-deploy/packages.sh build test
+deploy/packages.sh "${packages[@]}"
 jobs=$(nproc)
+
+configure() {
+    local output
+    output=$(cmake --preset "$1" 2>&1) || { echo "$output"; exit 1; }
+}
+
+# run_part PART CTEST-ARGUMENT...
+run_part() {
+    local part=$1 preset=$1 tests=$1 target=()
+    shift
+    case $part in
+        fast) preset=dev tests=dev-fast target=(--target fast_tests) ;;
+        tidy) tests/tidy.sh --quick; return ;;
+    esac
+    configure "$preset"
+    nice cmake --build --preset "$preset" --parallel "$jobs" "${target[@]}"
+    echo "== $part: built after $((SECONDS - began)) s; test"
+    # More than there are processors: much of it waits for timers of the protocols.
+    nice ctest --preset "$tests" --parallel $((2 * jobs)) "$@"
+}
 
 for part in "${parts[@]}"; do
     echo
-    echo "== $part: build"
-    configured=$(cmake --preset "$part" 2>&1) || { echo "$configured"; exit 1; }
+    echo "== $part"
     began=$SECONDS
-    nice cmake --build --preset "$part" --parallel "$jobs"
-    echo "== $part: built in $((SECONDS - began)) s; test"
-    # More than there are processors: much of it waits for timers of the protocols.
-    nice ctest --preset "$part" --parallel $((2 * jobs)) "$@"
+    run_part "$part" "$@"
+    echo "== $part: passed in $((SECONDS - began)) s"
 done

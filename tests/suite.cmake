@@ -1,3 +1,6 @@
+# What tests/run.sh --fast builds.
+add_custom_target(fast_tests)
+
 # leasemirror_suite(TARGET [TESTS FILE...] [EVERY_ENGINE FILE...] [POSTGRESQL FILE...] [HELPERS FILE...] [LIBRARIES ...])
 #
 # One executable, and one entry of ctest for each test file, named after its path: tests/agent/sync/gap_test.cpp becomes
@@ -17,6 +20,7 @@ function(leasemirror_suite target)
     set(files ${suite_TESTS} ${suite_EVERY_ENGINE} ${suite_POSTGRESQL})
     add_executable(${target} ${files} ${suite_HELPERS})
     target_link_libraries(${target} PRIVATE ${suite_LIBRARIES} leasemirror_doctest_main)
+    add_dependencies(fast_tests ${target})
 
     foreach(file IN LISTS files)
         cmake_path(ABSOLUTE_PATH file OUTPUT_VARIABLE path)
