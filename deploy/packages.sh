@@ -6,6 +6,7 @@
 #   fast       what tests/run.sh --fast needs besides
 #   test       what tests/run.sh needs besides
 #   tidy       what tests/tidy.sh needs besides
+#   coverage   what tests/coverage.sh needs besides
 #
 # With nothing missing it takes no rights, no network and no time.
 set -euo pipefail
@@ -17,8 +18,9 @@ demo=(sqlite3)
 fast=(clang-format openssl python3-scapy)
 tidy=(clang clang-tidy)
 test=("${fast[@]}" "${tidy[@]}" ccache postgresql tshark)
+coverage=(gcovr)
 
-groups="build|demo|fast|test|tidy"
+groups="build|demo|fast|test|tidy|coverage"
 wanted=()
 for group in "$@"; do
     case $group in
@@ -27,6 +29,7 @@ for group in "$@"; do
         fast)     wanted+=("${fast[@]}") ;;
         test)     wanted+=("${test[@]}") ;;
         tidy)     wanted+=("${tidy[@]}") ;;
+        coverage) wanted+=("${coverage[@]}") ;;
         *)        echo "deploy/packages.sh: no group '$group'; there are: $groups" >&2; exit 2 ;;
     esac
 done
