@@ -1,5 +1,4 @@
 #include "agent/cli/command_line.hpp"
-#include "agent/cli/commands.hpp"
 
 #include <exception>
 #include <iostream>

@@ -31,6 +31,8 @@ std::uint32_t upgrade_xid() {
     return 0x800000 | (std::random_device{}() & 0x7fffff);
 }
 
+static_assert(Connection::read_bytes_max == TcpStream::read_bytes_max);
+
 /// The stages of the connection over its streams. It hears nothing from them any more once it is closed.
 class SocketConnection final : public Connection, public TcpStream::Owner {
 public:
@@ -40,13 +42,13 @@ public:
           credentials_(std::move(credentials)),
           hooks_(std::move(hooks)),
           stage_timer_(context),
-          tcp_(context, *this, target_) {
+          tcp_(context, *this, target_.host, target_.port) {
         assert((target_.tls == TlsMode::off) == (credentials_ == nullptr));
     }
 
     void open() {
         enter(Stage::resolving);
-        tcp_.resolve(target_);
+        tcp_.resolve();
     }
 
     void send(Bytes bytes) override {

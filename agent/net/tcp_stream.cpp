@@ -9,14 +9,16 @@ namespace leasemirror {
 
 using asio::ip::tcp;
 
-TcpStream::TcpStream(asio::io_context& context, Owner& owner, const ConnectionTarget& target)
+TcpStream::TcpStream(asio::io_context& context, Owner& owner, std::string host, std::uint16_t port)
     : owner_(&owner),
       resolver_(context),
       socket_(context),
-      endpoint_(target.host + " port " + std::to_string(target.port)) {}
+      host_(std::move(host)),
+      port_(port),
+      endpoint_(host_ + " port " + std::to_string(port)) {}
 
-void TcpStream::resolve(const ConnectionTarget& target) {
-    resolver_.async_resolve(target.host, std::to_string(target.port), tcp::resolver::numeric_service,
+void TcpStream::resolve() {
+    resolver_.async_resolve(host_, std::to_string(port_), tcp::resolver::numeric_service,
                             unless_closed([this](const auto& error, const auto& addresses) {
                                 addresses_ = addresses;
                                 owner_->on_resolved(error);

@@ -2,11 +2,12 @@
 // net: its header shows Asio.
 #pragma once
 
-#include "agent/net/connection.hpp"
+#include "proto/bytes.hpp"
 
 #include <array>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -15,6 +16,8 @@ namespace leasemirror {
 
 class TcpStream {
 public:
+    static constexpr std::size_t read_bytes_max = 64 * 1024;
+
     /// Who owns the stream, and is kept alive while something is under way. Called from the event loop alone, and never
     /// after close().
     class Owner : public std::enable_shared_from_this<Owner> {
@@ -31,9 +34,9 @@ public:
         ~Owner() = default;
     };
 
-    TcpStream(asio::io_context& context, Owner& owner, const ConnectionTarget& target);
+    TcpStream(asio::io_context& context, Owner& owner, std::string host, std::uint16_t port);
 
-    void resolve(const ConnectionTarget& target);
+    void resolve();
     /// To the addresses that were found, one after the other.
     void connect();
 
@@ -54,7 +57,7 @@ public:
     /// `last_words` go first if the socket takes them at once, and not into the middle of something else.
     void close(ByteView last_words);
 
-    /// "2001:db8::1 port 547": connected, or tried last; before that the target's host.
+    /// "2001:db8::1 port 547": connected, or tried last; before that the host as it was given.
     [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
 
 private:
@@ -76,10 +79,12 @@ private:
     asio::ip::tcp::resolver resolver_;
     asio::ip::tcp::resolver::results_type addresses_;
     asio::ip::tcp::socket socket_;
+    const std::string host_;
+    const std::uint16_t port_;
     std::string endpoint_;
     std::deque<Outgoing> outgoing_;  // the first of them is being written
     bool reading_ = false;
-    std::array<std::uint8_t, Connection::read_bytes_max> incoming_;
+    std::array<std::uint8_t, read_bytes_max> incoming_;
 };
 
 }  // namespace leasemirror

@@ -13,7 +13,7 @@ constexpr std::size_t writes_waiting_max = 64;
 }  // namespace
 
 TlsStream::TlsStream(TcpStream& tcp, std::unique_ptr<TlsSession> session)
-    : tcp_(tcp), session_(std::move(session)), decrypted_(Connection::read_bytes_max) {}
+    : tcp_(tcp), session_(std::move(session)), decrypted_(TcpStream::read_bytes_max) {}
 
 void TlsStream::feed(ByteView arrived) {
     session_->feed(arrived);

@@ -3,6 +3,7 @@
 
 #include "agent/config/tls_pin.hpp"
 #include "agent/net/public_key.hpp"
+#include "agent/net/tls_context.hpp"
 #include "tests/agent/net/tls_files.hpp"
 
 #include <openssl/ssl.h>
