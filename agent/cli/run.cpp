@@ -4,7 +4,7 @@
 #include "agent/config/load.hpp"
 #include "agent/config/warnings.hpp"
 #include "agent/daemon/log.hpp"
-#include "agent/daemon/run.hpp"
+#include "agent/daemon/daemon.hpp"
 #include "agent/net/tls_context.hpp"
 
 #include <ostream>

@@ -12,7 +12,7 @@ namespace leasemirror {
 
 /// Why the daemon came back.
 struct DaemonEnd {
-    int exit_code = exit_fine;  ///< 0 after an orderly stop, 3 if the database cannot be used (DESIGN section 4)
+    int exit_code = exit_fine;  ///< 0 after an orderly stop, 3 if the database cannot be used
     bool reload = false;        ///< SIGHUP: to be run again, with the new configuration
 };
 

@@ -1,21 +1,15 @@
-#include "agent/daemon/run.hpp"
+#include "agent/daemon/daemon.hpp"
 
-#include "agent/config/store_settings.hpp"
 #include "agent/daemon/shutdown.hpp"
-#include "agent/daemon/writer_group.hpp"
+#include "agent/daemon/writers.hpp"
 #include "agent/net/connection.hpp"
 #include "agent/net/host.hpp"
 #include "agent/sync/engine.hpp"
-#include "storage/opening.hpp"
 #include "storage/store_url.hpp"
 
-#include <unistd.h>
-
 #include <asio/io_context.hpp>
-#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <map>
-#include <optional>
 
 namespace leasemirror {
 namespace {
@@ -24,20 +18,6 @@ namespace {
 constexpr std::chrono::seconds drain_patience{10};
 /// A database that has lost commits is given this long to settle before all begins anew.
 constexpr std::chrono::seconds anew_after{2};
-
-std::vector<ServerSpec> specs_of(const Config& config) {
-    std::vector<ServerSpec> specs;
-    for (const auto& server : config.servers) {
-        specs.push_back({server.name, server.family, server.address + " port " + std::to_string(server.port)});
-    }
-    return specs;
-}
-
-std::string agent_name() {
-    char host[256] = {};
-    if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-    return std::string(host[0] == '\0' ? "unknown" : host) + " pid " + std::to_string(getpid());
-}
 
 /// The event loop around an Engine: sockets, the writers' threads, one timer and the signals. It decides nothing.
 class Daemon {
@@ -49,46 +29,29 @@ public:
           may_reload_(std::move(may_reload)),
           timer_(loop_),
           patience_(loop_),
-          signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}) {}
+          signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}),
+          writers_(loop_, config, hooks_of_writers()) {}
 
     DaemonEnd run() {
-        open_database();
+        writers_.open();
         loop_.run();
-        end_writers();
+        writers_.close();
         return end_;
     }
 
 private:
     // ---- start ----
 
-    /// Each writer opens its own connection; when the last one has, all begins.
-    void open_database() {
-        const auto sqlite = engine_named_by(config_.storage.url) == StoreEngine::sqlite;  // one writer at a time
-        group_.emplace(sqlite ? 1 : config_.storage.writers, config_.servers.size());
-        ++generation_;
-        for (std::size_t i = 0; i < group_->size(); ++i) {
-            // The event loop may begin anew meanwhile: then nobody asks what these writers have to say any more.
-            auto post = [this, i, generation = generation_](Writer::Event event) {
-                asio::post(loop_, [this, i, generation, e = std::make_shared<Writer::Event>(std::move(event))] {
-                    if (generation == generation_) std::visit([&](auto& told) { on_writer(i, told); }, *e);
-                });
-            };
-            writers_.push_back(std::make_unique<Writer>(opening_of(i), std::move(post), host_seed()));
-        }
-    }
-
-    Writer::Opening opening_of(std::size_t writer) const {
-        const auto specs = specs_of(config_);
-        Writer::Opening opening;
-        opening.open = [settings = store_settings(config_)] { return open_store(settings); };
-        opening.servers = group_->part_of(writer, specs);
-        opening.owner = agent_name();
-        if (writer == 0) {  // what is to be done once
-            for (const auto& spec : specs)
-                opening.not_others.push_back(spec.name);
-            if (config_.requestor.duid.empty()) opening.duid_proposal = new_duid();
-        }
-        return opening;
+    WritersHooks hooks_of_writers() {
+        WritersHooks hooks;
+        hooks.opened = [this](const auto& all) { begin(all); };
+        hooks.committed = [this](auto& e) {
+            feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, host_now()); });
+        };
+        hooks.swept = [this](const auto& all) { feed([&] { engine_->on_swept(all, host_now()); }); };
+        hooks.trouble = [this](const auto& text, const auto& which) { on_trouble(text, which); };
+        hooks.lost = [this](const auto& lost, const auto& which) { on_lost(lost, which); };
+        return hooks;
     }
 
     void begin(const Writer::Opened& opened) {
@@ -107,39 +70,23 @@ private:
         drain();
     }
 
-    void on_writer(std::size_t writer, Writer::Opened& e) {
-        if (const auto all = group_->on_opened(writer, std::move(e))) begin(*all);
-    }
-
-    void on_writer(std::size_t, Writer::Committed& e) {
-        feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, host_now()); });
-    }
-
-    void on_writer(std::size_t writer, Writer::Swept& e) {
-        const auto all = group_->on_swept(writer, e.swept);
-        if (all) feed([&] { engine_->on_swept(*all, host_now()); });
-    }
-
-    void on_writer(std::size_t writer, Writer::Trouble& e) {
-        if (!group_->on_trouble(writer, e.text)) return;
-        if (e.text.empty()) return engine_ ? say(LogLevel::info, "database-back", writer, {}) : void();
+    void on_trouble(const std::string& text, const std::string& which) {
+        if (text.empty()) return engine_ ? log_database(LogLevel::info, "database-back", which, {}) : void();
         const auto* then = engine_ ? "reading from the servers waits" : "waiting, and trying again";
-        say(LogLevel::error, "database", writer, {{"error", e.text}, {"then", then}});
+        log_database(LogLevel::error, "database", which, {{"error", text}, {"then", then}});
     }
 
-    void on_writer(std::size_t writer, Writer::Lost& e) {
-        const auto anew = e.behind && !stopping_;
+    void on_lost(const Writer::Lost& lost, const std::string& which) {
+        const auto anew = lost.behind && !stopping_;
         const auto* then = anew ? "beginning anew from what it has" : "stopping";
-        say(LogLevel::error, "database", writer, {{"error", e.text}, {"then", then}});
+        log_database(LogLevel::error, "database", which, {{"error", lost.text}, {"then", then}});
         if (anew) return begin_anew();
-        if (e.behind) return finish(end_);  // the next start asks for what is missing
+        if (lost.behind) return finish(end_);  // the next start asks for what is missing
         finish({engine_ ? exit_found_wrong : exit_cannot_connect, false});
     }
 
-    /// Adds which of the writers it is about, where there are several.
-    void say(LogLevel level, const char* event, std::size_t writer, std::vector<LogField> fields) {
-        const auto which = std::to_string(writer + 1) + " of " + std::to_string(group_->size());
-        if (group_->size() > 1) fields.emplace_back("writer", which);
+    void log_database(LogLevel level, const char* event, const std::string& which, std::vector<LogField> fields) {
+        if (!which.empty()) fields.emplace_back("writer", which);
         log_.write(level, event, fields);
     }
 
@@ -147,10 +94,10 @@ private:
     void begin_anew() {
         close_connections();
         engine_.reset();
-        end_writers();
+        writers_.close();
         timer_.expires_after(anew_after);
         timer_.async_wait([this](const asio::error_code& error) {
-            if (!error) open_database();
+            if (!error) writers_.open();
         });
     }
 
@@ -174,8 +121,8 @@ private:
         patience_.async_wait([this](const asio::error_code& error) {
             if (error) return;
             log_.warn("stop-incomplete", {{"text",
-                                           "the database did not answer in time; what was not committed will be "
-                                           "asked for again"}});
+                                           "the database did not answer in time; the next start asks again for "
+                                           "what was not committed"}});
             finish(end_);
         });
         feed([this] { engine_->stop(host_now()); });
@@ -192,13 +139,6 @@ private:
         for (auto& [key, connection] : connections_)
             connection->close();
         connections_.clear();
-    }
-
-    void end_writers() {
-        ++generation_;
-        for (auto& writer : writers_)
-            writer->stop();
-        writers_.clear();
     }
 
     // ---- actions ----
@@ -246,11 +186,8 @@ private:
         connections_.erase(found);
     }
 
-    void perform(sync_action::Commit& a) { writers_[group_->writer_of(a.server)]->commit(std::move(a)); }
-    void perform(sync_action::Sweep& a) {
-        for (auto& writer : writers_)
-            writer->sweep(a);
-    }
+    void perform(sync_action::Commit& a) { writers_.commit(std::move(a)); }
+    void perform(sync_action::Sweep& a) { writers_.sweep(a); }
     void perform(LogEvent& event) {
         std::vector<LogField> fields;
         for (const auto& [key, value] : event.fields)
@@ -275,10 +212,8 @@ private:
     asio::steady_timer timer_;
     asio::steady_timer patience_;
     SignalHandler signals_;
+    Writers writers_;
     std::unique_ptr<Engine> engine_;
-    std::optional<WriterGroup> group_;
-    std::vector<std::unique_ptr<Writer>> writers_;
-    std::uint64_t generation_ = 0;  // of the writers
     std::map<ConnectionKey, std::shared_ptr<Connection>> connections_;
     bool stopping_ = false;
     DaemonEnd end_{0, false};
