@@ -16,16 +16,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-SessionSettings session_settings(const ServerConfig& server, const Bytes& requestor_duid) {
-    SessionSettings out;
-    out.family = server.family;
-    out.requestor_duid = requestor_duid;
-    out.request_options = server.request_options;
-    out.data_timeout = server.timeouts.data;
-    out.first_xid = static_cast<std::uint32_t>(host_seed()) & transaction_id_mask(server.family);
-    return out;
-}
-
 /// Feeds the connection until the answer is over, in steps of what arrives at one time: after each, rows go out.
 void read_answer(const ServerConfig& server, ProbeConnection& connection, QueryBulk& bulk, const QueryExchange& with) {
     bulk.start(host_session_now());
@@ -48,7 +38,7 @@ std::string joined(const std::vector<std::string>& names) {
     return out;
 }
 
-/// What is to be said of the answers, and the worst of their exit codes. A single answer that is a whole one needs no words.
+/// Says how each server answered, and keeps the worst of their exit codes. A single answer that is complete is not told.
 void report_answers(const UdpQuery& query, const ServerNames& names, const BulkQuery& asked, const QueryExchange& with,
                     QueryReport& report) {
     const bool several = query.answers().size() > 1;
@@ -95,7 +85,9 @@ QueryReport ask_over_bulk(const ServerConfig& server, const QueryPlan& plan, con
         report.fault = *fault;
         report.code = exit_cannot_connect;
     } else {
-        QueryBulk bulk(server, plan, session_settings(server, with.requestor_duid), with.rows,
+        const auto settings =
+            session_settings(server, with.requestor_duid, server.request_options, server.timeouts.data);
+        QueryBulk bulk(server, plan, settings, with.rows,
                        [&](const std::string& note) { with.say(server.name, note); });
         read_answer(server, connection, bulk, with);
         report = bulk.report();

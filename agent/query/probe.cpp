@@ -3,19 +3,15 @@
 #include "agent/query/probe_connection.hpp"
 #include "proto/active_session.hpp"
 #include "proto/bulk_session.hpp"
+#include "proto/numbers_v4.hpp"
 #include "proto/status.hpp"
-
-#include <random>
 
 namespace leasemirror {
 namespace {
 
-SessionSettings session_settings(const ServerConfig& server, const ProbeSettings& settings) {
-    SessionSettings out;
-    out.family = server.family;
-    out.requestor_duid = settings.requestor_duid;
-    out.first_xid = std::random_device{}() & transaction_id_mask(server.family);
-    return out;
+/// It asks for no more than it takes to see how the server answers.
+SessionSettings probe_settings(const ServerConfig& server, const ProbeSettings& settings) {
+    return session_settings(server, settings.requestor_duid, {}, bulk_lq_data_timeout);
 }
 
 void note_time(const action::Heard& heard, ProbeResult& result) {
@@ -55,7 +51,7 @@ void start_bulk(const ServerConfig& server, BulkSession& session) {
 
 Support ask_bulk(const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
                  ProbeResult& result) {
-    BulkSession session(session_settings(server, settings));
+    BulkSession session(probe_settings(server, settings));
     start_bulk(server, session);
     Support out{Answer::unclear, "no answer within " + std::to_string(settings.answer_timeout.count()) + " ms"};
     connection.drive(session, settings.answer_timeout, [&](const SessionAction& action) {
@@ -77,7 +73,7 @@ Support ask_bulk(const ServerConfig& server, const ProbeSettings& settings, Prob
 
 Support ask_active(const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
                    ProbeResult& result) {
-    ActiveSession session(session_settings(server, settings));
+    ActiveSession session(probe_settings(server, settings));
     session.start(std::nullopt, host_session_now());
     std::optional<Support> closed;
     bool heard_of = false;
@@ -92,7 +88,7 @@ Support ask_active(const ServerConfig& server, const ProbeSettings& settings, Pr
     });
     if (closed) return *closed;
     if (heard_of) return {Answer::yes, ""};
-    // v4 has no acknowledgement: silence is all that a quiet server says (REQUIREMENTS R4-47). v6 owes us a REPLY.
+    // v4 has no acknowledgement: silence is all that a quiet server says (RFC 7724 §8.2). v6 owes us a REPLY.
     if (server.family == Family::v4) return {Answer::yes, "not refused so far"};
     return {Answer::unclear, "no answer within " + std::to_string(settings.active_wait.count()) + " ms"};
 }

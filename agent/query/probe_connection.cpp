@@ -51,6 +51,17 @@ struct ProbeConnection::Impl {
     std::shared_ptr<Connection> connection;
 };
 
+SessionSettings session_settings(const ServerConfig& server, const Bytes& requestor_duid,
+                                 std::vector<std::uint16_t> request_options, std::chrono::milliseconds data_timeout) {
+    SessionSettings out;
+    out.family = server.family;
+    out.requestor_duid = requestor_duid;
+    out.request_options = std::move(request_options);
+    out.data_timeout = data_timeout;
+    out.first_xid = static_cast<std::uint32_t>(host_seed()) & transaction_id_mask(server.family);
+    return out;
+}
+
 ProbeConnection::ProbeConnection() : impl_(std::make_unique<Impl>()) {}
 
 ProbeConnection::~ProbeConnection() {

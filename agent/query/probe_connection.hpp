@@ -13,8 +13,14 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace leasemirror {
+
+/// Of a session for a one-off question: it begins with a transaction-id drawn at random.
+[[nodiscard]] SessionSettings session_settings(const ServerConfig& server, const Bytes& requestor_duid,
+                                               std::vector<std::uint16_t> request_options,
+                                               std::chrono::milliseconds data_timeout);
 
 class ProbeConnection {
 public:

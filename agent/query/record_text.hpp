@@ -8,7 +8,7 @@
 
 namespace leasemirror {
 
-/// One JSON object without a line break, as DESIGN section 4 has it: keys are the columns.
+/// One JSON object without a line break, keys are the columns (storage/README.md, "Tables").
 [[nodiscard]] std::string json_line(const Record& row);
 
 /// The value of a column for a table: times as ISO 8601, octets as text if all of them are printable, else as hex with
