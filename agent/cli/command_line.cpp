@@ -9,6 +9,10 @@
 namespace leasemirror {
 namespace {
 
+std::vector<std::string_view> views(const std::vector<std::string>& names) {
+    return {names.begin(), names.end()};
+}
+
 std::vector<std::string> command_names(const CLI::App& app) {
     std::vector<std::string> out;
     for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; }))
@@ -22,13 +26,6 @@ std::vector<std::string> option_names(const CLI::App& app) {
         for (const auto& name : option->get_lnames())
             out.push_back("--" + name);
     return out;
-}
-
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& names) {
-    const std::vector<std::string_view> candidates(names.begin(), names.end());
-    const auto meant = nearest(word, candidates);
-    if (!meant.empty()) return "did you mean " + in_quotes(meant) + "?";
-    return "expected " + either_of(candidates);
 }
 
 bool knows_short(const CLI::App& app, std::string_view name) {
@@ -49,7 +46,7 @@ std::string explain_option(const CLI::App& app, const CLI::App& scope, std::stri
             (knows_short(*command, name) || std::find(theirs.begin(), theirs.end(), name) != theirs.end()))
             return "option " + in_quotes(name) + " goes after the command";
     }
-    return "unknown option " + in_quotes(name) + "; " + did_you_mean(name, options);
+    return "unknown option " + in_quotes(name) + "; " + did_you_mean(name, views(options));
 }
 
 /// CLI11 says that a word was not expected; we say which one was.
@@ -63,12 +60,11 @@ std::string explain(const CLI::App& app, std::span<const char* const> arguments,
             if (auto fault = explain_option(app, *scope, argument); !fault.empty()) return fault;
         } else if (scope == &app) {
             if (std::find(names.begin(), names.end(), argument) == names.end())
-                return "unknown command " + in_quotes(argument) + "; " + did_you_mean(argument, names);
+                return "unknown command " + in_quotes(argument) + "; " + did_you_mean(argument, views(names));
             scope = app.get_subcommand(std::string(argument));
         }
     }
-    const std::vector<std::string_view> commands(names.begin(), names.end());
-    return scope == &app ? "no command; expected " + either_of(commands) : fallback;
+    return scope == &app ? "no command; expected " + either_of(views(names)) : fallback;
 }
 
 }  // namespace

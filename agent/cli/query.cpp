@@ -29,9 +29,7 @@ Result<const ServerConfig*, std::string> find_server(const std::string& name, co
         if (server.name == name) return &server;
         names.push_back(server.name);
     }
-    const auto meant = nearest(name, names);
-    return Unexpected{"unknown server " + in_quotes(name) +
-                      (meant.empty() ? "; expected " + either_of(names) : "; did you mean " + in_quotes(meant) + "?")};
+    return Unexpected{"unknown server " + in_quotes(name) + "; " + did_you_mean(name, names)};
 }
 
 /// What each server is to be asked, before the first is; or a usage error.

@@ -56,10 +56,8 @@ std::string fault_of_name(const std::string& name, const Config& config, Reader&
     for (const auto& server : reader.servers())
         if (std::find(known.begin(), known.end(), server.name) == known.end()) known.push_back(server.name);
     if (std::find(known.begin(), known.end(), name) != known.end()) return {};
-    const std::vector<std::string_view> words(known.begin(), known.end());
-    const auto meant = nearest(name, words);
-    return "unknown server " + in_quotes(name) +
-           (meant.empty() ? "; expected " + either_of(words) : "; did you mean " + in_quotes(meant) + "?");
+    return "unknown server " + in_quotes(name) + "; " +
+           did_you_mean(name, std::vector<std::string_view>(known.begin(), known.end()));
 }
 
 }  // namespace

@@ -190,12 +190,7 @@ std::string MapReader::name_of(std::string_view key) const {
 void MapReader::finish() {
     for (const auto& entry : entries_) {
         if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
-        auto what = "unknown key " + in_quotes(entry.key);
-        if (const auto meant = nearest(entry.key, known_); !meant.empty())
-            what += "; did you mean " + in_quotes(meant) + "?";
-        else
-            what += "; expected " + either_of(known_);
-        source_.error(entry.key_at, std::move(what));
+        source_.error(entry.key_at, "unknown key " + in_quotes(entry.key) + "; " + did_you_mean(entry.key, known_));
     }
 }
 

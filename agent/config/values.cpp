@@ -235,6 +235,11 @@ std::string either_of(std::span<const std::string_view> words) {
     return out;
 }
 
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
+    const auto meant = nearest(word, known);
+    return meant.empty() ? "expected " + either_of(known) : "did you mean " + in_quotes(meant) + "?";
+}
+
 std::string in_quotes(std::string_view text) {
     constexpr std::size_t shown_max = 60;
     std::string out = "'";

@@ -67,6 +67,9 @@ struct Endpoint {
 /// "a", "a or b", "a, b or c".
 [[nodiscard]] std::string either_of(std::span<const std::string_view> words);
 
+/// For a word that is none of `known`: "did you mean 'east'?", or if none is near, "expected east or west".
+[[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string_view> known);
+
 /// `text` in single quotes, shortened and with control characters replaced, for an error message.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
