@@ -43,7 +43,8 @@ int check_database(const Config& config, std::ostream& out) {
 /// Whether the configured mode can work with what the server said of itself.
 std::string mismatch(const ServerConfig& server, const ProbeResult& result) {
     const auto fails = [](const Support& s) { return s.answer == Answer::no || s.answer == Answer::refused; };
-    if (server.mode == SyncMode::bulk && fails(result.bulk)) return "mode is bulk, and the server cannot be asked so";
+    if (server.mode == SyncMode::bulk && fails(result.bulk))
+        return "mode is bulk, but the server offers no bulk leasequery";
     if (server.mode == SyncMode::active && fails(result.active))
         return "mode is active, which the server does not offer; set it to auto or bulk";
     if (server.mode != SyncMode::automatic || !fails(result.active)) return {};

@@ -93,12 +93,12 @@ struct StatusOptions {
 
 struct WhoOptions {
     static constexpr const char* name = "who";
-    static constexpr const char* what = "Who holds an address, or held it then";
+    static constexpr const char* what = "Who holds an address, or held it at a time";
 
     explicit WhoOptions(CLI::App& app) {
         add_config(app, out.config);
         add_parsed(app, "ADDRESS", out.sought, parse_sought,
-                   "Also found: the delegated prefix around it. Or PREFIX/LENGTH, for that very one")
+                   "Finds the delegated prefix around it too. PREFIX/LENGTH finds that prefix alone")
             ->required();
         app.add_option("--at", out.at, "2026-11-20T12:00:00Z, 2026-11-20 (its midnight in UTC), 2h (before now), now")
             ->type_name("TIME")
@@ -116,8 +116,9 @@ struct WatchOptions {
 
     explicit WatchOptions(CLI::App& app) {
         add_config(app, out.config);
-        app.add_option("--server", out.server, "Of this server alone")->type_name("NAME");
-        add_parsed(app, "--since", out.since, parse_seq, "Go on after this seq; 0 = all there is. Default: from now on")
+        app.add_option("--server", out.server, "Rows of this server alone")->type_name("NAME");
+        add_parsed(app, "--since", out.since, parse_seq,
+                   "Start after this seq; 0 is the whole feed. Default: from now on")
             ->type_name("SEQ");
         add_parsed(app, "--limit", out.limit, parse_limit, "Leave after so many rows")->type_name("ROWS");
         add_json(app, out.json);
@@ -149,18 +150,19 @@ QueryOptions::QueryOptions(CLI::App& app) {
     app.add_option("SERVER", out.servers, "By its name in the configuration; may be several")->required();
     add_filters(app);
     auto* const by_bulk = app.add_flag("--bulk", bulk, "Over TCP: any number of bindings, printed as they come");
-    auto* const by_udp = app.add_flag("--udp", udp, "Over UDP: of one address, client or (v4) remote-id");
+    auto* const by_udp = app.add_flag("--udp", udp, "Over UDP: for one address, client or (v4) remote-id");
     by_bulk->excludes(by_udp);
-    app.add_flag("--multicast", out.multicast, "Over UDP, v6: and of whoever else answers at ff05::1:3")->needs(by_udp);
+    app.add_flag("--multicast", out.multicast, "Over UDP, v6: ask every server that answers at ff05::1:3 too")
+        ->needs(by_udp);
     add_parsed(app, "--tries", out.tries, parse_tries,
                "Over UDP: how often to send a query that is not answered; default 5, as the RFCs")
         ->type_name("N");
     add_parsed(app, "--limit", out.limit, parse_limit, "Leave after so many bindings")->type_name("ROWS");
     add_json(app, out.json);
     app.footer(
-        "Without a filter: everything; where bulk.queries are configured, all of these. One filter at a time, but for\n"
-        "--link, --since and --until. Identifiers are hex, with or without colons, or text:...\n"
-        "Without --bulk and --udp it is bulk, but where only UDP has the query (v4 by address).\n"
+        "Without a filter it asks for everything: by bulk.queries where they are configured. Give one filter; --link,\n"
+        "--since and --until may come on top. Identifiers are hex, with or without colons, or text:...\n"
+        "Without --bulk and --udp it asks over bulk, or over UDP where bulk has no such query (v4 by address).\n"
         "Bindings go to stdout, all else to stderr. Exit codes: 0 answered, if only with nothing; 1 refused, cut off "
         "or\n"
         "interrupted; 2 usage or configuration error; 3 could not connect, or no answer over UDP.");
@@ -168,8 +170,7 @@ QueryOptions::QueryOptions(CLI::App& app) {
 
 void QueryOptions::add_filters(CLI::App& app) {
     auto& filter = out.filter;
-    add_parsed(app, "--address", filter.address, parse_query_address,
-               "v6: and what else the server tells of its client there")
+    add_parsed(app, "--address", filter.address, parse_query_address, "v6: with all else that its client has there")
         ->type_name("ADDRESS");
     add_parsed(app, "--prefix", filter.prefix, parse_prefix, "A delegated prefix (v6)")->type_name("PREFIX/LENGTH");
     add_parsed(app, "--client-id", filter.client_id, parse_query_id, "v4 option 61; v6 the client's DUID")
@@ -182,7 +183,7 @@ void QueryOptions::add_filters(CLI::App& app) {
         ->type_name("ID")
         ->each([&filter](const std::string& text) { filter.remote_id_as_text = text.starts_with("text:"); });
     add_parsed(app, "--link", filter.link, parse_query_address,
-               "All of this link, named by an address on it; with another filter: there alone (v6)")
+               "All of the link that has this address; with another filter, that link alone (v6)")
         ->type_name("ADDRESS");
     app.add_option("--since", filter.since,
                    "What changed since then by the server's clock: 2026-11-20T12:00:00Z, 2h (bulk)")

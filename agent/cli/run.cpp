@@ -3,8 +3,8 @@
 #include "agent/cli/configuration.hpp"
 #include "agent/config/load.hpp"
 #include "agent/config/warnings.hpp"
-#include "agent/daemon/log.hpp"
 #include "agent/daemon/daemon.hpp"
+#include "agent/daemon/log.hpp"
 #include "agent/net/tls_context.hpp"
 
 #include <ostream>
@@ -26,7 +26,7 @@ void log_warnings(const Settings& settings, Log& log) {
         if (!trouble) continue;
         log.warn("certificate", {{"server", settings.config.servers[i].name},
                                  {"text", *trouble},
-                                 {"then", "the server is not connected to as long as this is so"}});
+                                 {"then", "the agent does not connect to the server as long as this is so"}});
     }
 }
 

@@ -33,7 +33,7 @@ std::string outcome_text(const UdpPart& part, const BulkQuery& query) {
         case UdpOutcome::refused:
             return "refused: " + part.text;
         case UdpOutcome::unusable:
-            return "answered, but not so that it could be used; asked " + times(part.sent);
+            return "its answer could not be used; asked " + times(part.sent);
         case UdpOutcome::silent:
             return "no answer, asked " + times(part.sent);
         case UdpOutcome::unsendable:

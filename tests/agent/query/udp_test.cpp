@@ -78,8 +78,7 @@ TEST_CASE("each outcome is told in words, and a whole answer only where there ar
     CHECK(line(answer(0, UdpOutcome::no_binding), by_address) == "no binding");
     CHECK(line(answer(0, UdpOutcome::refused, 1, "NotAllowed: go away"), by_address) == "refused: NotAllowed: go away");
     CHECK(line(answer(0, UdpOutcome::silent, 5), by_address) == "no answer, asked 5 times");
-    CHECK(line(answer(0, UdpOutcome::unusable, 5), by_address) ==
-          "answered, but not so that it could be used; asked 5 times");
+    CHECK(line(answer(0, UdpOutcome::unusable, 5), by_address) == "its answer could not be used; asked 5 times");
     CHECK(line(answer(0, UdpOutcome::waiting, 1), by_address) == "no answer yet, asked once");
     CHECK(line(answer(0, UdpOutcome::unsendable, 0, "Network is unreachable"), by_address) ==
           "could not be asked: Network is unreachable");
