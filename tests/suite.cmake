@@ -3,8 +3,8 @@ add_custom_target(fast_tests)
 
 # leasemirror_suite(TARGET [TESTS FILE...] [EVERY_ENGINE FILE...] [POSTGRESQL FILE...] [HELPERS FILE...] [LIBRARIES ...])
 #
-# One executable, and one entry of ctest for each test file, named after its path: tests/agent/sync/gap_test.cpp becomes
-# agent/sync/gap.
+# One executable, and one entry of ctest for each test file, named after its path: tests/agent/sync/gap_book_test.cpp becomes
+# agent/sync/gap_book.
 #
 #   TESTS          files that need nothing
 #   EVERY_ENGINE   files that run over SQLite and, with a server, over PostgreSQL. With the label `postgresql`; and, for
