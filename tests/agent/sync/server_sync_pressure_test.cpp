@@ -37,6 +37,26 @@ std::size_t changes(const SyncDriver& d) {
     return all;
 }
 
+/// How many lists of a client were written, of `leases` each; none may go on in another batch.
+std::size_t whole_lists(const SyncDriver& d, std::uint32_t leases) {
+    std::size_t lists = 0;
+    for (const auto& batch : d.written) {
+        std::uint32_t open = 0;
+        for (const auto& change : batch.changes) {
+            if (change.kind == Change::Kind::client_list_end) {
+                CHECK(change.listed == leases);
+                CHECK(open == leases);
+                open = 0;
+                ++lists;
+            } else {
+                ++open;
+            }
+        }
+        CHECK(open == 0);
+    }
+    return lists;
+}
+
 }  // namespace
 
 // ---- backpressure -------------------------------------------------------------------------------------------------
@@ -287,22 +307,29 @@ TEST_CASE("v6: what one message says of a client is in one batch, up to the end 
     }
     d.database_goes_on();
     (void)d.writes();
-    std::size_t lists = 0;
-    for (const auto& batch : d.written) {
-        std::uint32_t open = 0;
-        for (const auto& change : batch.changes) {
-            if (change.kind == Change::Kind::client_list_end) {
-                CHECK(change.listed == 3);
-                CHECK(open == 3);
-                open = 0;
-                ++lists;
-            } else {
-                ++open;
-            }
-        }
-        CHECK(open == 0);
+    CHECK(whole_lists(d, 3) == 30);
+}
+
+TEST_CASE("v6: a client's list is not split where the outbox becomes full in its middle") {
+    auto config = small_queue(5, {server_v6()});
+    config.servers[0].client_data = ClientData::snapshot;
+    SyncDriver d(config, {resume_at(900)});
+    const auto active = d.goes_live();
+    d.database_stalls();
+    std::size_t told = 0;
+    for (; told < 20 && active.wants() > 0; ++told) {
+        Client client;
+        for (int i = 1; i <= 12; ++i)
+            client.leases.push_back(ia("2001:db8::" + std::to_string(i)));
+        active.says(V6{.clients = {client}, .base = 1000});
     }
-    CHECK(lists == 30);
+    CHECK(told == 4);  // the fourth made it full, after five of its twelve leases
+    CHECK(active.wants() == 0);
+    CHECK(d.waiting() == 3);
+    d.commits();
+    d.database_goes_on();
+    (void)d.writes();
+    CHECK(whole_lists(d, 12) == told);
 }
 
 TEST_CASE("client_data: snapshot ends a client's list with what it held; delta only tells of empty lists") {
