@@ -9,8 +9,9 @@
 // the answer tells. RFC 7724 has no acknowledgement at all: the first message may be a keep-alive.
 //
 // Base-times. In `live` each message that carries one leads to Advance, after all its bindings; keep-alives too, or a
-// quiet server would forget what happened since the time that we kept. In `catching_up` none does: replay and live updates are mixed and unordered then, and a base-time
-// kept from them would skip what had not arrived yet (RFC 7653 §8.4.1, RFC 7724 §7.4.1).
+// quiet server would forget what happened since the time that we kept. In `catching_up` none does: replay and live
+// updates are mixed and unordered then, and a base-time kept from them would skip what had not arrived yet (RFC 7653
+// §8.4.1, RFC 7724 §7.4.1).
 //
 // An error status ends the query, and so does DONE whatever its status. Such an end advances only if it is an orderly
 // one, success or QueryTerminated.
