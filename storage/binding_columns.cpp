@@ -76,15 +76,17 @@ void take(ColumnReader& in, std::string& value) {
     value = in.text();
 }
 
-/// The member that Path leads to, from BindingRow on.
+// Of the member that the path leads to from BindingRow on: row.*First.*Second.
+// clang-format off
 template <auto... Path>
 void put_member(ColumnWriter& out, const BindingRow& row) {
-    put(out, (row.*....*Path));
+    put(out, (row .* ... .* Path));
 }
 template <auto... Path>
 void take_member(ColumnReader& in, BindingRow& row) {
-    take(in, (row.*....*Path));
+    take(in, (row .* ... .* Path));
 }
+// clang-format on
 template <auto... Path>
 constexpr BindingColumn column(std::string_view name, std::string_view type, ColumnUse use) {
     return {name, type, use, put_member<Path...>, take_member<Path...>};

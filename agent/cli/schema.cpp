@@ -6,8 +6,6 @@
 #include "agent/config/store_settings.hpp"
 #include "storage/opening.hpp"
 
-#include "storage/opening.hpp"
-
 #include <ostream>
 
 namespace leasemirror {
