@@ -415,6 +415,7 @@ TEST_CASE("the active query waits for the windows of the gaps that a restart lef
     (void)w.answered();
     CHECK_FALSE(w.planner.holds_active_query());
     (void)w.planner.open_gap(at(50), at(60), "z");
+    (void)w.planner.open_gap(at(70), at(80), "z");
     w.now += 1s;
     REQUIRE(w.next() == Kind::gap_window);
     (void)w.answered();
@@ -523,6 +524,7 @@ TEST_CASE("a windowed poll that was cut off goes back as far again") {
     w.now = *w.due(w.now);
     REQUIRE(w.next() == Kind::windowed_poll);
     CHECK(w.planner.job()->query_window().start == at(990));
+    CHECK(w.planner.job()->items().size() == 1);  // nor is the query forgotten
 }
 
 TEST_CASE("a windowed poll asks what the full poll answered, and no more what a windowed one refused") {

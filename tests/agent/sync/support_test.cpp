@@ -195,6 +195,18 @@ TEST_CASE("silent refusals prove nothing while no bulk query is answered: the se
     }
 }
 
+TEST_CASE("refusals that proved nothing do not count towards the proof, however many there were") {
+    auto s = support();
+    for (int i = 0; i < 20; ++i)
+        (void)s.on_active_refused_silently(after(0s));
+    for (int i = 0; i < 2; ++i) {
+        (void)refused_after_bulk(s, after(0s));
+        CHECK_FALSE(s.known().active);
+    }
+    (void)refused_after_bulk(s, after(0s));
+    CHECK(s.known().active == false);
+}
+
 TEST_CASE("one answer to a bulk query is no proof for two refusals") {
     auto s = support();
     s.on_bulk_answered();
