@@ -2,9 +2,10 @@
 // in which it is seen to:
 //
 //   1. A full bulk that somebody asked for (need_full), or that is due again since the last one left something open.
-//   2. Open gaps: a windowed bulk each; where that cannot show what ended, one paced full bulk for all of them.
-//   3. A server that is polled: a full bulk each poll_interval, and between them, each window_interval, what has changed
+//   2. A server that is polled: a full bulk each poll_interval, and between them, each window_interval, what has changed
 //      since the last poll, if the server heeds a start time.
+//   3. Open gaps: a windowed bulk each; where that cannot show what ended, one paced full bulk for all of them, which comes
+//      first once no window is left.
 //
 // One job at a time, over as many connections as there are (connections.hpp).
 #pragma once

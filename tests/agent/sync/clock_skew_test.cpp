@@ -58,7 +58,8 @@ TEST_CASE("a server whose clock agrees with ours keeps exactly zero, at whatever
     CHECK(s.skew.estimate() == Skew{0});
 }
 
-TEST_CASE("the skew of a server that is ahead or behind is found to within a second, with the sign of DESIGN 3.7") {
+TEST_CASE(
+    "the skew of a server that is ahead or behind is found to within a second, positive when its clock is ahead") {
     for (const auto ahead : {90s, -90s, 3600s, -86400s}) {
         Server s;
         s.ahead = ahead;

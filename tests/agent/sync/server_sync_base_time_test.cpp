@@ -1,5 +1,5 @@
-// Which base-times are kept, and from where a connection goes on (DESIGN section 3.2, REQUIREMENTS RC-51 to RC-57, RC-64,
-// RC-66, traps 1, 4, 23, 35).
+// Which base-times are kept, and from where a connection goes on (agent/README.md, "Base-time"; RFC 7653 §8.3 and §8.4, RFC
+// 7724 §7.3 and §7.4).
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>

@@ -1,5 +1,5 @@
-// Identities and clocks: when what we know of a server stops being worth anything (DESIGN section 3.7, REQUIREMENTS RC-63,
-// RC-67, RC-68). The arithmetic of the skew itself is in clock_skew_test.cpp.
+// Identities and clocks: when what we know of a server stops being worth anything (agent/README.md, "Clocks"; RFC 7653
+// §8.5). The arithmetic of the skew itself is in clock_skew_test.cpp.
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>

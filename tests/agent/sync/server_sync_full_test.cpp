@@ -1,5 +1,5 @@
-// Full bulks: what they cover, what they may conclude from absence, and what becomes of refusals (DESIGN section 3.4,
-// REQUIREMENTS R4-24, R4-28, RC-85, traps 8, 34).
+// Full bulks: what they cover, what they may conclude from absence, and what becomes of refusals (agent/README.md,
+// "Reconciliation"; RFC 6926 §7.2 and §8.2, RFC 5460 §6.3).
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>
@@ -155,7 +155,7 @@ TEST_CASE("a scope by relay-id or remote-id is told by that too, so that what mo
 // ---- every VPN ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("v4, everything: a server that refuses option 221 is asked once more without it, for the default VPN") {
-    // Kea answers any option 221 with NotAllowed (REQUIREMENTS trap 34).
+    // Kea answers any option 221 with NotAllowed (proto/README.md, "Traps").
     SyncDriver d(server_v4());
     const auto bulk = d.accepts();
     CHECK(bulk.query() == "bulk everything in every VPN");
@@ -177,7 +177,7 @@ TEST_CASE("v4: queries with a filter never ask for every VPN") {
 
 TEST_CASE("v4: only a refusal is held against option 221, not a server that just shuts down") {
     // Otherwise one QueryTerminated makes the mirror blind for every VPN but the default one, until a restart of ours,
-    // while it reports coverage 'full' (P1, P6).
+    // while it reports coverage 'full'.
     SyncDriver d(server_v4());
     const auto bulk = d.accepts();
     bulk.tells("192.0.2.1");
@@ -208,7 +208,7 @@ TEST_CASE("v4: a server that refuses with and without option 221 did not mean th
 
 TEST_CASE("a bulk that the server terminates is asked again later, after a short interval") {
     // RFC 5460 §5.5, RFC 6926 §7.1: "after at least a short interval"; the server sends nothing more on this connection
-    // and closes it (REQUIREMENTS RC-04, RC-17). Asking on it at once also wastes one of the attempts.
+    // and closes it (RFC 6926 §7.1, RFC 5460 §5.5). Asking on it at once also wastes one of the attempts.
     SyncDriver d(server_v6());
     const auto bulk = d.accepts();
     bulk.tells("2001:db8:1::a");

@@ -1,4 +1,5 @@
-// Gaps: how they open, what is asked for, and what closes them (DESIGN section 3.3, REQUIREMENTS RC-62, RC-65, traps 6-8).
+// Gaps: how they open, what is asked for, and what closes them (agent/README.md, "Gaps"; RFC 7653 §8.4.1, RFC 7724
+// §7.4.1).
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>
@@ -231,7 +232,7 @@ TEST_CASE("a server that refuses the window is asked for everything at once") {
 }
 
 TEST_CASE("v6: a windowed answer without base-times came from a server that knows no windows: everything at once") {
-    // RFC 7653 §9.3 wants them in every reply; Kea ignores the window and lists all (REQUIREMENTS trap 34).
+    // RFC 7653 §9.3 wants them in every reply; Kea ignores the window and lists all.
     SyncDriver d(server_v6(), resume_at(900));
     d.accepts().marks(StatusCode::data_missing);
     const auto window = d.accepts();

@@ -1,4 +1,5 @@
-// Pacing, and servers that know bulk alone (DESIGN section 3.5, REQUIREMENTS RC-02, RC-03, RC-06, R4-46, R6-36, trap 24).
+// Pacing, and servers that know bulk alone (agent/README.md, "Servers that only know bulk"; RFC 7653 §8.1 and §9.2, RFC 7724
+// §7.1 and §8.1.1).
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>
@@ -274,7 +275,7 @@ TEST_CASE("mode bulk: a server that cannot be reached is down, not polling") {
 
 TEST_CASE("mode bulk: queries go over at most bulk.max_connections, one at a time on each") {
     // Kea answers those of one connection interleaved, and loses all of them with one that it does not like
-    // (spec/KEA.md sections 6.5 to 6.7).
+    // (deploy/kea/README.md).
     auto config = server_v6();
     config.mode = SyncMode::bulk;
     config.bulk.max_connections = 2;
@@ -355,7 +356,7 @@ TEST_CASE("mode bulk: a query that always breaks off stops no other, reconciles 
 }
 
 TEST_CASE("mode bulk: fewer connections than bulk.max_connections do, where the server refuses more by closing them") {
-    // Kea keeps the last of its connections for another requestor (spec/KEA.md section 1).
+    // Kea keeps the last of its connections for another requestor (deploy/kea/README.md).
     auto config = server_v6({link_query("2001:db8:1::1"), link_query("2001:db8:2::1"), link_query("2001:db8:3::1")});
     config.mode = SyncMode::bulk;
     config.bulk.max_connections = 2;

@@ -1,4 +1,5 @@
-// A slow database, the size of batches, and what must not be torn apart (DESIGN sections 3.8, 3.9, 3.10; promises P2, P3).
+// A slow database, the size of batches, and what must not be torn apart (agent/README.md, "Backpressure", "When the database
+// is away", "Ended bindings").
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>
@@ -141,7 +142,7 @@ TEST_CASE("a server that closes while it is not read is found closed once it is,
 }
 
 TEST_CASE("a bulk-only server adds nothing to a queue that does not move") {
-    // P3. Each poll that ends while the one before still waits closes a batch, however many are at the database.
+    // Each poll that ends while the one before still waits closes a batch, however many are at the database.
     auto config = server_v4();
     config.mode = SyncMode::bulk;
     SyncDriver d(config);
@@ -161,7 +162,7 @@ TEST_CASE("a bulk-only server adds nothing to a queue that does not move") {
 }
 
 TEST_CASE("a server that sends nothing but DataMissing is bounded by a slow database too") {
-    // P3, and P7: what is no binding row must count for something as well.
+    // What is no binding row must count for something as well.
     SyncDriver d(small_queue(5), {resume_at(900)});
     const auto active = d.goes_live();
     d.database_stalls();
@@ -367,7 +368,7 @@ TEST_CASE("a list with a lease that could not be read is not a complete list") {
 }
 
 TEST_CASE("bulk answers never end a client's list: servers spread one client over many messages") {
-    // Kea sends one lease in each OPTION_CLIENT_DATA (REQUIREMENTS trap 12).
+    // Kea sends one lease in each OPTION_CLIENT_DATA (proto/README.md, "Traps").
     auto config = server_v6();
     config.client_data = ClientData::snapshot;
     SyncDriver d(config);

@@ -1,4 +1,5 @@
-// The first load, and the hand-over from bulk to active (DESIGN sections 3.1 and 3.2, REQUIREMENTS RC-50, RC-71).
+// The first load, and the hand-over from bulk to active (agent/README.md, "No hole between bulk and active"; RFC 7653 §4,
+// RFC 7724 §4).
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>
@@ -243,7 +244,7 @@ TEST_CASE("a server that refuses every bulk query is followed live at least, and
 
 TEST_CASE("a mirror that was never loaded is still to be loaded after a restart") {
     // The base-times of the live stream alone (see the test before this one) are stored too, and say nothing of what
-    // was there before. P1: what was not seen must be caught up with once the server allows it.
+    // was there before. What was not seen must be caught up with once the server allows it.
     auto point = resume_at(900);
     point.last_full_sync_at.reset();
     point.coverage = Coverage::partial;

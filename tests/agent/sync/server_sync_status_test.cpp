@@ -1,4 +1,4 @@
-// What `status` shows (promise P5, DESIGN section 6, table server), and how it all ends.
+// What `status` shows (storage/README.md, "Table `server`"), and how it all ends.
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>

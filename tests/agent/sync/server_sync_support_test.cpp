@@ -1,5 +1,5 @@
-// Windowed polls between the full ones, and what is remembered of what a server supports (DESIGN section 3.5; spec/KEA.md
-// sections 3 and 4; RFC 7724 section 8.1.1).
+// Windowed polls between the full ones, and what is remembered of what a server supports (agent/README.md, "Servers that
+// only know bulk"; RFC 7724 §8.1.1).
 #include "tests/agent/sync/driver.hpp"
 
 #include <doctest/doctest.h>
@@ -345,7 +345,7 @@ TEST_CASE("v4: one old lease among new ones may have changed in a way that no ti
 }
 
 TEST_CASE("v6: replies without base-time give no clock for a start time: no windowed poll is even tried") {
-    // Kea ignores the start time in v6, and has no base-time (spec/KEA.md section 3).
+    // Kea ignores the start time in v6, and has no base-time (deploy/kea/README.md).
     SyncDriver d(polled(server_v6()));
     for (int i = 0; i < 5; ++i) {
         const auto full = next(d);
