@@ -171,7 +171,7 @@ void ActiveSession::end_query(const std::optional<Status>& status, std::optional
     if (code == StatusCode::success) {
         return fail(CloseReason::query_terminated, "the server ended the active query");
     }
-    fail(reason_of(code), "the server ended the active query: " + words(*status), code);
+    fail(reason_of(code), "the server ended the active query: " + status_in_words(*status), code);
 }
 
 void ActiveSession::advance(std::optional<ServerTime> base_time) {

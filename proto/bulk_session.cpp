@@ -95,7 +95,8 @@ void BulkSession::take(const MessageV4* message) {
 void BulkSession::on_status(const MessageV4& m) {
     const auto code = m.status ? m.status->code : StatusCode::success;
     if (code == StatusCode::catch_up_complete) {
-        return exchange_.quarantine("DHCPLEASEQUERYSTATUS " + words(*m.status) + " in answer to a bulk query", false);
+        return exchange_.quarantine("DHCPLEASEQUERYSTATUS " + status_in_words(*m.status) + " in answer to a bulk query",
+                                    false);
     }
     exchange_.heard(m);
     if (code != StatusCode::success && code != StatusCode::connection_active) on_done(m.status);
@@ -116,7 +117,7 @@ void BulkSession::take(const MessageV6* message) {
             exchange_.heard(m.base_time);
             // Without OPTION_CLIENT_DATA there is nothing to read: discarded, as RFC 5460 §6.3 wants.
             exchange_.read_bindings();
-            if (is_error(m.status)) end_query(QueryOutcome::failed, m.status->code, words(*m.status));
+            if (is_error(m.status)) end_query(QueryOutcome::failed, m.status->code, status_in_words(*m.status));
             return;
         case MessageTypeV6::lease_query_done:
             if (state_ == BulkState::asked && !is_error(m.status)) {  // RFC 5460 §5.2: a REPLY comes first
@@ -144,13 +145,13 @@ void BulkSession::on_reply(const MessageV6& m) {
     state_ = BulkState::listing;
     const auto data = carries_client_data(m);
     if (data) exchange_.read_bindings();
-    if (is_error(m.status)) return end_query(QueryOutcome::failed, m.status->code, words(*m.status));
+    if (is_error(m.status)) return end_query(QueryOutcome::failed, m.status->code, status_in_words(*m.status));
     // No OPTION_CLIENT_DATA: no bindings, and no LEASEQUERY-DONE will come (RFC 5460 §6.3.1).
     if (!data) end_query(QueryOutcome::complete, StatusCode::success, {});
 }
 
 void BulkSession::on_done(const std::optional<Status>& status) {
-    if (is_error(status)) return end_query(QueryOutcome::failed, status->code, words(*status));
+    if (is_error(status)) return end_query(QueryOutcome::failed, status->code, status_in_words(*status));
     end_query(QueryOutcome::complete, StatusCode::success, {});
 }
 

@@ -71,7 +71,7 @@ std::optional<SessionAction> ReplyReader::next_record() {
 std::optional<SessionAction> ReplyReader::next_record_v4() {
     if (std::exchange(place_.record_read, true)) return std::nullopt;
     if (is_error(v4_.status)) {  // concerns this binding alone (RFC 6926 §6.2.2)
-        return quarantine("for one binding, " + words(*v4_.status), true, if_specified(v4_.ciaddr));
+        return quarantine("for one binding, " + status_in_words(*v4_.status), true, if_specified(v4_.ciaddr));
     }
     if (const auto error = fill_binding(v4_, context(), binding_, place_.relay_fault)) {
         return quarantine(to_string(*error), true, if_specified(v4_.ciaddr));
@@ -102,7 +102,8 @@ SessionAction ReplyReader::next_lease(const ClientDataV6& client) {
     const auto address = lease.address.prefix(lease.prefix_len);  // as a binding's key has it
     if (is_error(lease.status)) {                                 // concerns this lease alone (RFC 8415 §21.13)
         place_.lost_in_client = true;
-        return quarantine("for " + address.to_string() + ", " + words(*lease.status), true, if_specified(address));
+        return quarantine("for " + address.to_string() + ", " + status_in_words(*lease.status), true,
+                          if_specified(address));
     }
     if (const auto error = fill_binding(v6_, client, lease, context(), binding_, place_.relay_fault)) {
         place_.lost_in_client = true;

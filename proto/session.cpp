@@ -32,7 +32,7 @@ std::string_view to_string(CloseReason r) {
     return "";
 }
 
-std::string words(const Status& status) {
+std::string status_in_words(const Status& status) {
     const auto number = status.code == StatusCode::unknown ? " " + std::to_string(status.number) : "";
     const auto text = printable(status.text);
     return std::string(to_string(status.code)) + number + (text.empty() ? "" : ": " + text);

@@ -124,7 +124,7 @@ using SessionAction =
 }
 
 /// Sentences that both sessions need.
-[[nodiscard]] std::string words(const Status& status);
+[[nodiscard]] std::string status_in_words(const Status& status);
 [[nodiscard]] std::string framing_lost_text(std::size_t length);
 [[nodiscard]] std::string foreign_transaction_text(std::uint32_t theirs, std::uint32_t ours);
 [[nodiscard]] std::string unexpected_type_text(int message_type);

@@ -81,21 +81,21 @@ void TlsUpgrade::on_message(ByteView message) {
 void TlsUpgrade::on_message(const MessageV4& m) {
     if (m.type == MessageTypeV4::tls) return on_reply(m.xid, m.status);
     refuse("the server answered DHCPTLS with message type " + std::to_string(static_cast<int>(m.type)) +
-           (m.status ? " (" + words(*m.status) + ")" : "") + what_to_do());
+           (m.status ? " (" + status_in_words(*m.status) + ")" : "") + what_to_do());
 }
 
 void TlsUpgrade::on_message(const MessageV6& m) {
     // It need carry no identifiers: STARTTLS has none that they could answer to.
     if (m.type == MessageTypeV6::reply) return on_reply(m.xid, m.status);
     refuse("the server answered STARTTLS with message type " + std::to_string(static_cast<int>(m.type)) +
-           (m.status ? " (" + words(*m.status) + ")" : "") + what_to_do());
+           (m.status ? " (" + status_in_words(*m.status) + ")" : "") + what_to_do());
 }
 
 void TlsUpgrade::on_reply(std::uint32_t xid, const std::optional<Status>& status) {
     if (xid != xid_) return refuse("the answer to " + request_name() + " is " + foreign_transaction_text(xid, xid_));
     // A status of success counts as none; any other refuses, whatever it is (RFC 7653 §8.2, RFC 7724 §7.2).
     if (status && status->code != StatusCode::success)
-        return refuse("the server refused TLS: " + words(*status) + what_to_do());
+        return refuse("the server refused TLS: " + status_in_words(*status) + what_to_do());
     state_ = UpgradeState::granted;
 }
 

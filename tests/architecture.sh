@@ -70,4 +70,7 @@ done
 forbid "the product knows nothing of its tests:" '^#include +"tests/|^#include +<doctest' "${product[@]}"
 forbid "no test sleeps:" 'sleep_for|sleep_until|usleep|nanosleep|[^_a-z]sleep\(' tests
 
+# A unit is a .cpp and its .hpp together: in a circle of units none can be understood, built or tested before the others.
+circles=$(tests/include_circles.py) || { echo "$circles"; broken=1; }
+
 exit $broken

@@ -54,7 +54,7 @@ bool any_in_force(const UdpReply& reply) {
 void refuse(const Status& status, UdpReply& reply) {
     reply.outcome = UdpOutcome::refused;
     reply.status = status.code;
-    reply.text = words(status);
+    reply.text = status_in_words(status);
 }
 
 // --- v4 ---
