@@ -56,7 +56,7 @@ public:
     std::string lines() {
         std::string all;
         for (; !actions.empty(); actions.pop_front()) {
-            const auto& event = std::get<sync_action::Log>(actions.front()).event;
+            const auto& event = std::get<LogEvent>(actions.front());
             all += (all.empty() ? "" : "; ") + event.name + " " + event.fields.back().second;
         }
         return all;
@@ -135,7 +135,7 @@ TEST_CASE("what the log says of the waiting: why, and how much is held") {
     w.fills();
     (void)w.follow();
     REQUIRE(w.actions.size() == 1);
-    const auto& event = std::get<sync_action::Log>(w.actions.front()).event;
+    const auto& event = std::get<LogEvent>(w.actions.front());
     CHECK(event.level == LogLevel::warn);
     CHECK(event.fields[1].first == "reason");
     CHECK(event.fields[2] == std::pair<std::string, std::string>{"held_bytes", std::to_string(w.outbox.held_bytes())});

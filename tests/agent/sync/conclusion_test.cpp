@@ -1,4 +1,5 @@
 #include "agent/sync/conclusion.hpp"
+#include "storage/scope.hpp"
 #include "tests/agent/sync/words.hpp"
 
 #include <doctest/doctest.h>
@@ -78,7 +79,7 @@ TEST_CASE("a full load that was answered in full covers everything, and absence 
     CHECK(c.reconcile.everything);
     CHECK(c.reconcile.all_vpns);
     REQUIRE(c.reconcile.scopes.size() == 2);
-    CHECK(c.reconcile.scopes[1].id == two[1].scope_id());
+    CHECK(c.reconcile.scopes[1].id == scope_id(two[1]));
     CHECK(c.reconcile.scopes[1].relay_id == Bytes{2});
     CHECK(c.reconcile.scopes[1].remote_id.empty());
     CHECK(c.reconcile.scopes[1].run == 7);
@@ -165,7 +166,7 @@ TEST_CASE("where a query was cut off, the others are reconciled, and all is aske
     CHECK(c.gap_outcome == "recovered in part");
     CHECK_FALSE(c.reconcile.everything);
     REQUIRE(c.reconcile.scopes.size() == 1);
-    CHECK(c.reconcile.scopes[0].id == two[0].scope_id());
+    CHECK(c.reconcile.scopes[0].id == scope_id(two[0]));
     CHECK(c.again_after == 60s);
 }
 
@@ -225,7 +226,7 @@ TEST_CASE("a reply that could not be read, not even whose lease it was, takes th
     CHECK(c.coverage == Coverage::partial);
     CHECK_FALSE(c.reconcile.everything);
     REQUIRE(c.reconcile.scopes.size() == 1);
-    CHECK(c.reconcile.scopes[0].id == two[0].scope_id());
+    CHECK(c.reconcile.scopes[0].id == scope_id(two[0]));
     CHECK(c.again_after);
 }
 

@@ -1,4 +1,5 @@
 #include "agent/sync/recorder.hpp"
+#include "storage/scope.hpp"
 #include "tests/agent/sync/words.hpp"
 
 #include <doctest/doctest.h>
@@ -11,10 +12,10 @@ namespace {
 constexpr Now now{SteadyTime{1h}, UtcMillis{std::chrono::milliseconds{t0 * 1000 + 999}}};
 
 SyncConnection active_connection() {
-    return {1, ActiveSession(SessionSettings{}), now.steady};
+    return {{0, 1}, ActiveSession(SessionSettings{}), now.steady};
 }
 SyncConnection bulk_connection() {
-    return {2, BulkSession(SessionSettings{}), now.steady};
+    return {{0, 2}, BulkSession(SessionSettings{}), now.steady};
 }
 
 Binding lease(std::string_view text = "192.0.2.1") {
@@ -80,7 +81,7 @@ TEST_CASE("what a bulk query lists carries the run of that attempt and the scope
     w.recorder.on_binding(w.told(j.connection, &j.job), lease());
     const auto& change = w.batch().changes[0];
     CHECK(change.run == 9);
-    CHECK(change.scope == relay_query({2}).scope_id());
+    CHECK(change.scope == scope_id(relay_query({2})));
     CHECK_FALSE(change.late);
     CHECK(j.job.items()[0].bindings == 0);
     CHECK(j.job.items()[1].bindings == 1);

@@ -25,7 +25,7 @@ struct World {
     std::string lines() {
         std::string all;
         for (; !actions.empty(); actions.pop_front()) {
-            const auto& event = std::get<sync_action::Log>(actions.front()).event;
+            const auto& event = std::get<LogEvent>(actions.front());
             CHECK(event.fields.at(0) == std::pair<std::string, std::string>{"server", "four"});
             all += (all.empty() ? "" : "; ") + event.name;
             for (std::size_t i = 1; i < event.fields.size(); ++i)
