@@ -7,6 +7,7 @@
 #include "agent/daemon/writer_group.hpp"
 #include "agent/sync/engine.hpp"
 #include "storage/store.hpp"
+#include "storage/store_error.hpp"
 #include "tests/leasesim/model_connection.hpp"
 #include "tests/leasesim/model_server.hpp"
 #include "tests/sim/database.hpp"
