@@ -35,6 +35,11 @@ def sqlite_only(why):
     return unittest.skipIf(ENGINE != "sqlite", f"about SQLite alone: {why}")
 
 
+def logged_time(unix_seconds):
+    """A time as the log writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_seconds))
+
+
 def program(variable):
     path = os.environ.get(variable)
     if not path or not os.access(path, os.X_OK):

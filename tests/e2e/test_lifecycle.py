@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import stat
 
-from harness import EndToEnd, changes_of, command, main, program, sim_server, sqlite_only, wait_until, yaml_server
+from harness import EndToEnd, changes_of, command, logged_time, main, program, sim_server, sqlite_only, wait_until, yaml_server
 
 NOBODY = 65534
 
@@ -55,7 +55,7 @@ class Signals(Lifecycle):
         kept = server["base_time"]
         self.assertIsNotNone(kept)
         agent = self.agent()
-        agent.log.wait(f"active-query .*start={kept}$")
+        agent.log.wait(f"active-query .*start={logged_time(kept)}$")
         self.sim.ask("stop-churn")
         self.wait_live()
         self.assert_equal_to(self.sim)

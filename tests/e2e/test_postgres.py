@@ -16,7 +16,7 @@ import unittest
 import cluster
 import databases
 import libpq
-from harness import EndToEnd, PATIENCE, changes_of, command, main, program, sim_server, wait_until, yaml_server
+from harness import EndToEnd, PATIENCE, changes_of, command, logged_time, main, program, sim_server, wait_until, yaml_server
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "postgresql" / "roles.sql"
 SECRET = "s3cret/with:odd@marks%"
@@ -454,7 +454,7 @@ class Outage(Server):
         self.assertEqual(agent.terminate(), 0)
         server = self.server()
         self.assertEqual((server["phase"], server["connected_since"]), ("down", None))
-        self.agent().log.wait(f"active-query .*start={server['base_time']}$")
+        self.agent().log.wait(f"active-query .*start={logged_time(server['base_time'])}$")
         self.assert_goes_on()
 
     def test_terminated_backends(self):

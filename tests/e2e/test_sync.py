@@ -2,7 +2,7 @@
 
 import random
 
-from harness import EndToEnd, Moment, changes_of, main, sim_server, wait_until
+from harness import EndToEnd, Moment, changes_of, logged_time, main, sim_server, wait_until
 
 
 class Sync:
@@ -55,7 +55,7 @@ class Sync:
         faults = self.sim.stats()["faults"]
         self.sim.ask("fault no-catch-up-complete@now")
         agent = self.agent()
-        agent.log.wait(f"active-query .*start={kept}")
+        agent.log.wait(f"active-query .*start={logged_time(kept)}")
         self.wait_sql("SELECT count(*) > 50 FROM binding WHERE via = 'active' AND base_time > ?", Moment(kept))
         self.wait_sql("SELECT count(*) FROM server WHERE phase = 'catch_up'")
         # Not before it has struck: it would wait for the next agent.
@@ -64,7 +64,7 @@ class Sync:
         self.assertEqual(self.one("SELECT base_time FROM server"), kept, "catch-up must not move the base-time")
         self.sim.ask("stop-churn")
         agent = self.agent()
-        agent.log.wait(f"active-query .*start={kept}")
+        agent.log.wait(f"active-query .*start={logged_time(kept)}")
         self.wait_live()
         self.assert_equal_to(self.sim)
 
