@@ -49,7 +49,7 @@ forbid "an engine's headers stay in its folder and below the factory:" \
 forbid "a database is known to its engine alone:" '^#include +<(pqxx|SQLiteCpp|sqlite3)' proto agent
 forbid "SQLite is known to storage/sqlite alone:" '^#include +<(SQLiteCpp|sqlite3)' storage/postgres
 forbid "PostgreSQL is known to storage/postgres alone:" '^#include +<(pqxx|libpq)' storage/sqlite
-forbid "sync and config's values know no library of sockets, TLS, databases or YAML:" \
+forbid "sync knows no library of sockets, TLS, databases or YAML:" \
     '^#include +<(asio|openssl|pqxx|SQLiteCpp|sqlite3|yaml-cpp|httplib)' agent/sync
 forbid "sockets and threads stay in the shells:" \
     '^#include +<(asio|thread|mutex|condition_variable|future|sys/socket)' "${pure[@]}"

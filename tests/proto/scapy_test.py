@@ -4,7 +4,7 @@
 Each query is built here from scapy's layers and compared with ours octet for octet; ours are taken apart by scapy;
 and replies built by scapy are read by us. What scapy 2.5 does not know of RFC 5007 is declared below from its fields.
 
-UDP_HEX names the program (tests/proto/udp_hex.cpp) that asks and reads.
+UDP_HEX names the program (tests/proto/udp/hex.cpp) that asks and reads.
 """
 import json
 import os

@@ -1,4 +1,4 @@
-// Several writers as one (agent/writer_group.hpp).
+// Several writers as one (agent/daemon/writer_group.hpp).
 #include "agent/daemon/writer_group.hpp"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-// What servers share, and that they share nothing else (agent/engine.hpp).
+// What servers share, and that they share nothing else (agent/sync/engine.hpp).
 #include "agent/sync/engine.hpp"
 
 #include "tests/agent/sync/driver.hpp"
