@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tests/run.sh [--fast | --only PART] [-- CTEST ARGUMENTS]: the tests of the project.
 #
-# Without arguments all parts run, one after the other, each in build/PART, until one fails:
+# Without arguments the first three parts run, one after the other, each in build/PART, until one fails. The other two take
+# a quarter of an hour together, and are asked for by name:
 #
 #   ci      release, every warning an error: the whole suite, over SQLite and PostgreSQL
 #   asan    address and undefined-behaviour sanitizers: the whole suite, with fewer seeds of the simulation, and fewer of
@@ -28,7 +29,7 @@ usage() {
 }
 
 packages=(build test)
-parts=(ci asan tsan clang tidy)
+parts=(ci asan tsan)
 while [ $# -gt 0 ]; do
     case $1 in
         --fast) parts=(fast) packages=(build fast); shift ;;

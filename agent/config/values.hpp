@@ -25,7 +25,7 @@ using Parsed = Result<T, std::string>;
 /// `parse_whole_number` for a narrower type, whose own maximum is the default bound.
 template <class T>
 [[nodiscard]] Parsed<T> parse_number(std::string_view text, T least = 0, T most = std::numeric_limits<T>::max()) {
-    auto parsed = parse_whole_number(text, least, most);
+    auto parsed = parse_whole_number(text, static_cast<std::uint64_t>(least), static_cast<std::uint64_t>(most));
     if (!parsed) return Unexpected{parsed.error()};
     return static_cast<T>(*parsed);
 }
