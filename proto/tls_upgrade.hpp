@@ -34,7 +34,8 @@ public:
     /// `xid` must be of no query that follows on the connection (RFC 5460 §6.5).
     TlsUpgrade(Family family, std::uint32_t xid);
 
-    /// What to send, framed; it carries no options but, in v4, the message type (RFC 7653 §8.2, RFC 7724 §7.2). Lives as long as this object.
+    /// What to send, framed; it carries no options but, in v4, the message type (RFC 7653 §8.2, RFC 7724 §7.2). Lives
+    /// as long as this object.
     [[nodiscard]] ByteView request() const { return request_; }
     /// How many octets on_bytes() takes now; 0 once it is decided.
     [[nodiscard]] std::size_t wants_bytes() const { return state_ == UpgradeState::asked ? frames_.space() : 0; }

@@ -43,12 +43,13 @@ struct FeedRow {
     BindingState state = BindingState::active;
     Bytes client_id;  ///< who holds it, or held it until now
     std::optional<UtcSeconds> expires_at;
-    /// JSON object: `client_id`, if the binding now names another than this row does; and the other columns of the row of `binding` that have another value now, each with its whole value,
-    /// null if it has none any more (end_reason, hw_type, hw_addr, client_last_seen, state_since, preferred_until,
-    /// renew_at, rebind_at, link_address, relay_address, relay_id, remote_id, circuit_id, subscriber_id, hostname,
-    /// options, data_source). `assigned` begins with an empty row. Bytes as lower-case hex, times as ISO 8601 UTC. The
-    /// columns of times are compared with nothing: whatever has a value is told, or null, in every row, since renewals
-    /// that move them need not be recorded.
+    /// JSON object: `client_id`, if the binding now names another than this row does; and the other columns of the row
+    /// of `binding` that have another value now, each with its whole value, null if it has none any more (end_reason,
+    /// hw_type, hw_addr, client_last_seen, state_since, preferred_until, renew_at, rebind_at, link_address,
+    /// relay_address, relay_id, remote_id, circuit_id, subscriber_id, hostname, options, data_source). `assigned`
+    /// begins with an empty row. Bytes as lower-case hex, times as ISO 8601 UTC. The columns of times are compared with
+    /// nothing: whatever has a value is told, or null, in every row, since renewals that move them need not be
+    /// recorded.
     std::string detail;
     bool inferred = false;
 };

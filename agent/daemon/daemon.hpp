@@ -16,8 +16,8 @@ struct DaemonEnd {
     bool reload = false;        ///< SIGHUP: to be run again, with the new configuration
 };
 
-/// Runs until a signal or a database that no retry heals. `tls` is of `config`. On SIGHUP `may_reload` is asked, from the event loop, whether
-/// there is something valid to go on with; if not, nothing changes.
+/// Runs until a signal or a database that no retry heals. `tls` is of `config`. On SIGHUP `may_reload` is asked, from
+/// the event loop, whether there is something valid to go on with; if not, nothing changes.
 [[nodiscard]] DaemonEnd run_daemon(const Config& config, const TlsOfServers& tls, Log& log,
                                    std::function<bool()> may_reload);
 

@@ -9,10 +9,11 @@
 // A reply also has an upper bound: it was created after we had sent our query at Q, so the skew is at most B + 1 s - Q. For
 // the first reply on a connection that is a narrow one, and no delay can fool it.
 //
-// Steps. An estimate clearly above that bound, or a base-time clearly below one that the server had already sent when this message was asked for can only mean that
-// its clock went back: that is told at once. A clock that went back while we were not listening shows as two windows
-// in a row whose samples are all below the estimate, by much and by the same: a queue that drains would come nearer.
-// Forward, a step is a sample far above the estimate, and harmless: we follow it.
+// Steps. An estimate clearly above that bound, or a base-time clearly below one that the server had already sent when
+// this message was asked for can only mean that its clock went back: that is told at once. A clock that went back while
+// we were not listening shows as two windows in a row whose samples are all below the estimate, by much and by the
+// same: a queue that drains would come nearer. Forward, a step is a sample far above the estimate, and harmless: we
+// follow it.
 #pragma once
 
 #include "proto/time.hpp"

@@ -75,7 +75,8 @@ struct UdpAnswer {
 
     /// `found` where a binding in force is known; else what the server said of the query itself.
     [[nodiscard]] UdpOutcome outcome() const;
-    /// Every part was answered with something usable, every link and address that the server named was asked, and no binding is left out.
+    /// Every part was answered with something usable, every link and address that the server named was asked, and no
+    /// binding is left out.
     [[nodiscard]] bool complete() const;
 };
 

@@ -18,7 +18,8 @@ struct ControlResult {
 ControlResult control(ModelServer& server, std::string_view line, UtcMillis now,
                       const std::function<void(const std::string&)>& say);
 
-/// One binding as a JSON object whose keys are the columns of table `binding` (storage/README.md); times in UTC, corrected by `skew`.
+/// One binding as a JSON object whose keys are the columns of table `binding` (storage/README.md); times in UTC,
+/// corrected by `skew`.
 [[nodiscard]] std::string to_json(const Binding& b, Skew skew);
 
 }  // namespace leasemirror::leasesim
