@@ -1,5 +1,7 @@
 #include "agent/sync/certificate_watch.hpp"
 
+#include "agent/sync/whole_seconds.hpp"
+
 #include "agent/config/time_text.hpp"
 
 #include <algorithm>
@@ -14,7 +16,7 @@ void CertificateWatch::on_secured(const CertificateEnd& end, Now now) {
 
 std::optional<std::string> CertificateWatch::poll_warning(Now now) {
     if (!due_ || now.steady < *due_) return std::nullopt;
-    const auto left = end_->at - std::chrono::floor<std::chrono::seconds>(now.utc);
+    const auto left = end_->at - whole_seconds(now);
     if (left >= warns_before) {
         // Its time comes later; looked at once a day until then, since the clock of this host may be set.
         due_ =

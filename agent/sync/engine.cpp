@@ -1,5 +1,7 @@
 #include "agent/sync/engine.hpp"
 
+#include "agent/sync/whole_seconds.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -86,7 +88,7 @@ std::optional<SyncAction> Engine::poll_action() {
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();
-        return sync_action::Sweep{std::chrono::floor<std::chrono::seconds>(now_.utc), sweep_rows};
+        return sync_action::Sweep{whole_seconds(now_), sweep_rows};
     }
     return std::nullopt;
 }

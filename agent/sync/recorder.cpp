@@ -1,5 +1,7 @@
 #include "agent/sync/recorder.hpp"
 
+#include "agent/sync/whole_seconds.hpp"
+
 #include "storage/scope.hpp"
 
 namespace leasemirror {
@@ -39,7 +41,7 @@ void Recorder::on_sighting(const Telling& told, const IpAddress& address) {
 }
 
 void Recorder::on_quarantine(const Telling& told, const action::Quarantine& quarantine) {
-    const auto at = std::chrono::floor<std::chrono::seconds>(told.now.utc);
+    const auto at = whole_seconds(told.now);
     outbox_.add_quarantine({at, quarantine.reason, Bytes(quarantine.message.begin(), quarantine.message.end())},
                            told.now.steady);
 }

@@ -1,5 +1,7 @@
 #include "agent/sync/server_sync.hpp"
 
+#include "agent/sync/whole_seconds.hpp"
+
 #include "agent/config/time_text.hpp"
 
 #include <algorithm>
@@ -362,7 +364,7 @@ void ServerSync::commit_if_due(bool at_once) {
 void ServerSync::close_batch() {
     report_.enter(phase_of(activity()));
     auto& batch = outbox_.edit(now_.steady);
-    batch.now = std::chrono::floor<std::chrono::seconds>(now_.utc);
+    batch.now = whole_seconds(now_);
     batch.skew = epoch_.skew.estimate();
     batch.fresh_as_of = freshness();
     batch.status = report_.snapshot(epoch_.skew.known(), support_.known());

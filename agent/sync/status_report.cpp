@@ -1,16 +1,10 @@
 #include "agent/sync/status_report.hpp"
 
+#include "agent/sync/whole_seconds.hpp"
+
 #include "agent/config/time_text.hpp"
 
 namespace leasemirror {
-namespace {
-
-UtcSeconds seconds_of(Now now) {
-    return std::chrono::floor<std::chrono::seconds>(now.utc);
-}
-
-}  // namespace
-
 Phase phase_of(const Activity& a) {
     if (a.stopping) return Phase::down;
     if (a.active == ActiveState::live) return a.recovering ? Phase::gap : Phase::live;
@@ -41,14 +35,14 @@ void StatusReport::log(LogLevel level, std::string name, Fields fields) {
 void StatusReport::error(const std::string& text, Now now) {
     failing_ = true;
     status_.last_error = text;
-    status_.last_error_at = seconds_of(now);
+    status_.last_error_at = whole_seconds(now);
     touch();
     log(LogLevel::warn, "error", {{"error", text}});
 }
 
 void StatusReport::on_heard(Now now) {
     failing_ = false;
-    status_.last_message_at = seconds_of(now);
+    status_.last_message_at = whole_seconds(now);
     touch();
 }
 
@@ -56,7 +50,7 @@ void StatusReport::on_connected(bool active, const std::optional<CertificateEnd>
     status_.certificate_expires_at = first_end ? std::optional(first_end->at) : std::nullopt;
     if (first_end) certificate_.on_secured(*first_end, now);
     warn_of_certificate(now);
-    if (active || !status_.connected_since) status_.connected_since = seconds_of(now);
+    if (active || !status_.connected_since) status_.connected_since = whole_seconds(now);
     touch();
 }
 
@@ -76,7 +70,7 @@ void StatusReport::set_coverage(Coverage coverage) {
 }
 
 void StatusReport::on_read_in_full(Now now) {
-    status_.last_full_sync_at = seconds_of(now);
+    status_.last_full_sync_at = whole_seconds(now);
     touch();
 }
 

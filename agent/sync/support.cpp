@@ -1,5 +1,7 @@
 #include "agent/sync/support.hpp"
 
+#include "agent/sync/whole_seconds.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -15,10 +17,6 @@ constexpr int silent_refusals_borne = 5;
 /// the last, and it is the message type.
 constexpr int silent_refusals_proof = 3;
 
-UtcSeconds seconds_of(Now now) {
-    return std::chrono::floor<std::chrono::seconds>(now.utc);
-}
-
 }  // namespace
 
 Support::Support(const ServerConfig& config, bool can_poll, const ServerSupport& stored)
@@ -30,7 +28,7 @@ Support::Support(const ServerConfig& config, bool can_poll, const ServerSupport&
 
 void Support::start(Now now) {
     if (known_.active != false && known_.windows != false) return;
-    if (!known_.seen_at) known_.seen_at = seconds_of(now);
+    if (!known_.seen_at) known_.seen_at = whole_seconds(now);
     // A clock of ours that was set back must not make this last for longer.
     const auto age = std::max(now.utc - UtcMillis{*known_.seen_at}, std::chrono::milliseconds{0});
     timers_.set(Timer::support_again, now.steady + std::max(lasts - age, std::chrono::milliseconds{0}));
@@ -101,7 +99,7 @@ bool Support::on_windows(bool supported, Now now) {
 void Support::learn(std::optional<bool>& ability, const std::optional<bool>& other, bool supported, Now now) {
     if (ability == supported) return;
     ability = supported;
-    if (other != false) known_.seen_at = seconds_of(now);
+    if (other != false) known_.seen_at = whole_seconds(now);
     if (!supported && !timers_.is_set(Timer::support_again)) timers_.set(Timer::support_again, now.steady + lasts);
 }
 
