@@ -71,6 +71,7 @@ QueryReport ask(const std::vector<Planned>& group, const QueryCommand& command, 
     const auto& first = group.front();
     if (!first.plan.over_udp) return ask_over_bulk(*first.server, first.plan, with);
     std::vector<const ServerConfig*> servers;
+    servers.reserve(group.size());
     for (const auto& planned : group)
         servers.push_back(planned.server);
     return ask_over_udp(servers, first.plan, command.tries, command.multicast, with);

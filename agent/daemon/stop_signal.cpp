@@ -13,7 +13,7 @@ namespace leasemirror {
 
 struct StopSignal::Impl {
     Impl() : handler(context, {[this](int) { stop(); }, [this] { stop(); }}), thread([this] { context.run(); }) {
-        std::signal(SIGPIPE, SIG_IGN);
+        (void)std::signal(SIGPIPE, SIG_IGN);
     }
     ~Impl() {
         context.stop();

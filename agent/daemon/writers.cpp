@@ -69,7 +69,8 @@ void Writers::close() {
 }
 
 void Writers::commit(sync_action::Commit work) {
-    writers_[group_->writer_of(work.server)]->commit(std::move(work));
+    auto& writer = *writers_[group_->writer_of(work.server)];
+    writer.commit(std::move(work));
 }
 
 void Writers::sweep(const sync_action::Sweep& work) {

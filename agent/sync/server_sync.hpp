@@ -57,7 +57,7 @@ public:
 
     void start(Now now);
     /// Events of connections that were closed are ignored.
-    void on_event(ConnectionKey connection, const ConnectionEvent& event, Now now);
+    void on_event(ConnectionKey id, const ConnectionEvent& event, Now now);
     void on_committed(Batch done, const Applied& applied, Now now);
     /// A bulk slot came free somewhere.
     void on_slot_free(Now now);
@@ -69,7 +69,7 @@ public:
     [[nodiscard]] std::optional<SyncAction> poll_action();
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
     /// How many octets to read from the connection now; 0: do not read.
-    [[nodiscard]] std::size_t wants_bytes(ConnectionKey connection) const;
+    [[nodiscard]] std::size_t wants_bytes(ConnectionKey id) const;
     [[nodiscard]] bool wants_slot() const { return connections_.wants_slot(); }
     [[nodiscard]] bool done() const { return stopping_ && outbox_.idle() && actions_.empty(); }
 
@@ -116,7 +116,7 @@ private:
     void open_gap(ServerTime from, ServerTime to, const std::string& cause);
     void start_afresh(const std::string& cause);
 
-    void drop(ConnectionKey connection, bool tell_shell);
+    void drop(ConnectionKey id, bool tell_shell);
     [[nodiscard]] Telling told_on(const SyncConnection& connection);
     [[nodiscard]] BulkJob* job_of(const SyncConnection& connection);
     [[nodiscard]] std::uint32_t new_xid();

@@ -155,7 +155,7 @@ TEST_CASE("every script plays as it is written") {
 TEST_CASE("the pieces in which a stream arrives make no difference") {
     for (const auto& script : scripts()) {
         CAPTURE(script.name);
-        for (const std::size_t step : {1, 2, 3, 7, 64, 241, 65536}) {
+        for (const auto step : std::initializer_list<std::size_t>{1, 2, 3, 7, 64, 241, 65536}) {
             with_session(script, [&](auto& talk) {
                 CHECK(talk.hears(script.stream(), step) == script.words(script.steps.size()));
             });
