@@ -16,7 +16,8 @@ void refuse(Ledger::Entry& entry, const Batch& batch, const std::string& why, Re
     for (const auto& change : batch.changes) {
         if (!tells_of(change, entry.row.key)) continue;
         const auto record = to_string(change.binding);
-        out.lines.push_back("the database refused a binding: " + why + ": " + record);
+        auto& line = out.lines.emplace_back("the database refused a binding: ");
+        line.append(why).append(": ").append(record);
         out.quarantine.push_back({batch.now, "the database refused it: " + why, Bytes(record.begin(), record.end())});
     }
 }

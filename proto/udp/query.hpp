@@ -74,7 +74,7 @@ public:
     void on_datagram(const UdpEndpoint& from, ByteView bytes, SessionNow now);
     /// The latest Send of that question could not be sent. The first transmission: the question ends, unsendable. A later
     /// one counts as lost on its way. `why` is for people.
-    void on_send_failed(std::size_t question, std::string_view why, SteadyTime now);
+    void on_send_failed(std::size_t index, std::string_view why, SteadyTime now);
     /// Early or spurious calls are no-ops.
     void on_deadline(SteadyTime now);
 

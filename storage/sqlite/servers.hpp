@@ -22,7 +22,7 @@ public:
     explicit SqliteServers(SQLite::Database& db);
 
     std::vector<ResumePoint> take_over(std::span<const ServerSpec> servers, const std::string& owner);
-    void disable_except(std::span<const std::string> names);
+    void disable_except(std::span<const std::string> listed);
 
     /// Checks that the batch's server is still ours, and takes the fields that come before the changes. Returns the
     /// epoch that the changes belong to; none if the batch is a repeated one, of which nothing is to be done.

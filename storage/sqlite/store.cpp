@@ -52,7 +52,7 @@ public:
     }
 
     Applied apply(const Batch& batch) override {
-        const auto applied = apply_with_care([&](Care care) {
+        auto applied = apply_with_care([&](Care care) {
             return in_transaction("apply a batch", [&] { return apply_in_transaction(batch, care); });
         });
         servers_.committed(batch);
