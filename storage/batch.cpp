@@ -28,6 +28,35 @@ std::string_view to_string(Phase p) {
     return "?";
 }
 
+std::string_view to_string(Doubt d) {
+    switch (d) {
+        case Doubt::none:
+            return "";
+        case Doubt::unlisted:
+            return "unlisted";
+        case Doubt::link_unknown:
+            return "link_unknown";
+        case Doubt::other_client:
+            return "other_client";
+        case Doubt::unreadable:
+            return "unreadable";
+        case Doubt::scope_unreadable:
+            return "scope_unreadable";
+        case Doubt::unlistable:
+            return "unlistable";
+        case Doubt::refused:
+            return "refused";
+    }
+    return "?";
+}
+
+Doubt doubt_from_word(std::string_view word) {
+    for (const auto doubt : {Doubt::unlisted, Doubt::link_unknown, Doubt::other_client, Doubt::unreadable,
+                             Doubt::scope_unreadable, Doubt::unlistable, Doubt::refused})
+        if (word == to_string(doubt)) return doubt;
+    return Doubt::none;
+}
+
 std::uint64_t Reconcile::latest_run() const {
     auto latest = run;
     for (const auto& scope : scopes)

@@ -3,6 +3,7 @@
 
 #include "storage/resume_point.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,28 +21,43 @@ enum class Phase : std::uint8_t { connecting, bulk, catch_up, live, gap, polling
 struct Change {
     enum class Kind : std::uint8_t {
         /// `binding` as told. It replaces what is stored unless that is newer (storage/README.md, "Which record is
-        /// newer"): of an older epoch always; else if its base-time is later; at the same base-time, which is too
-        /// coarse to order what happens within a second, if it was told in a later run (the server was asked after the
-        /// other had come), or in the same and its `via` is not less trusted.
+        /// newer"): of an older epoch always; else if its base-time is later; or, where both were told live by an active
+        /// query, earlier by no more than disorder_window; at the same base-time, which is too coarse to order what
+        /// happens within a second, if it was told in a later run (the server was asked after the other had come), or in
+        /// the same and its `via` is not less trusted. It settles a doubt. A v6 end that names another client than the
+        /// one in force ends nothing (RFC 5007 §4.1.2.2): the row is in doubt for `other_client`.
         binding,
-        /// A client's complete list on one link ended (agent/README.md, "Ended bindings"; `client_data: snapshot`, or
-        /// an empty list): `binding` carries client_id, vpn_id, link_address, base_time and via. Every binding in force
-        /// of that client on that link that is not newer, and is not one of the `listed` changes right before this one,
-        /// ends with reason 'unlisted'. An unknown link speaks for the link that all of the client's bindings share, if
-        /// they do; else only for those of unknown link.
+        /// A client's list on one link ended (agent/README.md, "Ended bindings"): `binding` carries client_id, vpn_id,
+        /// link_address, base_time and via. Of the bindings in force of that client that are not newer, and are none of
+        /// the `listed` changes right before this one, those on that link end with reason 'unlisted', or, where `doubt`
+        /// is not none, are in doubt for that. Where either link is not known, the binding is in doubt for
+        /// `link_unknown`.
         client_list_end,
         /// The server listed `binding.key.address` in a message that could not be understood otherwise: in this full
-        /// bulk the address, in any VPN, counts as seen and is not ended by reconciliation.
+        /// bulk the address, in any VPN, counts as seen and is not ended by reconciliation. What the mirror has there is
+        /// in doubt for `doubt`.
         sighting,
+        /// What the mirror has under `binding.key`, in force or not, is in doubt for `doubt`, unless it is newer than
+        /// base_time, via and run.
+        doubt,
+        /// The server was asked for `binding.key`, and what it answered does not hold it: if it is in force, and in doubt,
+        /// and no newer than this, it ends with reason 'asked'; if it is not in force, the doubt is settled.
+        absent,
     };
+    /// Two base-times of one stream may be out of order by this much: servers queue messages, and clocks are set.
+    static constexpr std::chrono::seconds disorder_window{5};
     Kind kind = Kind::binding;
-    std::uint32_t listed = 0;  ///< for client_list_end
-    std::uint64_t run = 0;     ///< the bulk that listed it; for what is told otherwise the last one begun; 0 = none
-    std::uint32_t scope = 0;   ///< names the bulk query that listed it; 0 = none did
-    /// Told in the catch-up phase: the message's base-time is not when it happened (RFC 7653 §8.4.1 and §9.3, RFC 7724
-    /// §7.4.1), so that boundaries of assignments taken from it are `inferred`. For `via` other than active that goes
-    /// without saying.
+    Doubt doubt = Doubt::none;  ///< for client_list_end, sighting and doubt
+    std::uint32_t listed = 0;   ///< for client_list_end
+    std::uint64_t run = 0;      ///< the bulk that listed it; for what is told otherwise the last one begun; 0 = none
+    std::uint32_t scope = 0;    ///< names the bulk query that listed it; 0 = none did
+    /// Told in the catch-up phase, or while something told before may be missing: the message's base-time is not when it
+    /// happened (RFC 7653 §8.4.1 and §9.3, RFC 7724 §7.4.1), so that boundaries of assignments taken from it are
+    /// `inferred`. For `via` other than active that goes without saying.
     bool late = false;
+    /// When it was told, by our clock: what has expired is judged by that, since the database may have been away. None:
+    /// when the batch was closed.
+    std::optional<UtcSeconds> told_at;
     /// Converts its times to ours: the skew when it was told. None: that of the batch.
     std::optional<Skew> skew;
     Binding binding;
@@ -59,6 +75,8 @@ public:
         change.run = 0;
         change.scope = 0;
         change.late = false;
+        change.doubt = Doubt::none;
+        change.told_at.reset();
         change.skew.reset();
         change.binding.clear();
         return change;
@@ -87,11 +105,16 @@ struct Reconcile {
         Bytes relay_id;         ///< ... or, if not empty, whose relay-id is this ...
         Bytes remote_id;        ///< ... or whose remote-id is this
         std::uint64_t run = 0;  ///< of the attempt that was complete, where an earlier one was cut off; 0: as below
+        bool unread = false;    ///< a reply could not be read: what it did not list is in doubt, and does not end
     };
     std::uint64_t run = 0;
     ServerTime listed_from{};  ///< base-time of the first reply of the bulk
     bool everything = false;   ///< all of the server, and what is in one of the scopes by the run of that
     bool all_vpns = false;     ///< the bulk asked for every VPN; without it only the default VPN ('') is touched
+    bool unread = false;       ///< as of a scope, for `everything`: cause `scope_unreadable`
+    /// Bindings in force that no query of this bulk could have listed (of other VPNs, or of no scope) and that nothing
+    /// told after its beginning are in doubt for `unlistable`: something may have been missed.
+    bool doubt_unreached = false;
     std::vector<Scope> scopes;
 
     [[nodiscard]] std::uint64_t run_of(const Scope& scope) const { return scope.run == 0 ? run : scope.run; }
@@ -128,6 +151,8 @@ struct ServerStatus {
     /// The whole days that are left until then at Batch::now are stored beside it.
     std::optional<UtcSeconds> certificate_expires_at;
     ServerSupport support;
+    std::uint64_t unreadable = 0;           ///< messages of the last full read and since that cost a binding
+    std::optional<UtcSeconds> known_since;  ///< the end of the first full read; none: there was none yet
 };
 
 /// Everything of one server that becomes visible at once. Fields apply in the order they stand here.
@@ -136,8 +161,11 @@ struct Batch {
     /// Per server, counting up from 1 since open_servers(). The store keeps it with the data: a batch whose number is
     /// not above the last one committed is a repeated one, and does nothing. 0: not numbered, always applied.
     std::uint64_t number = 0;
-    UtcSeconds now{};                        ///< our time when the batch was closed: updated_at, and what has expired
-    Skew skew{};                             ///< converts the server's times to ours where a change has none
+    UtcSeconds now{};  ///< our time when the batch was closed: updated_at, and what has expired
+    Skew skew{};       ///< converts the server's times to ours where a change has none
+    /// Our own clock was set by so much (positive: forward). All times of this server that are stored in our clock move
+    /// with it: those of bindings, and of the assignments that are open.
+    std::optional<std::chrono::seconds> our_clock_moved;
     std::optional<std::uint64_t> begin_run;  ///< a bulk with this number has begun
     bool fresh_start = false;  ///< begin a new epoch; forget the base-time; later changes belong to the new one
     ChangeList changes;
@@ -147,6 +175,7 @@ struct Batch {
     std::optional<UtcSeconds> fresh_as_of;
     std::optional<ServerStatus> status;
     std::vector<QuarantineEntry> quarantine;
+    bool list_doubts = false;  ///< Applied::doubts tells what is in doubt, and not only what came to be so
 
     /// The highest number of a gap in it; 0: none.
     [[nodiscard]] std::uint64_t last_gap() const;
@@ -157,6 +186,9 @@ struct Applied {
     std::uint64_t ended = 0;   ///< bindings that left force, by whatever cause
     std::uint64_t reconciled = 0;
     std::vector<std::string> refused;  ///< one line for each change that went to quarantine alone
+    /// What came to be in doubt, oldest first: doubts_told_max of them at most.
+    std::vector<DoubtfulBinding> doubts;
+    std::uint64_t doubts_open = 0;  ///< how many bindings of the server are in doubt now
 };
 
 /// What one step of housekeeping did (Store::sweep()).

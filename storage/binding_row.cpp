@@ -5,8 +5,8 @@
 namespace leasemirror {
 namespace {
 
-constexpr std::array end_reasons{EndReason::none,     EndReason::reported, EndReason::expired, EndReason::reconciled,
-                                 EndReason::unlisted, EndReason::replaced, EndReason::moved};
+constexpr std::array end_reasons{EndReason::none,     EndReason::reported, EndReason::expired,  EndReason::reconciled,
+                                 EndReason::unlisted, EndReason::asked,    EndReason::replaced, EndReason::moved};
 constexpr std::array states{BindingState::active,   BindingState::available,     BindingState::expired,
                             BindingState::released, BindingState::abandoned,     BindingState::reset,
                             BindingState::remote,   BindingState::transitioning, BindingState::ended};
@@ -25,6 +25,8 @@ std::string_view to_string(EndReason reason) {
             return "reconciled";
         case EndReason::unlisted:
             return "unlisted";
+        case EndReason::asked:
+            return "asked";
         case EndReason::replaced:
             return "replaced";
         case EndReason::moved:

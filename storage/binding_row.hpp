@@ -3,6 +3,7 @@
 
 #include "proto/binding.hpp"
 #include "storage/record_order.hpp"
+#include "storage/resume_point.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -14,7 +15,7 @@ namespace leasemirror {
 /// Why a binding is no longer in force (agent/README.md, "Ended bindings"), and besides, for `assignment` alone, why a
 /// client's hold on an address ended although the address stayed in force: another client has it, or the same one
 /// elsewhere.
-enum class EndReason : std::uint8_t { none, reported, expired, reconciled, unlisted, replaced, moved };
+enum class EndReason : std::uint8_t { none, reported, expired, reconciled, unlisted, asked, replaced, moved };
 [[nodiscard]] std::string_view to_string(EndReason reason);  // "reported", ...; empty for none
 /// The word in a column `end_reason`; NULL reads as the empty word.
 [[nodiscard]] EndReason end_reason_from_word(std::string_view word);
@@ -35,6 +36,7 @@ struct BindingRow {
     std::string hostname;                                  ///< as storable_text() makes it; empty: NULL
     std::string options;                                   ///< JSON (options_json()); empty: NULL
     DataSource data_source = DataSource::local;
+    Doubt doubt = Doubt::none;
     RecordAge age;  ///< columns epoch, base_time, via
     UtcSeconds updated_at{};
     std::int64_t seen_run = 0;  ///< the last bulk that listed it, or had begun when it was told; 0: none

@@ -119,6 +119,9 @@ void Ledger::run() {
             case Change::Kind::sighting:
                 mark_sighted(change);
                 break;
+            case Change::Kind::doubt:
+            case Change::Kind::absent:
+                break;
         }
     }
 }

@@ -33,8 +33,40 @@ struct ServerSupport {
     std::optional<bool> active;         ///< it answers an active query
     std::optional<bool> windows;        ///< it heeds the start time of a bulk query
     std::optional<UtcSeconds> seen_at;  ///< when either was last found out
+    /// v6: what its lists of a client's leases leave out has ended, or not (`client_data: auto`).
+    std::optional<bool> complete_lists;
 
     friend bool operator==(const ServerSupport&, const ServerSupport&) = default;
+};
+
+/// Why it is not settled whether a binding is as the mirror has it (storage/README.md, "Table `binding`"; agent/README.md,
+/// "Doubt"). It stays as it is, the column `doubt` says why, and the server is asked.
+enum class Doubt : std::uint8_t {
+    none,
+    unlisted,          ///< a newer list of its client leaves it out
+    link_unknown,      ///< likewise, but it cannot be told whether the list speaks of its link
+    other_client,      ///< an end was told of another client than the one that has it
+    unreadable,        ///< something was told of it that could not be read
+    scope_unreadable,  ///< a full read did not list it, and had replies that could not be read
+    unlistable,        ///< something may have been missed, and no bulk query of ours can list it
+    refused,           ///< the database refused what was told of it last
+};
+[[nodiscard]] std::string_view to_string(Doubt d);  // "unlisted", ...; empty for none
+/// The word in a column `doubt`; NULL reads as the empty word.
+[[nodiscard]] Doubt doubt_from_word(std::string_view word);
+/// No more bindings in doubt than this are told at once: where there are more, a full bulk asks for all of them.
+constexpr std::size_t doubts_told_max = 64;
+
+/// Whom a question about one binding is about, as far as the mirror knows.
+struct DoubtfulBinding {
+    BindingKey key;
+    Doubt why = Doubt::none;
+    Bytes client_id;
+    std::optional<std::uint16_t> hw_type;
+    Bytes hw_addr;
+    std::optional<IpAddress> link_address;
+
+    friend bool operator==(const DoubtfulBinding&, const DoubtfulBinding&) = default;
 };
 
 /// Where to go on with a server: all of it committed together with the data it stands for.
@@ -56,6 +88,11 @@ struct ResumePoint {
     std::optional<UtcSeconds> last_error_at;
     std::optional<UtcSeconds> certificate_expires_at;
     ServerSupport support;
+    std::uint64_t unreadable = 0;
+    std::optional<UtcSeconds> known_since;
+    std::optional<UtcSeconds> written_at;  ///< our clock when the last batch was closed
+    std::vector<DoubtfulBinding> doubts;   ///< doubts_told_max at most
+    std::uint64_t doubts_open = 0;         ///< how many there are
 };
 
 }  // namespace leasemirror
