@@ -118,7 +118,7 @@ Exchange::Broken Exchange::after_disconnect() const {
 }
 
 void Exchange::heard(std::optional<ServerTime> base_time, ByteView identity) {
-    before_.push(action::Heard{base_time, identity});
+    before_.push(action::Heard{reader_.message(), base_time, identity});
 }
 
 void Exchange::heard(const MessageV4& m) {

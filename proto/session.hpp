@@ -62,9 +62,10 @@ namespace action {
 struct Send {
     ByteView bytes;
 };
-/// A whole message arrived from the server we asked. Comes before anything that the message contains. The view lives
+/// A whole message arrived from the server we asked. Comes before anything that the message contains. The views live
 /// until the next poll_action() or on_bytes().
 struct Heard {
+    ByteView message;
     std::optional<ServerTime> base_time;  ///< as the server sent it
     ByteView server_identity;             ///< empty in messages that carry none
 };
