@@ -116,6 +116,11 @@ void BulkJob::give_back(std::size_t item) {
     --items_[item].attempts;
 }
 
+void BulkJob::give_back_all() {
+    for (std::size_t i = 0; i < items_.size(); ++i)
+        if (items_[i].state == ItemState::running) give_back(i);
+}
+
 bool BulkJob::all_complete() const {
     return std::all_of(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::complete; });
 }

@@ -76,6 +76,7 @@ public:
     void on_cut_off(std::size_t item, std::string why);
     /// Put back without counting as an attempt: it has not been asked.
     void give_back(std::size_t item);
+    void give_back_all();
 
     /// Every query ended well.
     [[nodiscard]] bool all_complete() const;

@@ -103,6 +103,10 @@ bool BulkPlanner::retries_without_vpns(const BulkQuery& query) {
     return asked;
 }
 
+void BulkPlanner::on_connections_lost() {
+    if (job_) job_->give_back_all();
+}
+
 BulkJob BulkPlanner::take_job() {
     assert(job_);
     return *std::exchange(job_, std::nullopt);

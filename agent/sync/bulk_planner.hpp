@@ -62,6 +62,8 @@ public:
     // What became of a query of the job. Pacing: further attempts keep their distance.
     [[nodiscard]] bool may_connect(SteadyTime now) const { return pacing_.is_due(now); }
     void on_answered() { pacing_.on_success(); }
+    /// We closed all connections ourselves: what was asked is to be asked again, at once.
+    void on_connections_lost();
     void on_failure(SteadyTime now, Jitter& jitter) { pacing_.on_failure(now, jitter); }
     /// An error status for a query: true, it is to be asked once more, for the default VPN alone.
     [[nodiscard]] bool retries_without_vpns(const BulkQuery& query);

@@ -11,66 +11,103 @@ using std::chrono::milliseconds;
 /// Base-times are cut to whole seconds, so a sample may be this much too low without any delay.
 constexpr milliseconds cut_off{999};
 
+/// Two clocks drift apart by no more than one part in so many.
+constexpr int drift_parts = 5000;
+
 }  // namespace
 
-ClockSkew::Verdict ClockSkew::on_base_time(ServerTime base, std::optional<ServerTime> fresh_from, SteadyTime asked_at,
-                                           Now now, bool prompt) {
-    if (fresh_from && base < *fresh_from - disorder_max) return Verdict::stepped_back;
-    follow_our_own_clock(now);
-    const auto sample = std::chrono::duration_cast<Skew>(base.time_since_epoch() - now.utc.time_since_epoch());
+ClockSkew::ClockSkew(std::optional<Skew> stored) : estimate_(stored) {
+    if (stored) bound_ = *stored + cut_off;
+}
+
+ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
+    const auto sample = std::chrono::duration_cast<Skew>(told.base.time_since_epoch() - now.utc.time_since_epoch());
+    const auto waited = std::chrono::floor<milliseconds>(now.steady - told.asked_at);
+    const auto most = sample + waited + cut_off;
     if (!estimate_) {
-        // The value nearest to "our clocks agree" that the sample allows.
-        estimate_ = std::clamp(Skew{0}, sample, sample + cut_off);
+        begin_anew(sample, most, now);
         return Verdict::steady;
     }
-    const auto waited = std::chrono::floor<milliseconds>(now.steady - asked_at);
-    const auto most = sample + waited + cut_off;
-    if (*estimate_ > most + step_min) return Verdict::stepped_back;
-    estimate_ = std::min(*estimate_, std::max(most, sample));
-    if (sample >= *estimate_ + step_min) {
-        estimate_ = sample + cut_off / 2;
-        window_samples_ = 0;
-        return Verdict::stepped_forward;
+    if (!bound_at_) bound_at_ = now.steady;
+    const auto kept = bound(now);
+    const auto ahead = kept && sample > *kept + step_min;
+    const auto behind = told.built_after_asked && *estimate_ > most + step_min;
+    const auto before = told.fresh_from && told.base < *told.fresh_from - disorder_max;
+    if (ahead || behind || before) return doubt(sample, most, now);
+    doubted_.reset();
+    if (told.built_after_asked) {
+        narrow_bound(most, now);
+        estimate_ = std::min(*estimate_, std::max(most, sample));
     }
-    if (sample > *estimate_) estimate_ = sample;
-    return prompt ? add_to_window(sample, now) : Verdict::steady;
+    estimate_ = std::max(*estimate_, sample);
+    return told.prompt ? add_to_window(sample, now) : Verdict::steady;
+}
+
+/// One message that cannot be right may be wrong by itself; when several tell the same, the clock was set.
+ClockSkew::Verdict ClockSkew::doubt(Skew sample, Skew most, Now now) {
+    if (doubted_ && std::chrono::abs(sample - doubted_->sample) <= step_settled)
+        ++doubted_->witnesses;
+    else
+        doubted_ = Doubted{sample};
+    if (doubted_->witnesses < step_witnesses) return Verdict::doubtful;
+    const auto before = *estimate_;
+    begin_anew(sample, most, now);
+    return sample < before ? Verdict::stepped_back : Verdict::stepped_forward;
+}
+
+void ClockSkew::begin_anew(Skew sample, Skew most, Now now) {
+    *this = ClockSkew{};
+    // The value nearest to "our clocks agree" that the sample allows.
+    estimate_ = std::clamp(Skew{0}, sample, sample + cut_off);
+    narrow_bound(std::max(most, *estimate_), now);
+}
+
+void ClockSkew::narrow_bound(Skew most, Now now) {
+    const auto kept = bound(now);
+    if (kept && *kept <= most) return;
+    bound_ = most;
+    bound_at_ = now.steady;
+}
+
+std::optional<Skew> ClockSkew::bound(Now now) const {
+    if (!bound_) return std::nullopt;
+    const auto drift = std::chrono::ceil<milliseconds>((now.steady - bound_at_.value_or(now.steady)) / drift_parts);
+    return *bound_ + drift;
+}
+
+void ClockSkew::on_our_clock_moved(milliseconds by) {
+    if (estimate_) *estimate_ -= by;
+    if (bound_) *bound_ -= by;
+    doubted_.reset();
+    window_ = {};
 }
 
 ClockSkew::Verdict ClockSkew::add_to_window(Skew sample, Now now) {
-    if (window_samples_++ == 0) {
-        window_began_ = now.steady;
-        window_highest_ = sample;
+    if (window_.samples++ == 0) {
+        window_.began = now.steady;
+        window_.highest = sample;
     }
-    window_highest_ = std::max(window_highest_, sample);
-    if (now.steady - window_began_ < window || window_samples_ < window_samples_min) return Verdict::steady;
-    window_samples_ = 0;
+    window_.highest = std::max(window_.highest, sample);
+    if (now.steady - window_.began < window || window_.samples < window_samples_min) return Verdict::steady;
+    window_.samples = 0;
     return close_window();
 }
 
-/// Whoever sets our clock moves all samples at once; the server's clock has not changed by that.
-void ClockSkew::follow_our_own_clock(Now now) {
-    const auto epoch = now.utc - std::chrono::duration_cast<milliseconds>(now.steady.time_since_epoch());
-    if (our_epoch_ && estimate_) {
-        const auto moved = epoch - *our_epoch_;
-        if (moved > cut_off || moved < -cut_off) {
-            *estimate_ -= moved;
-            window_samples_ = 0;
-        }
-    }
-    our_epoch_ = epoch;
-}
-
 ClockSkew::Verdict ClockSkew::close_window() {
-    const auto too_high = *estimate_ - (window_highest_ + cut_off);
-    const auto last_low = std::exchange(low_window_, std::nullopt);
+    const auto too_high = *estimate_ - (window_.highest + cut_off);
+    const auto last_low = std::exchange(window_.low_before, std::nullopt);
     if (too_high <= milliseconds{0}) return Verdict::steady;
-    if (too_high < step_min) {
+    if (too_high < window_step_min) {
         *estimate_ -= std::min<Skew>(too_high, drift_step);
         return Verdict::steady;
     }
-    low_window_ = window_highest_;
-    const auto settled = last_low && std::chrono::abs(window_highest_ - *last_low) <= step_settled;
-    return settled ? Verdict::stepped_back : Verdict::steady;
+    window_.low_before = window_.highest;
+    const auto settled = last_low && std::chrono::abs(window_.highest - *last_low) <= step_settled;
+    if (!settled) return Verdict::steady;
+    const auto highest = window_.highest;
+    *this = ClockSkew{};
+    estimate_ = std::clamp(Skew{0}, highest, highest + cut_off);
+    return Verdict::stepped_back;
 }
 
 }  // namespace leasemirror

@@ -35,6 +35,7 @@ struct SyncConnection {
     SteadyTime asked_at{};                 ///< when its query was sent
     bool heard = false;                    ///< anything at all
     std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
+    bool distrusted = false;               ///< the message at hand has a base-time that cannot be right
 
     [[nodiscard]] bool is_active() const { return std::holds_alternative<ActiveSession>(session); }
     [[nodiscard]] bool is_open() const { return !connect_by; }

@@ -19,24 +19,33 @@ Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, con
 }
 
 void Engine::start(Now now) {
-    now_ = now;
+    passes(now);
     sweep_due_ = now.steady + sweep_interval;
     for (auto& server : servers_)
         server->start(now);
 }
 
-void Engine::on_event(ConnectionKey connection, const ConnectionEvent& event, Now now) {
+/// Nothing may be done by a clock that jumped before all know of it.
+void Engine::passes(Now now) {
     now_ = now;
+    const auto jumped = host_clock_.on_event(now);
+    if (!jumped) return;
+    for (auto& server : servers_)
+        server->on_our_clock_jumped(*jumped, now);
+}
+
+void Engine::on_event(ConnectionKey connection, const ConnectionEvent& event, Now now) {
+    passes(now);
     servers_[connection.server]->on_event(connection, event, now);
 }
 
 void Engine::on_committed(std::size_t server, Batch done, const Applied& applied, Now now) {
-    now_ = now;
+    passes(now);
     servers_[server]->on_committed(std::move(done), applied, now);
 }
 
 void Engine::on_swept(const Swept& swept, Now now) {
-    now_ = now;
+    passes(now);
     sweeping_ = false;
     sweep_due_ = now.steady + sweep_interval;
     removed_.removed_bindings += swept.removed_bindings;
@@ -58,7 +67,7 @@ void Engine::report_retention() {
 }
 
 void Engine::on_deadline(Now now) {
-    now_ = now;
+    passes(now);
     for (auto& server : servers_) {
         const auto due = server->next_deadline();
         if (due && now.steady >= *due) server->on_deadline(now);
@@ -66,7 +75,7 @@ void Engine::on_deadline(Now now) {
 }
 
 void Engine::stop(Now now) {
-    now_ = now;
+    passes(now);
     stopping_ = true;
     for (auto& server : servers_)
         server->stop(now);
@@ -88,7 +97,10 @@ std::optional<SyncAction> Engine::poll_action() {
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();
-        return sync_action::Sweep{whole_seconds(now_), sweep_rows};
+        sync_action::Sweep sweep{whole_seconds(now_), sweep_rows, {}};
+        for (std::size_t i = 0; i < servers_.size(); ++i)
+            if (servers_[i]->holds_expiry()) sweep.held.push_back(servers_[i]->id());
+        return sweep;
     }
     return std::nullopt;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/config/config.hpp"
+#include "agent/sync/host_clock.hpp"
 #include "agent/sync/server_sync.hpp"
 #include "storage/batch.hpp"
 
@@ -50,6 +51,7 @@ public:
     [[nodiscard]] const ServerSync& server(std::size_t i) const { return *servers_[i]; }
 
 private:
+    void passes(Now now);
     void offer_slots();
     void report_retention();
 
@@ -58,6 +60,7 @@ private:
     std::size_t turn_ = 0;       // whose actions come next: all servers get their turn
     std::size_t slot_turn_ = 0;  // who is offered the next free bulk slot first
     Now now_{};
+    HostClock host_clock_;
     std::optional<SteadyTime> sweep_due_;
     bool sweeping_ = false;
     Swept removed_;  // since it was last said

@@ -85,6 +85,8 @@ void Outbox::on_committed(Batch done) {
 void Outbox::reset(Batch& batch) const {
     batch.server = server_;
     batch.number = 0;
+    batch.our_clock_moved.reset();
+    batch.list_doubts = false;
     batch.begin_run.reset();
     batch.fresh_start = false;
     batch.changes.clear();

@@ -58,6 +58,7 @@ public:
     [[nodiscard]] std::optional<Batch> next();
     /// A batch came back committed: its room is free, and its memory used again.
     void on_committed(Batch done);
+    [[nodiscard]] ServerId server() const { return server_; }
     [[nodiscard]] std::uint64_t next_number() const { return next_number_; }
     /// Entries that add_quarantine() did not keep.
     [[nodiscard]] std::uint64_t quarantine_dropped() const { return quarantine_dropped_; }

@@ -27,7 +27,8 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
     : config_(config),
       jitter_(settings.seed),
       outbox_(resume.id, settings.batch, settings.queue_bytes),
-      epoch_{Checkpoint(resume.base_time), ClockSkew(resume.skew)},
+      epoch_{Checkpoint(resume.base_time), ClockSkew(resume.skew),
+             StoredClock(StoredClock::Hold::until_heard, resume.written_at)},
       connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
       bulk_(config_, resume),
       support_(config_, bulk_.can_ask(), resume.support),
@@ -36,8 +37,8 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
       report_(config_.name, resume, actions_) {}
 
 void ServerSync::happened(Now now) {
-    now_ = now;
-    planned_at_.reset();
+    now_ = epoch_.stored_clock.read(now);
+    plan_anew();
 }
 
 // ---- events -------------------------------------------------------------------------------------------------------
@@ -51,6 +52,39 @@ void ServerSync::start(Now now) {
     }
     support_.start(now);
     report_.touch();
+    // Where the server tells no base-time, ours orders its records, and those of a clock that goes back would all be old.
+    if (!epoch_.skew.known() && epoch_.stored_clock.went_back(now))
+        start_afresh("our own clock was set back while the agent was away", {});
+}
+
+void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
+    const auto before = epoch_.stored_clock.read(now).utc - by;
+    report_.log(LogLevel::warn, "our-clock-jumped", {{"by_ms", std::to_string(by.count())}});
+    if (!epoch_.skew.known()) {
+        // Our clock is all that orders its records.
+        happened(now);
+        return start_afresh("our own clock was set", {});
+    }
+    if (by < std::chrono::milliseconds{0}) {  // no host sleeps backwards
+        now_ = {now.steady, before};
+        move_stored_times(by);
+        return happened(now);
+    }
+    epoch_.stored_clock.on_jump_ahead(by);
+    happened(now);
+    // What is on its way may be from before the jump, and proves nothing: ask anew.
+    while (!connections_.empty())
+        drop(connections_.all().back().id, true);
+    bulk_.on_connections_lost();
+}
+
+/// What is stored, and what waits to be, is in a clock that was wrong by so much.
+void ServerSync::move_stored_times(std::chrono::milliseconds by) {
+    if (outbox_.dirty()) close_batch();
+    const auto seconds = std::chrono::round<std::chrono::seconds>(by);
+    epoch_.skew.on_our_clock_moved(by);
+    outbox_.edit(now_.steady).our_clock_moved = seconds;
+    report_.log(LogLevel::warn, "stored-times-moved", {{"by_seconds", std::to_string(seconds.count())}});
 }
 
 void ServerSync::on_event(ConnectionKey id, const ConnectionEvent& event, Now now) {
@@ -91,6 +125,7 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
     if (!active) bulk_.release_active_query();
     if (auto* job = job_of(connection)) job->give_back(*connection.item);
     drop(connection.id, false);
+    epoch_.stored_clock.on_heard();
     report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_);
     if (active)
         active_pacing_.on_failure(now_.steady, jitter_);
@@ -155,7 +190,7 @@ std::optional<SyncAction> ServerSync::poll_action() {
             return next;
         }
         if (pump()) {
-            happened(now_);
+            plan_anew();
         } else if (!planned_at_) {
             plan();
             report_.enter(phase_of(activity()));
@@ -280,7 +315,7 @@ void ServerSync::ask_next(SyncConnection& connection) {
 // ---- the end of a job ---------------------------------------------------------------------------------------------
 
 void ServerSync::finish_job() {
-    happened(now_);
+    plan_anew();
     const auto job = bulk_.take_job();
     report_.touch();
     switch (job.kind()) {
@@ -307,7 +342,10 @@ void ServerSync::finish_full(const BulkJob& job) {
     std::move(closed.begin(), closed.end(), std::back_inserter(batch.gaps));
     report_.set_coverage(conclusion.coverage);
     // What was cut off is asked for again, also after a restart: that looks here (start()).
-    if (conclusion.asked_to_the_end) report_.on_read_in_full(now_);
+    if (conclusion.asked_to_the_end) {
+        report_.on_read_in_full(now_);
+        epoch_.stored_clock.on_read();
+    }
     // Of a server that is polled, what a query did not bring is as old as its last answer.
     auto& checkpoint = epoch_.checkpoint;
     if (polling ? conclusion.reaches_began_at : !checkpoint.is_resumable()) {

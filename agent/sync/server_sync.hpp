@@ -32,6 +32,7 @@
 #include "agent/sync/pacing.hpp"
 #include "agent/sync/recorder.hpp"
 #include "agent/sync/status_report.hpp"
+#include "agent/sync/stored_clock.hpp"
 #include "agent/sync/support.hpp"
 
 #include <cstdint>
@@ -63,6 +64,10 @@ public:
     void on_slot_free(Now now);
     /// Early or spurious calls are no-ops.
     void on_deadline(Now now);
+    /// The clock of our host jumped by so much, positive: ahead (HostClock).
+    void on_our_clock_jumped(std::chrono::milliseconds by, Now now);
+    /// The times of its bindings may be in another clock than ours is now: none of them may expire by it.
+    [[nodiscard]] bool holds_expiry() const { return !epoch_.stored_clock.may_expire(); }
     /// Close all connections and commit what is whole; done() tells when that has happened.
     void stop(Now now);
 
@@ -75,16 +80,19 @@ public:
 
     [[nodiscard]] Phase phase() const { return report_.phase(); }
     [[nodiscard]] const ServerConfig& config() const { return config_; }
+    [[nodiscard]] ServerId id() const { return outbox_.server(); }
 
 private:
     /// What is known in the server's clock. Another clock, or another server, begins a new one.
     struct Epoch {
         Checkpoint checkpoint;
         ClockSkew skew;
+        StoredClock stored_clock;
     };
 
     /// Every event and every word of a session comes through here: plan() has to look again.
     void happened(Now now);
+    void plan_anew() { planned_at_.reset(); }
     void on_connected(SyncConnection& connection, const std::optional<CertificateEnd>& first_end);
     void on_connect_failed(const SyncConnection& connection, const std::string& why);
 
@@ -105,7 +113,14 @@ private:
     [[nodiscard]] bool pump();
     void handle(SyncConnection& connection, const SessionAction& action);
     void on_heard(SyncConnection& connection, const action::Heard& heard);
-    void on_base_time(SyncConnection& connection, ServerTime base);
+    void on_base_time(SyncConnection& connection, const action::Heard& heard);
+    void on_server_clock_set(ServerTime base, std::string_view where);
+    void settle_our_clock(const ClockSkew::Sample& told);
+    void on_deliver(SyncConnection& connection, const Binding& binding);
+    void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);
+    void distrust(SyncConnection& connection, const action::Heard& heard);
+    void move_stored_times(std::chrono::milliseconds by);
+    void on_lease_lost(SyncConnection& connection, const std::string& reason, const std::optional<IpAddress>& address);
     void on_quarantine(SyncConnection& connection, const action::Quarantine& quarantine);
     void on_data_missing(SyncConnection& connection, std::optional<ServerTime> base_time);
     void on_query_done(SyncConnection& connection, const action::QueryDone& done);
@@ -114,7 +129,7 @@ private:
     void on_active_refused_silently(const std::string& text);
     void on_polled_instead(const std::string& why);
     void open_gap(ServerTime from, ServerTime to, const std::string& cause);
-    void start_afresh(const std::string& cause);
+    void start_afresh(const std::string& cause, const ClockSkew& skew);
 
     void drop(ConnectionKey id, bool tell_shell);
     [[nodiscard]] Telling told_on(const SyncConnection& connection);

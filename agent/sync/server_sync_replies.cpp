@@ -30,10 +30,11 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
                        actions_.push_back(sync_action::Send{connection.id, Bytes(a.bytes.begin(), a.bytes.end())});
                    },
                    [&](const action::Heard& a) { on_heard(connection, a); },
-                   [&](const action::Deliver& a) { recorder_.on_binding(told_on(connection), *a.binding); },
-                   [&](const action::ClientListed& a) { recorder_.on_client_listed(told_on(connection), a); },
+                   [&](const action::Deliver& a) { on_deliver(connection, *a.binding); },
+                   [&](const action::ClientListed& a) { on_client_listed(connection, a); },
                    [&](const action::Quarantine& a) { on_quarantine(connection, a); },
                    [&](const action::Advance& a) {
+                       if (connection.distrusted) return;
                        epoch_.checkpoint.advance(a.base_time);
                        outbox_.edit(now_.steady).base_time = epoch_.checkpoint.reached();
                    },
@@ -52,6 +53,16 @@ Telling ServerSync::told_on(const SyncConnection& connection) {
     return {connection, job_of(connection), bulk_.last_run(), epoch_.skew.estimate(), now_};
 }
 
+void ServerSync::on_deliver(SyncConnection& connection, const Binding& binding) {
+    if (!connection.distrusted) return recorder_.on_binding(told_on(connection), binding);
+    on_lease_lost(connection, "its base-time cannot be right", binding.key.address);
+}
+
+void ServerSync::on_client_listed(SyncConnection& connection, const action::ClientListed& listed) {
+    if (!connection.distrusted) return recorder_.on_client_listed(told_on(connection), listed);
+    if (listed.listed == 0) on_lease_lost(connection, "its base-time cannot be right", std::nullopt);
+}
+
 BulkJob* ServerSync::job_of(const SyncConnection& connection) {
     return connection.item ? bulk_.job() : nullptr;
 }
@@ -60,6 +71,7 @@ BulkJob* ServerSync::job_of(const SyncConnection& connection) {
 
 void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard) {
     connection.heard = true;
+    connection.distrusted = false;
     report_.on_heard(now_);
     if (!heard.server_identity.empty()) {
         const Bytes told(heard.server_identity.begin(), heard.server_identity.end());
@@ -67,7 +79,7 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
         if (!before.empty() && before != told) {
             support_ = Support(config_, bulk_.can_ask(), {});
             bulk_.on_other_server();
-            return start_afresh("another server answers at this address (identity " + to_hex(told) + ")");
+            return start_afresh("another server answers at this address (identity " + to_hex(told) + ")", {});
         }
     }
     if (const auto* active = std::get_if<ActiveSession>(&connection.session)) {
@@ -78,59 +90,89 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
     }
     if (auto* job = job_of(connection))
         job->on_reply(*connection.item, heard.base_time, epoch_.skew.server_now(now_.utc));
-    if (heard.base_time) on_base_time(connection, *heard.base_time);
+    if (heard.base_time) on_base_time(connection, heard);
 }
 
-void ServerSync::on_base_time(SyncConnection& connection, ServerTime base) {
-    auto& [checkpoint, skew] = epoch_;
-    const auto prompt = connection.is_active() && backpressure_.reads_promptly(now_.steady);
-    switch (skew.on_base_time(base, connection.fresh_from, connection.asked_at, now_, prompt)) {
+void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& heard) {
+    const auto base = *heard.base_time;
+    const auto* active = std::get_if<ActiveSession>(&connection.session);
+    // Messages that were built earlier may come in the catch-up phase (RFC 7653 §8.4.1, RFC 7724 §7.4.1).
+    const bool catching_up = active && active->state() == ActiveState::catching_up;
+    const ClockSkew::Sample told{base, catching_up ? active->start_time() : connection.fresh_from, connection.asked_at,
+                                 active && !catching_up && backpressure_.reads_promptly(now_.steady), !catching_up};
+    settle_our_clock(told);
+    switch (epoch_.skew.on_base_time(told, now_)) {
         case ClockSkew::Verdict::steady:
+            epoch_.stored_clock.on_heard();
             break;
+        case ClockSkew::Verdict::doubtful:
+            return distrust(connection, heard);
+        case ClockSkew::Verdict::stepped_back:
+            return on_server_clock_set(base, "back");
         case ClockSkew::Verdict::stepped_forward:
-            report_.log(LogLevel::warn, "clock-stepped-forward",
-                        {{"skew_ms", std::to_string(skew.estimate().count())}});
-            break;
-        case ClockSkew::Verdict::stepped_back: {
-            const auto highest = checkpoint.highest_heard();
-            return start_afresh("the server's clock went back: base-time " + iso_utc(base) + " after " +
-                                (highest ? iso_utc(*highest) : "none"));
-        }
+            return on_server_clock_set(base, "forward");
     }
-    if (!checkpoint.on_heard(base)) {
-        const auto known = skew;  // by this message: the next guess will be right
-        start_afresh("the server's clock is behind ours, which it had not told before");
-        epoch_.skew = known;
-        return;
-    }
+    if (!epoch_.checkpoint.on_heard(base))
+        return start_afresh("the server's clock is behind ours, which it had not told before", epoch_.skew);
     connection.fresh_from = connection.fresh_from ? std::max(*connection.fresh_from, base) : base;
+}
+
+/// Whether our clock was set or the host slept, if this message tells.
+void ServerSync::settle_our_clock(const ClockSkew::Sample& told) {
+    const auto finding = epoch_.stored_clock.judge(told, epoch_.skew.estimate(), now_);
+    if (finding == StoredClock::Finding::none) return;
+    const auto by = epoch_.stored_clock.decide();
+    if (finding == StoredClock::Finding::was_set) move_stored_times(by);
+    now_.utc += by;
+}
+
+void ServerSync::on_server_clock_set(ServerTime base, std::string_view where) {
+    const auto highest = epoch_.checkpoint.highest_heard();
+    start_afresh("the server's clock went " + std::string(where) + ": base-time " + iso_utc(base) + " after " +
+                     (highest ? iso_utc(*highest) : "none"),
+                 epoch_.skew);
+}
+
+/// All times in it count from its base-time, which cannot be right.
+void ServerSync::distrust(SyncConnection& connection, const action::Heard& heard) {
+    connection.distrusted = true;
+    const auto reason = "its base-time " + iso_utc(*heard.base_time) +
+                        " cannot be right: the server's clock shows about " + iso_utc(epoch_.skew.server_now(now_.utc));
+    recorder_.on_quarantine(told_on(connection), {heard.message, reason, false, std::nullopt});
+    report_.on_quarantined(reason, now_.steady);
 }
 
 void ServerSync::on_quarantine(SyncConnection& connection, const action::Quarantine& quarantine) {
     recorder_.on_quarantine(told_on(connection), quarantine);
     report_.on_quarantined(quarantine.reason, now_.steady);
-    if (!quarantine.lease_lost) return;
+    if (quarantine.lease_lost) on_lease_lost(connection, quarantine.reason, quarantine.address);
+}
+
+/// What was said of a binding is not in the mirror, and must not be missing silently.
+void ServerSync::on_lease_lost(SyncConnection& connection, const std::string& reason,
+                               const std::optional<IpAddress>& address) {
     if (connection.is_active()) {
-        // What it said is not in the mirror, and must not be missing silently: ask for it again by bulk.
+        // Ask for it again by bulk.
         const auto reached = epoch_.checkpoint.reached();
         const auto until =
             std::max(epoch_.checkpoint.highest_heard().value_or(ServerTime::min()), epoch_.skew.server_now(now_.utc));
         // What changed a little before it was told may have waited in the server behind messages that we could read.
         if (reached)
             open_gap(std::min(*reached, until) - Checkpoint::reporting_delay_max, until,
-                     "a message could not be understood: " + quarantine.reason);
+                     "a message could not be understood: " + reason);
         return;
     }
     auto* job = job_of(connection);
     if (!job) return;
     job->on_lease_unread(*connection.item);
     if (!job->is_full()) return;
-    if (!quarantine.address) return job->on_lease_lost(*connection.item);
-    recorder_.on_sighting(told_on(connection), *quarantine.address);
+    if (!address) return job->on_lease_lost(*connection.item);
+    recorder_.on_sighting(told_on(connection), *address);
 }
 
 void ServerSync::on_data_missing(SyncConnection& connection, std::optional<ServerTime> base_time) {
-    const auto to = base_time.value_or(epoch_.skew.server_now(now_.utc));
+    const auto server_now = epoch_.skew.server_now(now_.utc);
+    const auto to = connection.distrusted ? server_now : base_time.value_or(server_now);
     // Missing from catch-up: all since the start that we gave (RFC 7653 §8.4.1). Missing later: all since we last knew.
     const auto from = connection.is_catching_up() ? std::get<ActiveSession>(connection.session).start_time()
                                                   : epoch_.checkpoint.reached();
@@ -231,8 +273,9 @@ void ServerSync::on_polled_instead(const std::string& why) {
     report_.log(LogLevel::warn, "polling-instead", {{"reason", why}});
 }
 
-/// What we hold of this server was told in another clock, or by another server: a new epoch.
-void ServerSync::start_afresh(const std::string& cause) {
+/// What we hold of this server was told in another clock, or by another server: a new epoch. `skew`: what is known of the
+/// clock that counts from now on.
+void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew) {
     report_.log(LogLevel::warn, "fresh-start", {{"cause", cause}});
     report_.error(cause, now_);
     while (!connections_.empty())
@@ -243,7 +286,9 @@ void ServerSync::start_afresh(const std::string& cause) {
     auto& batch = outbox_.edit(now_.steady);
     batch.base_time.reset();
     batch.fresh_start = true;
-    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew{}};
+    now_.utc += epoch_.stored_clock.decide();
+    const auto hold = bulk_.can_ask() ? StoredClock::Hold::until_read : StoredClock::Hold::none;
+    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock(hold, std::nullopt)};
     report_.set_coverage(Coverage::partial);
     if (bulk_.can_ask()) return;
     auto lost = bulk_.give_up_gaps();

@@ -69,6 +69,11 @@ public:
             if (world_->is_v4(key_.server)) return marks(StatusCode::connection_active, base);
             says(V6{.base = base.value_or(world_->server_now())});
         }
+        /// So many messages that nobody can take for one mistake: a step of the server's clock is believed.
+        void insists() const {
+            for (int i = 0; i < ClockSkew::step_witnesses && open(); ++i)
+                keeps_alive();
+        }
         /// The end of a query; without any answer before it, a v6 server says so in its REPLY.
         void ends(std::optional<StatusCode> status = {}) const {
             const auto when = world_->server_now();

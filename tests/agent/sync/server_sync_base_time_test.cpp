@@ -113,8 +113,10 @@ TEST_CASE("a base-time is in the same batch as the last data that it stands for,
     SyncDriver d(config, {resume_at(900)});
     const auto active = d.goes_live();
     d.database_stalls();
-    for (int i = 1; i <= 20; ++i)
+    for (int i = 1; i <= 20; ++i) {
+        d.jumps(1s);
         active.tells("192.0.2." + std::to_string(i), 1000 + i);
+    }
     d.database_goes_on();
     (void)d.writes();
     std::int64_t seen = 0;

@@ -232,7 +232,8 @@ TEST_CASE("the clock of the server is set back: the window of the old clock is n
     full.ends();
     d.server_clock = -1h;
     const auto windowed = next(d);
-    windowed.says(lease4("192.0.2.2", d.server_now(), 1));
+    for (const auto* lease : {"192.0.2.2", "192.0.2.3", "192.0.2.4"})
+        windowed.says(lease4(lease, d.server_now(), 1));
     CHECK(d.logged("fresh-start"));
     CHECK(next(d).query() == "bulk relay-id 61");
 }

@@ -88,6 +88,10 @@ inline std::string words_of_query(const MessageV4& m) {
         const auto option_82 = decode_relay_agent_information(m.relay_agent_information);
         REQUIRE(option_82);
         what = "relay-id " + to_hex(option_82->relay_id);
+    } else if (!m.client_id.empty()) {
+        what = "client-id " + to_hex(m.client_id);
+    } else if (m.hlen > 0) {
+        what = "hw-addr " + to_hex(m.chaddr);
     }
     const auto every_vpn = m.vss && m.vss->type == static_cast<std::uint8_t>(VssType::all_vpns);
     return "bulk " + what + (every_vpn ? " in every VPN" : "") + words_of_window(m.query_start_time, m.query_end_time);
@@ -101,8 +105,20 @@ inline std::string words_of_query(const MessageV6& m) {
     }
     CHECK(m.type == MessageTypeV6::lease_query);
     REQUIRE(m.query);
-    const auto what = m.query->type == QueryTypeV6::by_link_address ? "link " + m.query->link_address.to_string()
-                                                                    : "relay-id " + to_hex(m.query->relay_id);
+    const auto what = [&]() -> std::string {
+        switch (m.query->type) {
+            case QueryTypeV6::by_address:
+                return "address " + (m.query->address ? m.query->address->address.to_string() : "none");
+            case QueryTypeV6::by_client_id:
+                return "client-id " + to_hex(m.query->client_id);
+            case QueryTypeV6::by_link_address:
+                return "link " + m.query->link_address.to_string();
+            case QueryTypeV6::by_relay_id:
+            case QueryTypeV6::by_remote_id:
+                return "relay-id " + to_hex(m.query->relay_id);
+        }
+        return "?";
+    }();
     return "bulk " + what + words_of_window(m.start_time, m.end_time);
 }
 
@@ -116,9 +132,14 @@ inline std::string words_of(const Change& change) {
             return b.key.address.to_string() + " " + std::string(to_string(b.state)) + " " + words_of(b.base_time) +
                    (change.late ? " late" : "") + run;
         case Change::Kind::client_list_end:
-            return "list of " + std::to_string(change.listed) + (change.late ? " late" : "");
+            return "list of " + std::to_string(change.listed) + (change.late ? " late" : "") +
+                   (change.doubt == Doubt::none ? "" : " (doubts)");
         case Change::Kind::sighting:
             return b.key.address.to_string() + " sighted run " + std::to_string(change.run);
+        case Change::Kind::doubt:
+            return b.key.address.to_string() + " in doubt: " + std::string(to_string(change.doubt));
+        case Change::Kind::absent:
+            return b.key.address.to_string() + " absent " + words_of(b.base_time);
     }
     return {};
 }
@@ -149,7 +170,8 @@ inline std::string words_of(const Reconcile& r, const ServerConfig& server) {
         }
     }
     return "reconcile " + std::to_string(r.run) + (scopes.empty() ? " nothing" : scopes) +
-           (r.all_vpns ? " in every VPN" : "") + " from " + words_of(r.listed_from);
+           (r.all_vpns ? " in every VPN" : "") + " from " + words_of(r.listed_from) + (r.unread ? " unread" : "") +
+           (r.doubt_unreached ? " doubting the rest" : "");
 }
 
 inline std::string words_of(const Batch& batch, const ServerConfig& server) {

@@ -1,0 +1,55 @@
+// Which clock of ours the stored times of one server are in (agent/README.md, "Clocks").
+//
+// When UTC jumps ahead of the steady clock, either our clock was set, and all that is stored is in a wrong clock; or the
+// host slept, and all that is stored is right. Only the server can tell: its clock did not jump. Until a message tells,
+// one that was asked for after the jump, everything goes on in the clock as it was before, and nothing may expire by it.
+#pragma once
+
+#include "agent/sync/clock_skew.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+namespace leasemirror {
+
+class StoredClock {
+public:
+    /// Until when no stored time may expire by our clock, since it may be in another one.
+    enum class Hold : std::uint8_t {
+        none,
+        until_heard,  ///< ours may have been set while the agent was away: the first base-time tells, if one comes
+        until_read,   ///< the server's was set: a full read brings all times anew
+    };
+
+    /// `written_at`: by our clock, when an earlier life of the agent wrote last.
+    StoredClock(Hold hold, std::optional<UtcSeconds> written_at) : hold_(hold), written_at_(written_at) {}
+
+    /// Our clock was set back while the agent was away, by so much that it is sure.
+    [[nodiscard]] bool went_back(Now now) const;
+    /// A message came whose base-time fits, or none will come for now.
+    void on_heard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
+    void on_read() { hold_ = Hold::none; }
+    [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !is_undecided(); }
+
+    /// `now` as the clock shows it in which the stored times are.
+    [[nodiscard]] Now read(Now now) const { return {now.steady, now.utc - ahead_}; }
+
+    /// Our clock jumped ahead by so much.
+    void on_jump_ahead(std::chrono::milliseconds by) { ahead_ += by; }
+    [[nodiscard]] bool is_undecided() const { return ahead_ != std::chrono::milliseconds{0}; }
+
+    enum class Finding : std::uint8_t { none, was_set, slept };
+    /// What a message proves of an undecided jump; `now` is as read(). `known` is the server's skew as of before the jump.
+    [[nodiscard]] Finding judge(const ClockSkew::Sample& told, Skew known, Now now) const;
+    /// It is decided: by how much the clock was ahead. From now on it is the clock as it is.
+    std::chrono::milliseconds decide() { return std::exchange(ahead_, std::chrono::milliseconds{0}); }
+
+private:
+    Hold hold_;
+    std::optional<UtcSeconds> written_at_;
+    std::chrono::milliseconds ahead_{0};  // our clock is this far ahead of the one that the stored times are in
+};
+
+}  // namespace leasemirror
