@@ -23,10 +23,6 @@ struct BulkQuery {
     std::uint8_t hw_type = 1;  ///< with `hw_addr`
 
     friend bool operator==(const BulkQuery&, const BulkQuery&) = default;
-
-    /// Whether its answer includes bindings that have ended, so that a time window over it shows ends too. Only the
-    /// v4 query for all configured addresses does (RFC 6926 §8.2).
-    [[nodiscard]] bool shows_ended() const { return kind == QueryKind::all; }
 };
 
 /// "everything", "link 2001:db8:1::1", "relay-id 0003...": for logs and errors.

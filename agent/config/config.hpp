@@ -51,7 +51,8 @@ struct RequestorConfig {
 enum class SyncMode : std::uint8_t { automatic, active, bulk };
 enum class TlsMode : std::uint8_t { off, starttls, direct };
 enum class BulkCovers : std::uint8_t { all, partial };
-enum class ClientData : std::uint8_t { delta, snapshot };
+/// Whether what a v6 server's list of a client's leases leaves out has ended (RFC 5007 §4.1.2.2): asked and learned, no, yes.
+enum class ClientData : std::uint8_t { automatic, delta, snapshot };
 
 struct TlsConfig {
     TlsMode mode = TlsMode::off;
@@ -92,7 +93,7 @@ struct ServerConfig {
     SyncMode mode = SyncMode::automatic;
     TlsConfig tls;
     BulkConfig bulk;
-    ClientData client_data = ClientData::delta;
+    ClientData client_data = ClientData::automatic;
     std::vector<std::uint16_t> request_options;
     TimeoutsConfig timeouts;
 

@@ -76,7 +76,8 @@ void read_bulk(MapReader bulk, std::optional<Family> family, BulkConfig& out) {
 
 void read_client_data(MapReader& server, std::optional<Family> family, ClientData& out) {
     server.read("client_data", out, [](auto t) {
-        return parse_word<ClientData>(t, {{"delta", ClientData::delta}, {"snapshot", ClientData::snapshot}});
+        return parse_word<ClientData>(
+            t, {{"auto", ClientData::automatic}, {"delta", ClientData::delta}, {"snapshot", ClientData::snapshot}});
     });
     if (family == Family::v4 && out == ClientData::snapshot)
         server.error("client_data", "snapshot is for v6 servers; a v4 message speaks of one address");

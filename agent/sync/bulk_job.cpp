@@ -50,6 +50,13 @@ BulkJob BulkJob::windowed_poll(std::uint64_t run, ServerTime start, const std::v
     return job;
 }
 
+BulkJob BulkJob::question(std::uint64_t run, const BulkQuery& query, const BindingKey& sought) {
+    BulkJob job(Kind::question, run, {query});
+    job.cause_ = "doubt";
+    job.sought_ = sought;
+    return job;
+}
+
 std::optional<std::size_t> BulkJob::take() {
     for (std::size_t i = 0; i < items_.size(); ++i) {
         auto& item = items_[i];
@@ -57,7 +64,7 @@ std::optional<std::size_t> BulkJob::take() {
         item.state = ItemState::running;
         item.began = false;
         item.lease_lost = false;
-        item.unread = false;
+        item.unread = 0;
         item.bindings = 0;
         ++item.attempts;
         return i;
@@ -84,6 +91,8 @@ void BulkJob::on_reply(std::size_t item, std::optional<ServerTime> base, ServerT
 
 void BulkJob::on_binding(std::size_t item, const Binding& binding) {
     ++items_[item].bindings;
+    vpns_seen_ = vpns_seen_ || !binding.key.vpn_id.empty();
+    if (kind_ == Kind::question && binding.key == sought_ && binding.in_force()) found_ = binding;
     const auto changed = last_change(binding);
     if (!changed) return;
     oldest_change_ = oldest_change_ ? std::min(*oldest_change_, *changed) : *changed;
@@ -137,12 +146,13 @@ bool BulkJob::absence_proves() const {
     return all_complete() && std::none_of(items_.begin(), items_.end(), [](const Item& i) { return i.lease_lost; });
 }
 
-bool BulkJob::shows_ended() const {
-    return std::all_of(items_.begin(), items_.end(), [](const Item& i) { return i.query.shows_ended(); });
+bool BulkJob::all_read() const {
+    return unread() == 0;
 }
 
-bool BulkJob::all_read() const {
-    return std::none_of(items_.begin(), items_.end(), [](const Item& i) { return i.unread; });
+std::uint64_t BulkJob::unread() const {
+    return std::accumulate(items_.begin(), items_.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const Item& i) { return sum + i.unread; });
 }
 
 std::uint64_t BulkJob::bindings() const {

@@ -29,9 +29,9 @@ public:
         BulkQuery query;
         ItemState state = ItemState::waiting;
         int attempts = 0;
-        std::uint64_t run = 0;    ///< of this attempt
-        bool lease_lost = false;  ///< a reply could not be read, not even whose lease it was: absence proves nothing
-        bool unread = false;      ///< what some reply said could not be read
+        std::uint64_t run = 0;     ///< of this attempt
+        bool lease_lost = false;   ///< a reply could not be read, not even whose lease it was: absence proves nothing
+        std::uint64_t unread = 0;  ///< so many replies said something that could not be read
         std::uint64_t bindings = 0;
         bool began = false;                    ///< a first reply has come
         std::optional<ServerTime> first_base;  ///< base-time of the first reply of the attempt
@@ -46,7 +46,10 @@ public:
     /// What has changed since `start`, between two full loads.
     static BulkJob windowed_poll(std::uint64_t run, ServerTime start, const std::vector<BulkQuery>& queries);
 
-    enum class Kind : std::uint8_t { full, gap_window, windowed_poll };
+    /// Whether the server has one binding, and what it says of it.
+    static BulkJob question(std::uint64_t run, const BulkQuery& query, const BindingKey& sought);
+
+    enum class Kind : std::uint8_t { full, gap_window, windowed_poll, question };
     [[nodiscard]] Kind kind() const { return kind_; }
     [[nodiscard]] bool is_full() const { return kind_ == Kind::full; }
     [[nodiscard]] std::uint64_t run() const { return run_; }
@@ -69,7 +72,7 @@ public:
     void on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime server_now);
     void on_binding(std::size_t item, const Binding& binding);
     void on_lease_lost(std::size_t item) { items_[item].lease_lost = true; }
-    void on_lease_unread(std::size_t item) { items_[item].unread = true; }
+    void on_lease_unread(std::size_t item) { ++items_[item].unread; }
     void on_complete(std::size_t item);
     void on_refused(std::size_t item, std::string why);
     /// The connection broke before the query ended; it waits again, or is given up.
@@ -84,8 +87,8 @@ public:
     [[nodiscard]] bool any_refused() const;
     /// Every query ended well, and every reply could be read: what was not listed is not there.
     [[nodiscard]] bool absence_proves() const;
-    /// Every query shows what ended, too.
-    [[nodiscard]] bool shows_ended() const;
+    /// How many messages cost a binding.
+    [[nodiscard]] std::uint64_t unread() const;
     /// All that was answered could be read.
     [[nodiscard]] bool all_read() const;
     /// Any query was cut off too often.
@@ -102,6 +105,10 @@ public:
     /// (RFC 7653 §9.3, RFC 6926 §8.3).
     [[nodiscard]] bool base_times_seen() const { return base_times_seen_; }
     [[nodiscard]] std::uint64_t bindings() const;
+    /// Of a question: the binding that it is about, if the answer has it in force.
+    [[nodiscard]] const std::optional<Binding>& sought() const { return found_; }
+    /// A binding was listed that is in a VPN other than the default one.
+    [[nodiscard]] bool vpns_seen() const { return vpns_seen_; }
     /// When the binding that has been still for longest last changed, as far as the bindings say.
     [[nodiscard]] std::optional<ServerTime> oldest_change() const { return oldest_change_; }
     /// Whether the server heeds the start time that this job's queries had; nothing as long as the answers fit both.
@@ -122,6 +129,9 @@ private:
     std::uint64_t dated_ = 0;  // bindings that tell when they last changed,
     std::uint64_t still_ = 0;  // and those of them that had been still since before the window
     bool base_times_seen_ = false;
+    bool vpns_seen_ = false;
+    BindingKey sought_;
+    std::optional<Binding> found_;
 };
 
 }  // namespace leasemirror

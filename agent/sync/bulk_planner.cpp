@@ -38,8 +38,9 @@ BulkPlanner::BulkPlanner(const ServerConfig& config, const ResumePoint& resume)
       gaps_(resume.open_gaps, resume.last_gap),
       last_run_(resume.last_run),
       gaps_first_(!resume.open_gaps.empty() && !queries_.empty()),
+      read_whole_(resume.last_full_sync_at.has_value()),
       pacing_(config.timeouts.retry / 10, config.timeouts.retry),
-      repair_pacing_(config.timeouts.retry, config.timeouts.retry) {}
+      repair_pacing_(config.timeouts.retry, 60 * config.timeouts.retry) {}
 
 bool BulkPlanner::asks_all_vpns(const BulkQuery& query) const {
     return config_.family == Family::v4 && query.kind == QueryKind::all && ask_all_vpns_;
@@ -49,16 +50,20 @@ GapChange BulkPlanner::open_gap(ServerTime from, ServerTime to, const std::strin
     return gaps_.open(from, to, cause);
 }
 
+GapChange BulkPlanner::open_unread_gap(ServerTime from, ServerTime to, const std::string& cause) {
+    return gaps_.open_for_full(from, to, cause);
+}
+
 // ---- what comes next ----------------------------------------------------------------------------------------------
 
-bool BulkPlanner::begin_next(SteadyTime now, const Support& support) {
+bool BulkPlanner::begin_next(SteadyTime now, const Support& support, bool doubts) {
     if (job_) return false;
     if (support.has_no_windows() && gaps_.window_pending()) {
         gaps_.all_need_full();
         gaps_first_ = false;
     }
     if (!pacing_.is_due(now)) return false;
-    if (const auto cause = full_due_for(now, support.is_polling())) {
+    if (const auto cause = full_due_for(now, support.is_polling(), doubts)) {
         gaps_.on_full_begun();
         job_ = BulkJob::full(begin_run(), queries_, *cause);
     } else if (support.is_polling() && windowed_.due && now >= *windowed_.due) {
@@ -71,22 +76,24 @@ bool BulkPlanner::begin_next(SteadyTime now, const Support& support) {
 }
 
 /// Why a full bulk should begin now, if one should.
-std::optional<std::string> BulkPlanner::full_due_for(SteadyTime now, bool polling) const {
+std::optional<std::string> BulkPlanner::full_due_for(SteadyTime now, bool polling, bool doubts) const {
     if (full_cause_) return full_cause_;
     if (timers_.is_due(Timer::full_again, now)) return "the last one was not complete";
     // One for all gaps then open, so those that a windowed bulk can still help come first.
     if (gaps_.full_due() && !gaps_.window_pending() && repair_pacing_.is_due(now)) return "gap";
+    if (doubts && (!timers_.is_set(Timer::doubts) || timers_.is_due(Timer::doubts, now))) return "doubts";
     if (polling && (!timers_.is_set(Timer::poll) || timers_.is_due(Timer::poll, now))) return "poll";
     return std::nullopt;
 }
 
-std::optional<SteadyTime> BulkPlanner::next_deadline(SteadyTime planned_at, bool polling) const {
+std::optional<SteadyTime> BulkPlanner::next_deadline(SteadyTime planned_at, bool polling, bool doubts) const {
     Earliest first;
     const auto consider = [&](std::optional<SteadyTime> at) {
         if (at && *at > planned_at) first.consider(at);
     };
     consider(pacing_.due());
     consider(timers_.at(Timer::full_again));
+    if (doubts) consider(timers_.at(Timer::doubts));
     if (gaps_.full_due()) consider(repair_pacing_.due());
     if (polling) consider(timers_.at(Timer::poll));
     if (polling) consider(windowed_.due);
@@ -113,18 +120,30 @@ BulkJob BulkPlanner::take_job() {
 }
 
 ConclusionContext BulkPlanner::context(const BulkJob& job, bool polling) const {
-    return {config_.family, covers_everything_,     asks_all_vpns(job.items().front().query),
-            polling,        config_.timeouts.retry, config_.bulk.poll_interval};
+    return {config_.family,
+            covers_everything_,
+            asks_all_vpns(job.items().front().query),
+            polling,
+            gaps_.full_running(),
+            config_.timeouts.retry,
+            config_.bulk.poll_interval};
 }
 
 std::vector<GapChange> BulkPlanner::on_full_ended(const BulkJob& job, const FullConclusion& conclusion, SteadyTime now,
                                                   Jitter& jitter) {
-    repair_pacing_.on_attempt(now, jitter);
+    if (job.all_read()) {
+        repair_pacing_.on_success();
+        repair_pacing_.on_attempt(now, jitter);
+    } else {
+        repair_pacing_.on_failure(now, jitter);
+    }
     timers_.stop(Timer::full_again);
+    timers_.set(Timer::doubts, now + 10 * config_.timeouts.retry);
     gaps_first_ = false;
     // Also of a server that is not polled: its active query may be refused next.
     timers_.set(Timer::poll, after(now, config_.bulk.poll_interval, jitter));
     refused_ = conclusion.answer == FullConclusion::Answer::refused;
+    read_whole_ = conclusion.reaches_began_at;
     std::vector<GapChange> closed;
     if (conclusion.answer == FullConclusion::Answer::some) {
         full_cause_.reset();
@@ -160,19 +179,15 @@ void BulkPlanner::on_poll_ended(const BulkJob& job, const PollConclusion& conclu
     if (conclusion.next_from) windowed_.from = conclusion.next_from;
 }
 
-std::optional<GapChange> BulkPlanner::on_window_ended(const BulkJob& job, const WindowConclusion& conclusion,
-                                                      SteadyTime now) {
-    if (!conclusion.needs_full_because.empty()) {
+void BulkPlanner::on_window_ended(const BulkJob& job, const WindowConclusion& conclusion, SteadyTime now) {
+    gaps_.needs_full(job.gap());
+    if (!conclusion.no_help_because.empty()) {
         gaps_first_ = false;
-        gaps_.needs_full(job.gap());
-        full_cause_ = conclusion.needs_full_because;
-        return std::nullopt;
+        full_cause_ = conclusion.no_help_because;
+        return;
     }
     gaps_first_ = gaps_first_ && gaps_.next_window().has_value();
     pacing_.put_off(now + config_.timeouts.retry / 60);
-    if (conclusion.recovered) return gaps_.close(job.gap(), "recovered", job.bindings());
-    gaps_.needs_full(job.gap());
-    return std::nullopt;
 }
 
 // ---- a new epoch --------------------------------------------------------------------------------------------------
@@ -182,6 +197,7 @@ void BulkPlanner::start_afresh(const std::string& cause, SteadyTime now, Jitter&
     timers_.stop(Timer::full_again);
     windowed_ = {};
     gaps_first_ = false;
+    read_whole_ = false;
     if (!can_ask()) return;
     gaps_.all_need_full();
     full_cause_ = cause;

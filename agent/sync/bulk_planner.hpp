@@ -4,8 +4,8 @@
 //   1. A full bulk that somebody asked for (need_full), or that is due again since the last one left something open.
 //   2. A server that is polled: a full bulk each poll_interval, and between them, each window_interval, what has changed
 //      since the last poll, if the server heeds a start time.
-//   3. Open gaps: a windowed bulk each; where that cannot show what ended, one paced full bulk for all of them, which comes
-//      first once no window is left.
+//   3. Open gaps: a windowed bulk each, which brings back what began; then one paced full bulk for all of them, which shows
+//      what ended, too.
 //
 // One job at a time, over as many connections as there are (connections.hpp).
 #pragma once
@@ -36,6 +36,8 @@ public:
     [[nodiscard]] bool covers_everything() const { return covers_everything_; }
     /// The server refused every bulk query the last time: what an active query tells is all there is.
     [[nodiscard]] bool is_refused() const { return refused_; }
+    /// The last full bulk answered every configured query to its end: what is told since brings the mirror up to then.
+    [[nodiscard]] bool was_read_whole() const { return read_whole_; }
     [[nodiscard]] bool asks_all_vpns(const BulkQuery& query) const;
     [[nodiscard]] const GapBook& gaps() const { return gaps_; }
     /// The active query waits until the gaps that a restart left open are filled.
@@ -46,6 +48,8 @@ public:
     void need_full(std::string cause) { full_cause_ = std::move(cause); }
     void need_full_again(SteadyTime at) { timers_.set(Timer::full_again, at); }
     [[nodiscard]] GapChange open_gap(ServerTime from, ServerTime to, const std::string& cause);
+    /// A message could not be read: the next full bulk repairs it, at a pace that slows down while they cannot be read either.
+    [[nodiscard]] GapChange open_unread_gap(ServerTime from, ServerTime to, const std::string& cause);
     /// Nothing can be asked that would bring back what a gap is missing.
     [[nodiscard]] GapChange give_up_gap(std::uint64_t number) { return gaps_.close(number, "unrecoverable", 0); }
     [[nodiscard]] std::vector<GapChange> give_up_gaps() { return gaps_.close_all("unrecoverable"); }
@@ -53,7 +57,8 @@ public:
     [[nodiscard]] BulkJob* job() { return job_ ? &*job_ : nullptr; }
     [[nodiscard]] const BulkJob* job() const { return job_ ? &*job_ : nullptr; }
     /// Begins the next job if one is due and none is under way.
-    [[nodiscard]] bool begin_next(SteadyTime now, const Support& support);
+    /// `doubts`: more bindings are in doubt than the server can be asked about one by one.
+    [[nodiscard]] bool begin_next(SteadyTime now, const Support& support, bool doubts = false);
     /// A query is asked that was cut off before: its listing counts from here on alone.
     std::uint64_t begin_run() { return ++last_run_; }
     /// The run of whatever is told from now on by other connections than the job's.
@@ -79,8 +84,7 @@ public:
     /// base-time, so that a start time would have no clock.
     [[nodiscard]] bool on_full_listed(const BulkJob& full);
     void plan_windowed_poll(const Support& support, SteadyTime now, Jitter& jitter);
-    [[nodiscard]] std::optional<GapChange> on_window_ended(const BulkJob& job, const WindowConclusion& conclusion,
-                                                           SteadyTime now);
+    void on_window_ended(const BulkJob& job, const WindowConclusion& conclusion, SteadyTime now);
     [[nodiscard]] std::optional<ServerTime> oldest_change() const { return windowed_.oldest_change; }
     void on_poll_ended(const BulkJob& job, const PollConclusion& conclusion, const Support& support, SteadyTime now,
                        Jitter& jitter);
@@ -92,7 +96,8 @@ public:
 
     [[nodiscard]] bool is_poll_planned() const { return timers_.is_set(Timer::poll); }
     /// When to ask begin_next() again; of what was due by `planned_at` that is an event, not a time.
-    [[nodiscard]] std::optional<SteadyTime> next_deadline(SteadyTime planned_at, bool polling) const;
+    [[nodiscard]] std::optional<SteadyTime> next_deadline(SteadyTime planned_at, bool polling,
+                                                          bool doubts = false) const;
 
 private:
     /// Polls between the full ones: all of it belongs to one clock and one server.
@@ -102,7 +107,7 @@ private:
         std::vector<BulkQuery> queries;           ///< that the last full poll answered
         std::optional<ServerTime> oldest_change;  ///< of what the last full bulk listed
     };
-    [[nodiscard]] std::optional<std::string> full_due_for(SteadyTime now, bool polling) const;
+    [[nodiscard]] std::optional<std::string> full_due_for(SteadyTime now, bool polling, bool doubts) const;
 
     const ServerConfig& config_;
     std::vector<BulkQuery> queries_;
@@ -113,6 +118,7 @@ private:
     std::optional<std::string> full_cause_;
     bool gaps_first_;
     bool refused_ = false;
+    bool read_whole_;
     bool ask_all_vpns_ = true;  // until the server refuses option 221
     Pacing pacing_;
     Pacing repair_pacing_;  // full bulks that repair gaps

@@ -12,7 +12,7 @@ Checkpoint Checkpoint::afresh(std::uint64_t first_batch) {
 }
 
 void Checkpoint::advance(ServerTime base) {
-    reached_ = reached_ ? std::max(*reached_, base) : base;
+    reached_ = base;
 }
 
 void Checkpoint::begin_at(ServerTime base) {

@@ -34,7 +34,8 @@ public:
     /// No message that is asked for from now on can honestly carry an earlier base-time.
     [[nodiscard]] std::optional<ServerTime> highest_heard() const { return highest_heard_; }
 
-    /// Everything up to `base` has been told. Never moves back.
+    /// Everything up to `base` has been told. It moves back with a stream that does: its server may have set its clock by a
+    /// little, and what changes then is dated by the new one. Asking for a second too much costs nothing.
     void advance(ServerTime base);
     /// A full bulk began at `base` and has ended: the active query starts there.
     void begin_at(ServerTime base);

@@ -20,11 +20,14 @@ Reconcile reconcile_of(const BulkJob& job, const ConclusionContext& context) {
     out.run = job.run();
     assert(job.began_at());  // a query that ended well had a first reply
     out.listed_from = *job.began_at();
-    out.all_vpns = context.all_vpns;
-    out.everything = context.covers_everything && job.absence_proves();
+    // A server that does not know the option answers for the default VPN alone, without a word.
+    out.all_vpns = context.all_vpns && job.vpns_seen();
+    out.everything = context.covers_everything && job.all_complete();
+    out.unread = job.all_complete() && !job.absence_proves();
+    out.doubt_unreached = context.something_missed;
     for (const auto& item : job.items()) {
-        if (item.state != BulkJob::ItemState::complete || item.lease_lost) continue;
-        Reconcile::Scope scope{scope_id(item.query), {}, {}, item.run};
+        if (item.state != BulkJob::ItemState::complete) continue;
+        Reconcile::Scope scope{scope_id(item.query), {}, {}, item.run, item.lease_lost};
         if (item.query.kind == QueryKind::relay_id) scope.relay_id = item.query.id;
         if (item.query.kind == QueryKind::remote_id) scope.remote_id = item.query.id;
         out.scopes.push_back(std::move(scope));
@@ -46,8 +49,7 @@ FullConclusion conclude_full(const BulkJob& job, const ConclusionContext& contex
     const auto whole = proven && job.all_read();
     if (!whole) {
         out.lacks = job.all_complete()
-                        ? "some replies could not be understood (see quarantine); nothing is concluded from "
-                          "their absence"
+                        ? "some replies could not be understood (see quarantine); what they may have listed is in doubt"
                         : job.trouble();
         out.error = (job.all_complete() ? "full bulk: " : "full bulk incomplete: ") + out.lacks;
         out.again_after = full_again_after(job, context);
@@ -67,11 +69,9 @@ WindowConclusion conclude_window(const BulkJob& job, const ConclusionContext& co
     // A v6 server puts a base-time into every reply if it knows time windows at all (RFC 7653 §9.3).
     const auto knows_windows = out.heeds_start != false && (job.base_times_seen() || context.family == Family::v4);
     if (!job.all_complete())
-        out.needs_full_because = "windowed bulk failed: " + job.trouble();
+        out.no_help_because = "windowed bulk failed: " + job.trouble();
     else if (!knows_windows)
-        out.needs_full_because = "the server knows no time windows";
-    else
-        out.recovered = job.shows_ended() && job.all_read();
+        out.no_help_because = "the server knows no time windows";
     return out;
 }
 
@@ -90,7 +90,6 @@ PollConclusion conclude_poll(const BulkJob& job, const ConclusionContext& contex
     // §6.2.5: the start time comes from what the server said).
     if (!job.base_times_seen()) return out;
     out.next_from = job.began_at();
-    out.reaches_next_from = job.shows_ended() && job.all_complete() && job.all_read();
     return out;
 }
 

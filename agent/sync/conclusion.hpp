@@ -16,6 +16,7 @@ struct ConclusionContext {
     bool covers_everything = false;  ///< the configured queries together cover the whole server
     bool all_vpns = false;           ///< the job asked for every VPN (RFC 6926 §7.2)
     bool polling = false;
+    bool something_missed = false;              ///< before the job began: a gap is open, or nobody tells of changes
     std::chrono::milliseconds retry{};          ///< timeouts.retry
     std::chrono::milliseconds poll_interval{};  ///< bulk.poll_interval
 };
@@ -35,7 +36,7 @@ struct FullConclusion {
     // All below only with Answer::some.
     Coverage coverage = Coverage::partial;
     std::string lacks;                                     ///< why coverage is partial
-    Reconcile reconcile;                                   ///< what the absence of a binding proves
+    Reconcile reconcile;                                   ///< what the absence of a binding proves, or makes doubtful
     std::string gap_outcome;                               ///< of the gaps that it closes, if asked_to_the_end
     std::optional<std::chrono::milliseconds> again_after;  ///< something is left open: when to try again
     /// Every query was answered in full: of a server that is polled, the mirror is right up to began_at.
@@ -43,13 +44,13 @@ struct FullConclusion {
 };
 [[nodiscard]] FullConclusion conclude_full(const BulkJob& job, const ConclusionContext& context);
 
-/// Of the window of a gap.
+/// Of the window of a gap. It brings back quickly what began. What ended, it does not show: of v6 at all, and of v4 only
+/// for addresses that the server still configures, in VPNs that the query reaches (RFC 6926 §8.2). A full bulk closes the gap.
 struct WindowConclusion {
     /// Whether the server heeds start times; nothing where the answer fits both.
     std::optional<bool> heeds_start;
-    /// Empty: the window was answered. Else why only a full bulk can help.
-    std::string needs_full_because;
-    bool recovered = false;  ///< it showed what ended too: the gap closes
+    /// Empty: the window was answered. Else why it cannot be, and a full bulk is due at once.
+    std::string no_help_because;
 };
 [[nodiscard]] WindowConclusion conclude_window(const BulkJob& job, const ConclusionContext& context);
 
@@ -61,8 +62,6 @@ struct PollConclusion {
     std::string told_by;
     /// The next poll may begin where this one did; nothing: it goes back as far again.
     std::optional<ServerTime> next_from;
-    /// The mirror is right up to next_from: the answer showed what ended, too.
-    bool reaches_next_from = false;
 };
 /// `oldest` as in BulkJob::heeds_start().
 [[nodiscard]] PollConclusion conclude_poll(const BulkJob& job, const ConclusionContext& context,

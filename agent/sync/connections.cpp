@@ -61,7 +61,8 @@ const SyncConnection* Connections::active() const {
 }
 
 bool Connections::has_open_bulk() const {
-    return std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return !c.is_active() && c.is_open(); });
+    return std::any_of(all_.begin(), all_.end(),
+                       [](const SyncConnection& c) { return !c.is_active() && c.is_open() && !c.for_question; });
 }
 
 std::size_t Connections::bulk_count() const {
@@ -70,8 +71,25 @@ std::size_t Connections::bulk_count() const {
 }
 
 std::size_t Connections::bulk_unused() const {
-    return static_cast<std::size_t>(
-        std::count_if(all_.begin(), all_.end(), [](const SyncConnection& c) { return !c.is_active() && !c.item; }));
+    return static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), [](const SyncConnection& c) {
+        return !c.is_active() && !c.item && !c.for_question;
+    }));
+}
+
+bool Connections::has_question() const {
+    return std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.for_question; });
+}
+
+bool Connections::idle() const {
+    return std::all_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.for_question; });
+}
+
+bool Connections::awaits_first_answer() const {
+    const auto opening = [](const SyncConnection& c) { return !c.is_open(); };
+    const auto silent_bulk = [](const SyncConnection& c) { return !c.is_active() && !c.heard; };
+    const auto any_open = !std::all_of(all_.begin(), all_.end(), opening);
+    const auto any_heard = std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.heard; });
+    return !all_.empty() && !any_heard && (!any_open || std::any_of(all_.begin(), all_.end(), silent_bulk));
 }
 
 void Connections::set_reading(bool reading, SessionNow now) {

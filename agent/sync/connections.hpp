@@ -32,6 +32,7 @@ struct SyncConnection {
     /// Active, while it replays: when to complain that this does not end.
     std::optional<SteadyTime> catch_up_alarm;
     std::optional<std::size_t> item;       ///< bulk: of the job, while its query is outstanding
+    bool for_question = false;             ///< bulk: the job is the question about a doubt
     SteadyTime asked_at{};                 ///< when its query was sent
     bool heard = false;                    ///< anything at all
     std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
@@ -61,11 +62,19 @@ public:
     [[nodiscard]] SyncConnection* find(ConnectionKey id);
     [[nodiscard]] const SyncConnection* find(ConnectionKey id) const;
     [[nodiscard]] const SyncConnection* active() const;
+    /// None for a question counts.
     [[nodiscard]] bool has_open_bulk() const;
     [[nodiscard]] std::size_t bulk_count() const;
-    /// Bulk connections, open or opening, without a query outstanding.
+    /// Bulk connections, open or opening, without a query outstanding, and not for a question.
     [[nodiscard]] std::size_t bulk_unused() const;
+    /// One of them is there for a question.
+    [[nodiscard]] bool has_question() const;
+    /// Whether the server takes connections, and ours, is not known yet: another one would only fail in the same way. An
+    /// active query may be silent for long, so where one is open it is not waited for.
+    [[nodiscard]] bool awaits_first_answer() const;
     [[nodiscard]] bool empty() const { return all_.empty(); }
+    /// None but for a question.
+    [[nodiscard]] bool idle() const;
     /// Index into Config::servers.
     [[nodiscard]] std::size_t server() const { return last_id_.server; }
     [[nodiscard]] std::vector<SyncConnection>& all() { return all_; }

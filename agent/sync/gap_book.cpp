@@ -23,6 +23,20 @@ GapChange GapBook::open(ServerTime from, ServerTime to, const std::string& cause
     return {GapChange::Kind::open, gaps_.back().gap, {}, 0};
 }
 
+GapChange GapBook::open_for_full(ServerTime from, ServerTime to, const std::string& cause) {
+    to = std::max(from, to);
+    const auto waiting =
+        std::find_if(gaps_.begin(), gaps_.end(), [](const Entry& e) { return e.stage == Stage::full_due; });
+    if (waiting == gaps_.end()) {
+        auto change = open(from, to, cause);
+        set_stage(change.gap.number, Stage::full_due);
+        return change;
+    }
+    waiting->gap.from = std::min(waiting->gap.from, from);
+    waiting->gap.to = std::max(waiting->gap.to, to);
+    return {GapChange::Kind::widen, waiting->gap, {}, 0};
+}
+
 GapBook::Entry* GapBook::mergeable(ServerTime from, ServerTime to) {
     const auto touches = [&](const Entry& e) {
         return e.stage == Stage::window_due && from <= e.gap.to && e.gap.from <= to;
@@ -67,6 +81,10 @@ std::optional<Gap> GapBook::next_window() const {
 
 bool GapBook::full_due() const {
     return std::any_of(gaps_.begin(), gaps_.end(), [](const Entry& e) { return e.stage == Stage::full_due; });
+}
+
+bool GapBook::full_running() const {
+    return std::any_of(gaps_.begin(), gaps_.end(), [](const Entry& e) { return e.stage == Stage::full_running; });
 }
 
 std::vector<GapChange> GapBook::close_by_full(const std::string& outcome, std::uint64_t recovered) {

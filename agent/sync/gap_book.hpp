@@ -33,6 +33,8 @@ public:
     /// Records a gap, both ends inclusive, and returns what to write. One that touches a gap whose recovery has not
     /// begun widens it.
     [[nodiscard]] GapChange open(ServerTime from, ServerTime to, const std::string& cause);
+    /// One that no window helps: a full bulk is due for it. Others like it that wait for theirs are widened.
+    [[nodiscard]] GapChange open_for_full(ServerTime from, ServerTime to, const std::string& cause);
     /// Ends one; `number` must be open.
     [[nodiscard]] GapChange close(std::uint64_t number, std::string outcome, std::uint64_t recovered);
 
@@ -53,6 +55,8 @@ public:
     [[nodiscard]] bool full_due() const;
     /// A full bulk begins: what it closes is what is open now.
     void on_full_begun() { set_all(Stage::full_running); }
+    /// One is under way for them.
+    [[nodiscard]] bool full_running() const;
     /// It was answered: ends the gaps that were open when it began and have not grown since.
     [[nodiscard]] std::vector<GapChange> close_by_full(const std::string& outcome, std::uint64_t recovered);
     /// It is over: what it did not close waits for another one.

@@ -10,31 +10,53 @@ void Recorder::on_binding(const Telling& told, const Binding& binding) {
     auto& change = outbox_.add_change(told.now.steady);
     change.binding = binding;
     change.skew = told.skew;
-    change.late = told.connection.is_catching_up();
+    change.told_at = whole_seconds(told.now);
+    change.late = told.late();
     change.run = told.run();
     if (told.job) {
         told.job->on_binding(*told.connection.item, binding);
-        change.scope = scope_id(told.job->items()[*told.connection.item].query);
+        if (told.connection.for_question)
+            change.binding.via = Via::query;  // it was asked for alone, and belongs to no scope
+        else
+            change.scope = scope_id(told.job->items()[*told.connection.item].query);
     }
     outbox_.account(change);
 }
 
-void Recorder::on_client_listed(const Telling& told, const action::ClientListed& listed) {
+void Recorder::on_client_listed(const Telling& told, const action::ClientListed& listed, std::optional<bool> complete) {
     // Servers spread one client over many OPTION_CLIENT_DATA of a bulk answer (Kea does), so a list there ends nothing.
     if (!told.connection.is_active()) return;
-    if (listed.listed > 0 && client_data_ != ClientData::snapshot) return;
+    if (listed.listed > 0 && complete == false) return;
     auto& change = outbox_.add_change(told.now.steady);
     change.kind = Change::Kind::client_list_end;
     change.listed = listed.listed;
+    // A list without any lease cannot be one of several.
+    if (listed.listed > 0 && !complete) change.doubt = Doubt::unlisted;
     change.run = told.last_run;
-    change.late = told.connection.is_catching_up();
+    change.skew = told.skew;
+    change.told_at = whole_seconds(told.now);
+    change.late = told.late();
     change.binding = *listed.client;
+    outbox_.account(change);
+}
+
+void Recorder::on_absent(const DoubtBook::Settled& settled, Skew skew, Now now) {
+    auto& change = outbox_.add_change(now.steady);
+    change.kind = Change::Kind::absent;
+    change.run = settled.run;
+    change.skew = skew;
+    change.told_at = whole_seconds(now);
+    change.binding.key = settled.about.key;
+    change.binding.base_time = settled.answered_at;
+    change.binding.via = Via::query;
     outbox_.account(change);
 }
 
 void Recorder::on_sighting(const Telling& told, const IpAddress& address) {
     auto& change = outbox_.add_change(told.now.steady);
     change.kind = Change::Kind::sighting;
+    change.doubt = Doubt::unreadable;
+    if (told.connection.is_active()) change.binding.via = Via::active;
     change.run = told.run();
     change.binding.key.address = address;
     outbox_.account(change);

@@ -1,9 +1,9 @@
 // Turns what a session says of bindings into the changes of the batch that is being filled.
 #pragma once
 
-#include "agent/config/config.hpp"
 #include "agent/sync/bulk_job.hpp"
 #include "agent/sync/connections.hpp"
+#include "agent/sync/doubt_book.hpp"
 #include "agent/sync/outbox.hpp"
 
 #include <cstdint>
@@ -15,8 +15,12 @@ struct Telling {
     const SyncConnection& connection;
     BulkJob* job;            ///< whose query is outstanding on the connection; null: none is
     std::uint64_t last_run;  ///< the run of what is told otherwise
+    bool gap_open;           ///< something that was told before may be missing here
     Skew skew;
     Now now;
+
+    /// Over the active connection, and yet when it happened cannot be told from the message.
+    [[nodiscard]] bool late() const { return connection.is_active() && (connection.is_catching_up() || gap_open); }
 
     [[nodiscard]] std::uint64_t run() const { return job ? job->items()[*connection.item].run : last_run; }
 };
@@ -24,17 +28,19 @@ struct Telling {
 class Recorder {
 public:
     /// `outbox` outlives this object.
-    Recorder(Outbox& outbox, ClientData client_data) : outbox_(outbox), client_data_(client_data) {}
+    explicit Recorder(Outbox& outbox) : outbox_(outbox) {}
 
     void on_binding(const Telling& told, const Binding& binding);
-    void on_client_listed(const Telling& told, const action::ClientListed& listed);
+    /// `complete`: what a list of this server leaves out has ended (agent/README.md, "Ended bindings"). Empty: not known.
+    void on_client_listed(const Telling& told, const action::ClientListed& listed, std::optional<bool> complete);
+    /// The server was asked about a binding in doubt, and does not have it.
+    void on_absent(const DoubtBook::Settled& settled, Skew skew, Now now);
     /// An address was listed in a message that could not be understood otherwise.
     void on_sighting(const Telling& told, const IpAddress& address);
     void on_quarantine(const Telling& told, const action::Quarantine& quarantine);
 
 private:
     Outbox& outbox_;
-    ClientData client_data_;
 };
 
 }  // namespace leasemirror

@@ -32,8 +32,8 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
       connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
       bulk_(config_, resume),
       support_(config_, bulk_.can_ask(), resume.support),
-      active_pacing_(config.timeouts.retry, config.timeouts.retry),
-      recorder_(outbox_, config_.client_data),
+      doubts_(config.family, resume),
+      recorder_(outbox_),
       report_(config_.name, resume, actions_) {}
 
 void ServerSync::happened(Now now) {
@@ -47,7 +47,8 @@ void ServerSync::start(Now now) {
     happened(now);
     if (!epoch_.checkpoint.reached()) {
         if (bulk_.can_ask()) bulk_.need_full(nothing_to_resume_from);
-    } else if (!report_.was_read_in_full() || (bulk_.covers_everything() && report_.coverage() == Coverage::partial)) {
+    } else if (!report_.was_read_in_full() || report_.is_lacking() ||
+               (bulk_.covers_everything() && report_.coverage() == Coverage::partial)) {
         bulk_.need_full_again(now.steady);  // the base-time may stem from a stream that no whole load preceded
     }
     support_.start(now);
@@ -76,6 +77,7 @@ void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.on_connections_lost();
+    doubts_.give_back();
 }
 
 /// What is stored, and what waits to be, is in a clock that was wrong by so much.
@@ -121,16 +123,14 @@ void ServerSync::on_connected(SyncConnection& connection, const std::optional<Ce
 }
 
 void ServerSync::on_connect_failed(const SyncConnection& connection, const std::string& why) {
-    const auto active = connection.is_active();
-    if (!active) bulk_.release_active_query();
+    if (!connection.is_active()) bulk_.release_active_query();
     if (auto* job = job_of(connection)) job->give_back(*connection.item);
     drop(connection.id, false);
     epoch_.stored_clock.on_heard();
     report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_);
-    if (active)
-        active_pacing_.on_failure(now_.steady, jitter_);
-    else
-        bulk_.on_failure(now_.steady, jitter_);
+    // It is the server's trouble, not that of one query: one attempt for all of them.
+    support_.active_pacing().on_failure(now_.steady, jitter_);
+    bulk_.on_failure(now_.steady, jitter_);
 }
 
 void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
@@ -141,6 +141,8 @@ void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
                     {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
     for (const auto& refused : applied.refused)
         report_.log(LogLevel::error, "row-refused", {{"reason", refused}});
+    doubts_.learn(applied);
+    on_sightings_written(done);
     outbox_.on_committed(std::move(done));
     commit_if_due(false);
     follow_backpressure();
@@ -175,6 +177,7 @@ void ServerSync::stop(Now now) {
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.drop_job();
+    doubts_.start_afresh();
     report_.enter(phase_of(activity()));
     report_.touch();
     commit_if_due(true);
@@ -216,8 +219,9 @@ std::optional<SteadyTime> ServerSync::next_deadline() const {
     if (stopping_) return first.get();
     // What was due when plan() last ran has been tried, and waits for an event, not for the time.
     const auto planned_at = planned_at_.value_or(SteadyTime::min());
-    if (active_pacing_.due() > planned_at) first.consider(active_pacing_.due());
-    first.consider(bulk_.next_deadline(planned_at, support_.is_polling()));
+    if (support_.active_pacing().due() > planned_at) first.consider(support_.active_pacing().due());
+    first.consider(bulk_.next_deadline(planned_at, support_.is_polling(), doubts_.wants_full_bulk()));
+    if (const auto due = doubts_.next_deadline(); due && *due > planned_at) first.consider(due);
     first.consider(support_.next_deadline(planned_at));
     return first.get();
 }
@@ -238,30 +242,66 @@ void ServerSync::plan() {
     if (support_.known() != known) report_.touch();
     // A batch holds one reconciliation: the end of this job waits until that of the last one is on its way.
     if (const auto* job = bulk_.job(); job && job->over() && !outbox_.pending().reconcile) finish_job();
+    plan_questions();
     plan_bulk();
     plan_active();
 }
 
+/// Questions about doubts go beside the other bulk queries, one at a time.
+void ServerSync::plan_questions() {
+    finish_question();
+    if (doubts_.wants_listing(now_.steady)) {
+        outbox_.edit(now_.steady).list_doubts = true;
+        doubts_.on_listing_asked(now_.steady);
+    }
+    if (doubts_.is_due(now_.steady)) begin_question();
+    const auto* question = doubts_.question();
+    if (!question || question->waiting() == 0 || connections_.has_question()) return;
+    if (!bulk_.may_connect(now_.steady) || connections_.awaits_first_answer() ||
+        connections_.bulk_count() >= config_.bulk.max_connections || !connections_.take_slot())
+        return;
+    auto& connection = connections_.open_bulk(new_xid(), now_.steady);
+    connection.for_question = true;
+    actions_.push_back(sync_action::Connect{connection.id});
+}
+
+void ServerSync::begin_question() {
+    const auto run = bulk_.begin_run();
+    doubts_.begin(run);
+    open_run(run);
+}
+
+void ServerSync::finish_question() {
+    if (const auto* question = doubts_.question(); !question || !question->over()) return;
+    const auto settled = doubts_.finish(now_.steady);
+    const auto gone = settled.answer == DoubtBook::Answer::gone;
+    if (gone) recorder_.on_absent(settled, epoch_.skew.estimate(), now_);
+    const auto lesson = settled.about.why == Doubt::unlisted && (gone || settled.answer == DoubtBook::Answer::there);
+    if (!lesson || !support_.on_unlisted_lease(gone)) return;
+    report_.touch();
+    report_.log(LogLevel::info, "client-lists", {{"learned", gone ? "snapshot" : "delta"}});
+}
+
 void ServerSync::plan_active() {
-    if (support_.is_polling() || bulk_.holds_active_query() || !active_pacing_.is_due(now_.steady)) return;
-    if (connections_.active()) return;
+    if (support_.is_polling() || bulk_.holds_active_query() || !support_.active_pacing().is_due(now_.steady)) return;
+    if (connections_.active() || connections_.awaits_first_answer()) return;
     // A start time that is not in the database yet would be lost by a crash, and a query without one would leave a hole
     // behind the bulk. Of a server that answers no bulk query at all, what is live is all there is.
     if (bulk_.can_ask() && !bulk_.is_refused() && !epoch_.checkpoint.is_resumable()) return;
-    active_pacing_.on_attempt(now_.steady, jitter_);
+    support_.active_pacing().on_attempt(now_.steady, jitter_);
     actions_.push_back(sync_action::Connect{connections_.open_active(new_xid(), now_.steady).id});
 }
 
 void ServerSync::plan_bulk() {
     if (!bulk_.can_ask()) return;
-    if (bulk_.begin_next(now_.steady, support_)) {
+    if (bulk_.begin_next(now_.steady, support_, doubts_.wants_full_bulk())) {
         open_run(bulk_.job()->run());
         announce(*bulk_.job());
     }
     const auto* job = bulk_.job();
     while (job && connections_.bulk_unused() < job->waiting() &&
            connections_.bulk_count() < config_.bulk.max_connections) {
-        if (!bulk_.may_connect(now_.steady)) return;
+        if (!bulk_.may_connect(now_.steady) || connections_.awaits_first_answer()) return;
         // Others may keep the slots for long; the active query must not grow old meanwhile.
         if (!connections_.take_slot()) return bulk_.release_active_query();
         actions_.push_back(sync_action::Connect{connections_.open_bulk(new_xid(), now_.steady).id});
@@ -277,6 +317,8 @@ void ServerSync::announce(const BulkJob& job) {
             return report_.log(
                 LogLevel::info, "windowed-bulk",
                 {{"from", iso_or_none(job.query_window().start)}, {"to", iso_or_none(job.query_window().end)}});
+        case BulkJob::Kind::question:
+            return;
         case BulkJob::Kind::windowed_poll:
             return report_.log(LogLevel::debug, "windowed-poll",
                                {{"run", run}, {"from", iso_or_none(job.query_window().start)}});
@@ -296,7 +338,9 @@ std::uint32_t ServerSync::new_xid() {
 /// Gives a connection the next query of the job; without one it has no use any more (RFC 6926 §7.8).
 void ServerSync::ask_next(SyncConnection& connection) {
     auto& session = std::get<BulkSession>(connection.session);
-    auto* const job = session.disconnected() ? nullptr : bulk_.job();
+    if (connection.for_question) finish_question();
+    if (connection.for_question && doubts_.is_due(now_.steady)) begin_question();
+    auto* const job = session.disconnected() ? nullptr : connection.for_question ? doubts_.question() : bulk_.job();
     const auto item = job ? job->take() : std::nullopt;
     if (!item) return drop(connection.id, true);
     connection.item = item;
@@ -308,7 +352,8 @@ void ServerSync::ask_next(SyncConnection& connection) {
     connection.fresh_from = epoch_.checkpoint.highest_heard();
     connection.asked_at = now_.steady;
     const auto& query = job->items()[*item].query;
-    session.start(query, job->query_window(), bulk_.asks_all_vpns(query), session_now());
+    const auto all_vpns = connection.for_question ? doubts_.asks_all_vpns() : bulk_.asks_all_vpns(query);
+    session.start(query, job->query_window(), all_vpns, session_now());
     report_.log(LogLevel::debug, "bulk-query", {{"query", to_string(query)}});
 }
 
@@ -325,12 +370,16 @@ void ServerSync::finish_job() {
             return finish_window(job);
         case BulkJob::Kind::windowed_poll:
             return finish_poll(job);
+        case BulkJob::Kind::question:
+            return;  // it is no job of the planner
     }
 }
 
 void ServerSync::finish_full(const BulkJob& job) {
     const auto polling = support_.is_polling();
-    const auto conclusion = conclude_full(job, bulk_.context(job, polling));
+    auto context = bulk_.context(job, polling);
+    context.something_missed |= polling || !epoch_.checkpoint.is_resumable();
+    const auto conclusion = conclude_full(job, context);
     auto closed = bulk_.on_full_ended(job, conclusion, now_.steady, jitter_);
     if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
     if (conclusion.answer != FullConclusion::Answer::some) return;
@@ -343,9 +392,10 @@ void ServerSync::finish_full(const BulkJob& job) {
     report_.set_coverage(conclusion.coverage);
     // What was cut off is asked for again, also after a restart: that looks here (start()).
     if (conclusion.asked_to_the_end) {
-        report_.on_read_in_full(now_);
+        report_.on_read_in_full(now_, job.unread(), job.unread() > 0);
         epoch_.stored_clock.on_read();
     }
+    if (conclusion.reaches_began_at) report_.on_history_begins(now_);
     // Of a server that is polled, what a query did not bring is as old as its last answer.
     auto& checkpoint = epoch_.checkpoint;
     if (polling ? conclusion.reaches_began_at : !checkpoint.is_resumable()) {
@@ -366,12 +416,10 @@ void ServerSync::finish_full(const BulkJob& job) {
 void ServerSync::finish_window(const BulkJob& job) {
     const auto conclusion = conclude_window(job, bulk_.context(job, support_.is_polling()));
     learn_windows(conclusion.heeds_start, "its answer to a windowed query");
-    if (auto closed = bulk_.on_window_ended(job, conclusion, now_.steady))
-        outbox_.edit(now_.steady).gaps.push_back(*std::move(closed));
+    bulk_.on_window_ended(job, conclusion, now_.steady);
 }
 
-/// It brings what is new and concludes nothing from what is absent. The mirror is right up to its first reply only where
-/// the answer shows what ended, too; else up to the last full poll.
+/// It brings what is new and concludes nothing from what is absent: the mirror is right up to the last full poll.
 void ServerSync::finish_poll(const BulkJob& job) {
     const auto conclusion = conclude_poll(job, bulk_.context(job, support_.is_polling()), bulk_.oldest_change());
     report_.log(LogLevel::debug, "windowed-poll-done",
@@ -379,9 +427,6 @@ void ServerSync::finish_poll(const BulkJob& job) {
     if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
     learn_windows(conclusion.heeds_start, conclusion.told_by);
     bulk_.on_poll_ended(job, conclusion, support_, now_.steady, jitter_);
-    if (support_.has_no_windows() || !conclusion.reaches_next_from || !epoch_.checkpoint.reached()) return;
-    epoch_.checkpoint.advance(*conclusion.next_from);
-    outbox_.edit(now_.steady).base_time = epoch_.checkpoint.reached();
 }
 
 void ServerSync::learn_windows(const std::optional<bool>& heeds_start, const std::string& told_by) {
@@ -417,10 +462,11 @@ void ServerSync::follow_backpressure() {
         connections_.set_reading(*read, session_now());
 }
 
-/// The mirror is right up to here: the last message whose base-time counted, and not past the start of an open gap.
+/// The mirror is right up to here: the last message whose base-time counted, and not past the start of an open gap. Nothing,
+/// it stays where it is, while a part was not read at all, or is known to lack something.
 std::optional<UtcSeconds> ServerSync::freshness() const {
     const auto reached = epoch_.checkpoint.reached();
-    if (!reached) return std::nullopt;
+    if (!reached || !bulk_.was_read_whole() || report_.is_lacking()) return std::nullopt;
     return to_utc(std::min(*reached, bulk_.gaps().earliest().value_or(*reached)), epoch_.skew.estimate());
 }
 
@@ -432,7 +478,7 @@ Activity ServerSync::activity() const {
     if (connections_.has_open_bulk())
         out.bulk =
             job && job->kind() == BulkJob::Kind::windowed_poll ? Activity::Bulk::windowed_poll : Activity::Bulk::other;
-    out.connecting = !connections_.empty();
+    out.connecting = !connections_.idle();
     out.recovering = job || !bulk_.gaps().empty();
     out.resumable = epoch_.checkpoint.reached().has_value();
     out.polling = support_.is_polling();

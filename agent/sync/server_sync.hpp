@@ -28,6 +28,7 @@
 #include "agent/sync/checkpoint.hpp"
 #include "agent/sync/clock_skew.hpp"
 #include "agent/sync/connections.hpp"
+#include "agent/sync/doubt_book.hpp"
 #include "agent/sync/outbox.hpp"
 #include "agent/sync/pacing.hpp"
 #include "agent/sync/recorder.hpp"
@@ -102,6 +103,9 @@ private:
     void plan_bulk();
     void announce(const BulkJob& job);
     void open_run(std::uint64_t run);
+    void plan_questions();
+    void begin_question();
+    void finish_question();
     void ask_next(SyncConnection& connection);
     void finish_job();
     void finish_full(const BulkJob& job);
@@ -128,12 +132,15 @@ private:
     void on_active_closed(const action::Close& close, bool heard);
     void on_active_refused_silently(const std::string& text);
     void on_polled_instead(const std::string& why);
-    void open_gap(ServerTime from, ServerTime to, const std::string& cause);
+    void open_unread_gap(const std::string& reason);
+    void on_sightings_written(const Batch& done);
+    void record_gap(GapChange change);
     void start_afresh(const std::string& cause, const ClockSkew& skew);
 
     void drop(ConnectionKey id, bool tell_shell);
     [[nodiscard]] Telling told_on(const SyncConnection& connection);
     [[nodiscard]] BulkJob* job_of(const SyncConnection& connection);
+    [[nodiscard]] std::optional<bool> complete_lists() const;
     [[nodiscard]] std::uint32_t new_xid();
     [[nodiscard]] SessionNow session_now() const { return {now_.steady, epoch_.skew.server_now(now_.utc)}; }
     void commit_if_due(bool at_once);
@@ -153,7 +160,7 @@ private:
     Connections connections_;
     BulkPlanner bulk_;
     Support support_;
-    Pacing active_pacing_;
+    DoubtBook doubts_;
     Recorder recorder_;
     StatusReport report_;
     Backpressure backpressure_;

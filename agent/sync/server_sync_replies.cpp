@@ -50,7 +50,7 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
 }
 
 Telling ServerSync::told_on(const SyncConnection& connection) {
-    return {connection, job_of(connection), bulk_.last_run(), epoch_.skew.estimate(), now_};
+    return {connection, job_of(connection), bulk_.last_run(), !bulk_.gaps().empty(), epoch_.skew.estimate(), now_};
 }
 
 void ServerSync::on_deliver(SyncConnection& connection, const Binding& binding) {
@@ -59,12 +59,19 @@ void ServerSync::on_deliver(SyncConnection& connection, const Binding& binding) 
 }
 
 void ServerSync::on_client_listed(SyncConnection& connection, const action::ClientListed& listed) {
-    if (!connection.distrusted) return recorder_.on_client_listed(told_on(connection), listed);
+    if (!connection.distrusted) return recorder_.on_client_listed(told_on(connection), listed, complete_lists());
     if (listed.listed == 0) on_lease_lost(connection, "its base-time cannot be right", std::nullopt);
 }
 
+/// Whether what a list of this server leaves out has ended.
+std::optional<bool> ServerSync::complete_lists() const {
+    if (config_.client_data == ClientData::automatic) return support_.known().complete_lists;
+    return config_.client_data == ClientData::snapshot;
+}
+
 BulkJob* ServerSync::job_of(const SyncConnection& connection) {
-    return connection.item ? bulk_.job() : nullptr;
+    if (!connection.item) return nullptr;
+    return connection.for_question ? doubts_.question() : bulk_.job();
 }
 
 // ---- messages -----------------------------------------------------------------------------------------------------
@@ -77,7 +84,7 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
         const Bytes told(heard.server_identity.begin(), heard.server_identity.end());
         const auto before = report_.set_identity(told);
         if (!before.empty() && before != told) {
-            support_ = Support(config_, bulk_.can_ask(), {});
+            support_.on_other_server(bulk_.can_ask(), config_);
             bulk_.on_other_server();
             return start_afresh("another server answers at this address (identity " + to_hex(told) + ")", {});
         }
@@ -151,39 +158,64 @@ void ServerSync::on_quarantine(SyncConnection& connection, const action::Quarant
 /// What was said of a binding is not in the mirror, and must not be missing silently.
 void ServerSync::on_lease_lost(SyncConnection& connection, const std::string& reason,
                                const std::optional<IpAddress>& address) {
-    if (connection.is_active()) {
-        // Ask for it again by bulk.
-        const auto reached = epoch_.checkpoint.reached();
-        const auto until =
-            std::max(epoch_.checkpoint.highest_heard().value_or(ServerTime::min()), epoch_.skew.server_now(now_.utc));
-        // What changed a little before it was told may have waited in the server behind messages that we could read.
-        if (reached)
-            open_gap(std::min(*reached, until) - Checkpoint::reporting_delay_max, until,
-                     "a message could not be understood: " + reason);
+    auto* job = job_of(connection);
+    if (connection.for_question) {  // the doubt stays
+        if (job) job->on_lease_unread(*connection.item);
         return;
     }
-    auto* job = job_of(connection);
+    report_.on_lease_lost();
+    if (connection.is_active()) {
+        // Where the mirror has a row for it, that row will be in doubt (on_sightings_written()).
+        if (address) return recorder_.on_sighting(told_on(connection), *address);
+        return open_unread_gap(reason);
+    }
     if (!job) return;
     job->on_lease_unread(*connection.item);
-    if (!job->is_full()) return;
+    if (!job->is_full()) {
+        report_.on_lacking();
+        return bulk_.need_full_again(now_.steady + std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval));
+    }
     if (!address) return job->on_lease_lost(*connection.item);
     recorder_.on_sighting(told_on(connection), *address);
+}
+
+/// A message on the active connection told of a lease, and nobody knows of which: what it said is not in the mirror, and must
+/// not be missing silently.
+void ServerSync::open_unread_gap(const std::string& reason) {
+    report_.on_lacking();
+    const auto reached = epoch_.checkpoint.reached();
+    if (!reached) return;
+    const auto until =
+        std::max(epoch_.checkpoint.highest_heard().value_or(ServerTime::min()), epoch_.skew.server_now(now_.utc));
+    // What changed a little before it was told may have waited in the server behind messages that we could read.
+    record_gap(bulk_.open_unread_gap(std::min(*reached, until) - Checkpoint::reporting_delay_max, until,
+                                     "a message could not be understood: " + reason));
+}
+
+/// Addresses of which something unreadable was told on the active connection: the ones of which the mirror has a row are in
+/// doubt now. Of the others nothing is there that could be.
+void ServerSync::on_sightings_written(const Batch& done) {
+    for (const auto& change : done.changes)
+        if (change.kind == Change::Kind::sighting && change.binding.via == Via::active &&
+            !doubts_.knows(change.binding.key.address))
+            return open_unread_gap("of " + change.binding.key.address.to_string() + ", which the mirror does not have");
 }
 
 void ServerSync::on_data_missing(SyncConnection& connection, std::optional<ServerTime> base_time) {
     const auto server_now = epoch_.skew.server_now(now_.utc);
     const auto to = connection.distrusted ? server_now : base_time.value_or(server_now);
-    // Missing from catch-up: all since the start that we gave (RFC 7653 §8.4.1). Missing later: all since we last knew.
-    const auto from = connection.is_catching_up() ? std::get<ActiveSession>(connection.session).start_time()
-                                                  : epoch_.checkpoint.reached();
+    // Missing from catch-up: all since the start that we gave (RFC 7653 §8.4.1). Missing later: all since we last knew, but
+    // over DHCPv4 again all since that start (RFC 7724 §7.4.1).
+    const auto& start = std::get<ActiveSession>(connection.session).start_time();
+    const bool from_start = connection.is_catching_up() || (config_.family == Family::v4 && start);
+    const auto from = from_start ? start : epoch_.checkpoint.reached();
     connection.catch_up_alarm.reset();
-    if (from) return open_gap(*from, to, "DataMissing");
+    if (from) return record_gap(bulk_.open_gap(*from, to, "DataMissing"));
     if (bulk_.can_ask()) bulk_.need_full("DataMissing before anything was received");
 }
 
-void ServerSync::open_gap(ServerTime from, ServerTime to, const std::string& cause) {
-    auto change = bulk_.open_gap(from, to, cause);
-    report_.on_gap(change.gap, cause, now_.steady);
+void ServerSync::record_gap(GapChange change) {
+    report_.on_gap(change.gap, change.gap.cause, now_.steady);
     const auto number = change.gap.number;
     auto& batch = outbox_.edit(now_.steady);
     batch.gaps.push_back(std::move(change));
@@ -202,7 +234,10 @@ void ServerSync::on_query_done(SyncConnection& connection, const action::QueryDo
     const auto& query = job->items()[item].query;
     const auto transient = done.status == StatusCode::query_terminated || done.status == StatusCode::unspec_fail ||
                            done.status == StatusCode::unknown;
-    if (done.outcome == QueryOutcome::complete) {
+    // To have no such address configured is an answer, too (RFC 5007 §4.1.3).
+    const auto answered = done.outcome == QueryOutcome::complete ||
+                          (connection.for_question && done.status == StatusCode::not_configured);
+    if (answered) {
         job->on_complete(item);
         bulk_.on_answered();
     } else if (transient) {
@@ -211,7 +246,7 @@ void ServerSync::on_query_done(SyncConnection& connection, const action::QueryDo
         job->on_cut_off(item, done.text);
         // After QueryTerminated nothing more comes here (RFC 6926 §7.1, RFC 5460 §5.5): again on another connection, paced.
         return drop(connection.id, true);
-    } else if (bulk_.retries_without_vpns(query)) {
+    } else if (!connection.for_question && bulk_.retries_without_vpns(query)) {
         job->give_back(item);
     } else {
         report_.error("bulk query for " + to_string(query) + " refused: " + done.text, now_);
@@ -251,11 +286,11 @@ void ServerSync::on_active_closed(const action::Close& close, bool heard) {
         case CloseReason::refused:
             // UnspecFail may pass; the others would be answered the same again.
             if (close.status == StatusCode::unspec_fail || close.status == StatusCode::unknown) return;
-            return active_pacing_.put_off(not_soon);
+            return support_.active_pacing().put_off(not_soon);
         case CloseReason::refused_silently:
             return on_active_refused_silently(close.text);
         case CloseReason::not_supported:  // bulk there, but no active leasequery (RFC 7653 §9.2)
-            active_pacing_.put_off(not_soon);
+            support_.active_pacing().put_off(not_soon);
             if (support_.on_active_not_supported(now_)) on_polled_instead(close.text);
             return;
     }
@@ -264,7 +299,7 @@ void ServerSync::on_active_closed(const action::Close& close, bool heard) {
 void ServerSync::on_active_refused_silently(const std::string& text) {
     const auto refusal = support_.on_active_refused_silently(now_);
     if (refusal == Support::Refusal::borne) return;
-    active_pacing_.put_off(now_.steady + 10 * config_.timeouts.retry);
+    support_.active_pacing().put_off(now_.steady + 10 * config_.timeouts.retry);
     if (refusal == Support::Refusal::now_polled) on_polled_instead(text);
 }
 
@@ -281,6 +316,7 @@ void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew) {
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.start_afresh(cause, now_.steady, jitter_);
+    doubts_.start_afresh();
     // What waits here was told in the old clock, or by the other server: the full bulk brings all of it anew.
     if (bulk_.can_ask()) outbox_.drop_changes();
     auto& batch = outbox_.edit(now_.steady);

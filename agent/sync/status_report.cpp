@@ -25,6 +25,9 @@ StatusReport::StatusReport(std::string server, const ResumePoint& resume, SyncAc
     status_.last_error = resume.last_error;
     status_.last_error_at = resume.last_error_at;
     status_.certificate_expires_at = resume.certificate_expires_at;
+    status_.unreadable = resume.unreadable;
+    lacking_ = resume.unreadable > 0;
+    status_.known_since = resume.known_since;
 }
 
 void StatusReport::log(LogLevel level, std::string name, Fields fields) {
@@ -69,8 +72,19 @@ void StatusReport::set_coverage(Coverage coverage) {
     touch();
 }
 
-void StatusReport::on_read_in_full(Now now) {
+void StatusReport::on_read_in_full(Now now, std::uint64_t unreadable, bool lacking) {
     status_.last_full_sync_at = whole_seconds(now);
+    status_.unreadable = unreadable;
+    lacking_ = lacking;
+    touch();
+}
+
+void StatusReport::on_history_begins(Now now) {
+    if (!status_.known_since) status_.known_since = whole_seconds(now);
+}
+
+void StatusReport::on_lease_lost() {
+    ++status_.unreadable;
     touch();
 }
 

@@ -58,7 +58,16 @@ public:
     /// Returns the one before.
     Bytes set_identity(const Bytes& identity);
     void set_coverage(Coverage coverage);
-    void on_read_in_full(Now now);
+    /// A full read is over. `unreadable`: so many of its messages cost a binding; `lacking`: of one it cannot be told which.
+    void on_read_in_full(Now now, std::uint64_t unreadable, bool lacking);
+    /// Every configured query was answered to its end: from now on history is observed, if it was not before.
+    void on_history_begins(Now now);
+    /// A message cost a binding.
+    void on_lease_lost();
+    /// Nobody can tell which one it was, so no doubt stands for it: until the next full read the mirror lacks something.
+    void on_lacking() { lacking_ = true; }
+    [[nodiscard]] bool is_lacking() const { return lacking_; }
+    [[nodiscard]] bool has_history() const { return status_.known_since.has_value(); }
     void enter(Phase phase);
     [[nodiscard]] Phase phase() const { return status_.phase; }
     [[nodiscard]] Coverage coverage() const { return status_.coverage; }
@@ -85,6 +94,7 @@ private:
     SyncActions& actions_;
     ServerStatus status_;
     bool failing_ = false;
+    bool lacking_ = false;  // something, and no row of the mirror is in doubt for it
     bool changed_ = false;
     CertificateWatch certificate_;
     LogLimit quarantine_log_;

@@ -3,6 +3,7 @@
 #include "agent/sync/whole_seconds.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace leasemirror {
@@ -17,6 +18,9 @@ constexpr int silent_refusals_borne = 5;
 /// the last, and it is the message type.
 constexpr int silent_refusals_proof = 3;
 
+/// So many leases in a row that were left out had all ended, or all not: that is how the server lists.
+constexpr int list_lessons = 8;
+
 }  // namespace
 
 Support::Support(const ServerConfig& config, bool can_poll, const ServerSupport& stored)
@@ -24,7 +28,8 @@ Support::Support(const ServerConfig& config, bool can_poll, const ServerSupport&
       can_poll_(can_poll),
       retry_(config.timeouts.retry),
       known_(stored),
-      polling_(config.mode == SyncMode::bulk) {}
+      polling_(config.mode == SyncMode::bulk),
+      active_pacing_(config.timeouts.retry, config.timeouts.retry) {}
 
 void Support::start(Now now) {
     if (known_.active != false && known_.windows != false) return;
@@ -35,6 +40,12 @@ void Support::start(Now now) {
     if (known_.active != false) return;
     silent_refusals_ = silent_refusals_proof - 1;  // a day later, one more confirms it
     polling_ = polling_ || (mode_ == SyncMode::automatic && can_poll_);
+}
+
+void Support::on_other_server(bool can_poll, const ServerConfig& config) {
+    const auto pacing = active_pacing_;
+    *this = Support(config, can_poll, {});
+    active_pacing_ = pacing;
 }
 
 bool Support::on_deadline(Now now) {
@@ -93,6 +104,14 @@ bool Support::on_windows(bool supported, Now now) {
     const auto news = known_.windows != supported;
     learn(known_.windows, known_.active, supported, now);
     return news;
+}
+
+bool Support::on_unlisted_lease(bool ended) {
+    if (ended != (ended_in_a_row_ > 0)) ended_in_a_row_ = 0;
+    ended_in_a_row_ += ended ? 1 : -1;
+    if (std::abs(ended_in_a_row_) < list_lessons || known_.complete_lists == ended) return false;
+    known_.complete_lists = ended;
+    return true;
 }
 
 /// Both share one time. It is that of a 'no', if there is one, and of two the older.

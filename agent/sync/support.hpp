@@ -2,6 +2,7 @@
 //
 //     active   yes: an active query was answered. no: NotSupported, or closed without a word several times while bulk
 //              queries were answered in between.
+//     lists    yes: what a list of a client's leases leaves out has ended. no: it lists one lease at a time.
 //     windows  yes: a bulk query leaves out what changed before its start time. no: it does not, or replies carry no
 //              base-time.
 //
@@ -9,6 +10,7 @@
 #pragma once
 
 #include "agent/config/config.hpp"
+#include "agent/sync/pacing.hpp"
 #include "agent/sync/timers.hpp"
 #include "storage/batch.hpp"
 
@@ -29,6 +31,8 @@ public:
     void start(Now now);
 
     [[nodiscard]] const ServerSupport& known() const { return known_; }
+    /// Another server answers: nothing is known of it, but attempts keep their distance.
+    void on_other_server(bool can_poll, const ServerConfig& config);
     /// Polled instead of followed.
     [[nodiscard]] bool is_polling() const { return polling_; }
     [[nodiscard]] bool has_no_windows() const { return known_.windows == false; }
@@ -37,6 +41,9 @@ public:
     [[nodiscard]] bool on_deadline(Now now);
     [[nodiscard]] std::optional<SteadyTime> next_deadline(SteadyTime after) const;
 
+    /// When the active query may be asked next.
+    [[nodiscard]] Pacing& active_pacing() { return active_pacing_; }
+    [[nodiscard]] const Pacing& active_pacing() const { return active_pacing_; }
     /// An active query has been answered.
     void on_active_answered(Now now);
     void on_bulk_answered() { bulk_answered_ = true; }
@@ -52,6 +59,9 @@ public:
     [[nodiscard]] Refusal on_active_refused_silently(Now now);
     /// True if that is news.
     [[nodiscard]] bool on_windows(bool supported, Now now);
+    /// A lease that a list of its client left out had ended, or had not. True: so many in a row have shown by now whether
+    /// what lists leave out has ended (RFC 5007 §4.1.2.2 says that they leave out nothing).
+    [[nodiscard]] bool on_unlisted_lease(bool ended);
 
 private:
     void learn(std::optional<bool>& ability, const std::optional<bool>& other, bool supported, Now now);
@@ -65,7 +75,9 @@ private:
     bool polling_;
     int silent_refusals_ = 0;     // of active queries, in a row
     bool bulk_answered_ = false;  // since the last of them
+    int ended_in_a_row_ = 0;      // of leases that lists left out; below 0: had not ended
     Timers timers_;               // active_again, support_again
+    Pacing active_pacing_;
 };
 
 }  // namespace leasemirror

@@ -14,10 +14,10 @@ using Answer = FullConclusion::Answer;
 const std::vector<BulkQuery> two{relay_query({1}), relay_query({2})};
 
 ConclusionContext context_v4() {
-    return {Family::v4, true, true, false, 60s, 5min};
+    return {Family::v4, true, true, false, false, 60s, 5min};
 }
 ConclusionContext context_v6() {
-    return {Family::v6, true, false, false, 60s, 5min};
+    return {Family::v6, true, false, false, false, 60s, 5min};
 }
 ConclusionContext polled(ConclusionContext c) {
     c.polling = true;
@@ -58,6 +58,12 @@ Binding changed(std::int64_t seconds) {
     return out;
 }
 
+Binding in_vpn() {
+    Binding b;
+    b.key = {"ascii:red", BindingKind::address, address("192.0.2.9"), 32};
+    return b;
+}
+
 }  // namespace
 
 // ---- a full load --------------------------------------------------------------------------------------------------
@@ -66,6 +72,7 @@ TEST_CASE("a full load that was answered in full covers everything, and absence 
     auto job = full(two);
     answer(job, 0, at(1005));
     answer(job, 1, at(1000));
+    job.on_binding(1, in_vpn());
     const auto c = conclude_full(job, context_v4());
     CHECK(c.answer == Answer::some);
     CHECK(c.error.empty());
@@ -101,12 +108,24 @@ TEST_CASE("queries that do not cover the whole server leave its coverage partial
     CHECK(c.gap_outcome == "recovered");
 }
 
-TEST_CASE("a full load that did not ask for every VPN reconciles the default one alone") {
+TEST_CASE("a full load that did not ask for every VPN, or listed none, reconciles the default one alone") {
     auto context = context_v4();
-    context.all_vpns = false;
     auto job = full();
     answer(job, 0);
+    CHECK_FALSE(conclude_full(job, context).reconcile.all_vpns);  // the server may not know the option
+    job.on_binding(0, in_vpn());
+    CHECK(conclude_full(job, context).reconcile.all_vpns);
+    context.all_vpns = false;
     CHECK_FALSE(conclude_full(job, context).reconcile.all_vpns);
+}
+
+TEST_CASE("what no query could list is in doubt where something may have been missed, and nowhere else") {
+    auto context = context_v4();
+    auto job = full();
+    answer(job, 0);
+    CHECK_FALSE(conclude_full(job, context).reconcile.doubt_unreached);
+    context.something_missed = true;
+    CHECK(conclude_full(job, context).reconcile.doubt_unreached);
 }
 
 TEST_CASE("a scope by remote-id is told as one") {
@@ -214,50 +233,34 @@ TEST_CASE("a reply that could not be read, of a lease that is known, leaves cove
     const auto c = conclude_full(job, context_v4());
     CHECK(c.coverage == Coverage::full);
     CHECK(c.reconcile.everything);
+    CHECK_FALSE(c.reconcile.unread);
     CHECK(c.reconcile.scopes.size() == 2);
 }
 
-TEST_CASE("a reply that could not be read, not even whose lease it was, takes the proof from its query") {
+TEST_CASE("a reply that could not be read, not even whose lease it was, makes doubtful what its query did not list") {
     auto job = full(two);
     answer(job, 0);
     job.on_lease_lost(1);
     answer(job, 1);
     const auto c = conclude_full(job, context_v4());
     CHECK(c.coverage == Coverage::partial);
-    CHECK_FALSE(c.reconcile.everything);
-    REQUIRE(c.reconcile.scopes.size() == 1);
-    CHECK(c.reconcile.scopes[0].id == scope_id(two[0]));
+    CHECK(c.reconcile.everything);
+    CHECK(c.reconcile.unread);
+    REQUIRE(c.reconcile.scopes.size() == 2);
+    CHECK_FALSE(c.reconcile.scopes[0].unread);
+    CHECK(c.reconcile.scopes[1].unread);
     CHECK(c.again_after);
 }
 
 // ---- the window of a gap ------------------------------------------------------------------------------------------
 
-TEST_CASE("a v4 window over everything that was answered closes the gap: it shows what ended, too") {
-    auto job = window();
+TEST_CASE("a window that was answered needs no other help than the full bulk that closes the gap") {
+    auto job = window(two);
     answer(job, 0);
+    answer(job, 1);
     const auto c = conclude_window(job, context_v4());
-    CHECK(c.needs_full_because.empty());
-    CHECK(c.recovered);
+    CHECK(c.no_help_because.empty());
     CHECK_FALSE(c.heeds_start);
-}
-
-TEST_CASE("a window over a part, or with a reply that could not be read, was answered but does not close the gap") {
-    SUBCASE("part") {
-        auto job = window(two);
-        answer(job, 0);
-        answer(job, 1);
-        const auto c = conclude_window(job, context_v4());
-        CHECK(c.needs_full_because.empty());
-        CHECK_FALSE(c.recovered);
-    }
-    SUBCASE("unread") {
-        auto job = window();
-        job.on_lease_unread(0);
-        answer(job, 0);
-        const auto c = conclude_window(job, context_v4());
-        CHECK(c.needs_full_because.empty());
-        CHECK_FALSE(c.recovered);
-    }
 }
 
 TEST_CASE("a window that was not answered in full is left to a full bulk") {
@@ -270,8 +273,7 @@ TEST_CASE("a window that was not answered in full is left to a full bulk") {
         cut_off(job, 1);
     }
     const auto c = conclude_window(job, context_v4());
-    CHECK(c.needs_full_because.find("windowed bulk failed: query for relay-id 02: ") == 0);
-    CHECK_FALSE(c.recovered);
+    CHECK(c.no_help_because.find("windowed bulk failed: query for relay-id 02: ") == 0);
 }
 
 TEST_CASE("a window whose answer lists what had not changed is one of a server that knows none") {
@@ -281,61 +283,48 @@ TEST_CASE("a window whose answer lists what had not changed is one of a server t
     job.on_complete(0);
     const auto c = conclude_window(job, context_v4());
     CHECK(c.heeds_start == false);
-    CHECK(c.needs_full_because == "the server knows no time windows");
-    CHECK_FALSE(c.recovered);
+    CHECK(c.no_help_because == "the server knows no time windows");
 }
 
 TEST_CASE("v6: a window without a base-time in its replies is worth nothing, even if empty; v4 need not tell one") {
     auto job = window({link_query("2001:db8::1")});
     answer(job, 0, std::nullopt);
-    CHECK(conclude_window(job, context_v6()).needs_full_because == "the server knows no time windows");
+    CHECK(conclude_window(job, context_v6()).no_help_because == "the server knows no time windows");
     auto with_base = window({link_query("2001:db8::1")});
     answer(with_base, 0);
-    CHECK(conclude_window(with_base, context_v6()).needs_full_because.empty());
+    CHECK(conclude_window(with_base, context_v6()).no_help_because.empty());
     CHECK(conclude_window(with_base, context_v6()).heeds_start == true);
     auto v4 = window();
     answer(v4, 0, std::nullopt);
-    CHECK(conclude_window(v4, context_v4()).recovered);
+    CHECK(conclude_window(v4, context_v4()).no_help_because.empty());
 }
 
 // ---- a windowed poll ----------------------------------------------------------------------------------------------
 
-TEST_CASE("a v4 poll over everything that was answered reaches its first reply, from where the next one asks") {
+TEST_CASE("a poll that was answered moves the start of the next one to its first reply") {
     auto job = poll();
     answer(job, 0);
     const auto c = conclude_poll(job, context_v4(), std::nullopt);
     CHECK(c.error.empty());
     CHECK(c.next_from == at(1000));
-    CHECK(c.reaches_next_from);
     CHECK_FALSE(c.heeds_start);
 }
 
-TEST_CASE("a poll that does not show what ended moves its start, but not what the mirror is right up to") {
+TEST_CASE("a v6 poll with base-times shows that the server knows time windows") {
     auto job = poll({link_query("2001:db8::1")});
     answer(job, 0);
     const auto c = conclude_poll(job, context_v6(), std::nullopt);
     CHECK(c.next_from == at(1000));
-    CHECK_FALSE(c.reaches_next_from);
     CHECK(c.heeds_start == true);
 }
 
-TEST_CASE("a poll with a reply that could not be read moves its start alone") {
-    auto job = poll();
-    job.on_lease_unread(0);
-    answer(job, 0);
-    const auto c = conclude_poll(job, context_v4(), std::nullopt);
-    CHECK(c.next_from == at(1000));
-    CHECK_FALSE(c.reaches_next_from);
-}
-
-TEST_CASE("a poll with one query refused moves its start alone, and says what went wrong") {
+TEST_CASE("a poll with one query refused moves its start, and says what went wrong") {
     auto job = poll({BulkQuery{}, BulkQuery{}});
     answer(job, 0);
     job.on_refused(1, "NotAllowed");
     const auto c = conclude_poll(job, context_v4(), std::nullopt);
     CHECK(c.error == "windowed poll incomplete: query for everything: NotAllowed");
     CHECK(c.next_from == at(1000));
-    CHECK_FALSE(c.reaches_next_from);
     CHECK_FALSE(c.heeds_start);
 }
 
@@ -346,7 +335,6 @@ TEST_CASE("a poll of which a query was cut off is asked for as far back again") 
     const auto c = conclude_poll(job, context_v4(), std::nullopt);
     CHECK_FALSE(c.error.empty());
     CHECK_FALSE(c.next_from);
-    CHECK_FALSE(c.reaches_next_from);
 }
 
 TEST_CASE("a poll that was refused in all was refused for its start time; one that was cut off was not") {
@@ -372,7 +360,6 @@ TEST_CASE("an answer without a base-time proves nothing of how far the mirror is
     const auto c = conclude_poll(job, context_v4(), std::nullopt);
     CHECK(c.error.empty());
     CHECK_FALSE(c.next_from);
-    CHECK_FALSE(c.reaches_next_from);
 }
 
 TEST_CASE("a poll that lists what had not changed since its start shows that the start is not heeded") {

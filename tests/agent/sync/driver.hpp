@@ -119,6 +119,7 @@ public:
     std::vector<sync_action::Sweep> sweeps;
     Swept swept;  ///< what the database answers to the next
     bool sweep_answered = true;
+    Applied applied;                         ///< what the database answers to each batch
     std::chrono::seconds server_clock{0};    ///< ahead of ours by this much
     std::chrono::milliseconds our_clock{0};  ///< set by this much since the beginning
     std::string identity_v4 = "192.0.2.254";
@@ -302,7 +303,7 @@ private:
         auto commit = std::move(waiting_.front());
         waiting_.pop_front();
         written.push_back(commit.batch);
-        engine.on_committed(commit.server, std::move(commit.batch), {}, now());
+        engine.on_committed(commit.server, std::move(commit.batch), applied, now());
     }
 
     void perform(sync_action::Connect& a) { connecting[a.connection.server].push_back(a.connection); }

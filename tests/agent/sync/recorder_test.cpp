@@ -27,12 +27,12 @@ Binding lease(std::string_view text = "192.0.2.1") {
 
 struct World {
     [[nodiscard]] Telling told(const SyncConnection& connection, BulkJob* job = nullptr) const {
-        return {connection, job, 3, Skew{250}, now};
+        return {connection, job, 3, false, Skew{250}, now};
     }
     [[nodiscard]] const Batch& batch() const { return outbox.pending(); }
 
     Outbox outbox{1, BatchConfig{}, 1'000'000};
-    Recorder recorder{outbox, ClientData::delta};
+    Recorder recorder{outbox};
 };
 
 /// Its second query runs, as run 9: it was cut off before.
@@ -101,7 +101,6 @@ TEST_CASE("a change counts in the outbox with all that its binding holds") {
 
 TEST_CASE("where a client's data is a snapshot, the end of its list is a change after what it held") {
     World w;
-    Recorder recorder(w.outbox, ClientData::snapshot);
     auto client = lease();
     client.client_id = some_duid;
     auto connection = active_connection();
@@ -109,23 +108,73 @@ TEST_CASE("where a client's data is a snapshot, the end of its list is a change 
     SUBCASE("late") {
         connection.catch_up_alarm = now.steady + 10min;
     }
-    recorder.on_client_listed(w.told(connection), {&client, 2});
+    w.recorder.on_client_listed(w.told(connection), {&client, 2}, true);
     REQUIRE(w.batch().changes.size() == 1);
     const auto& change = w.batch().changes[0];
     CHECK(change.kind == Change::Kind::client_list_end);
     CHECK(change.listed == 2);
     CHECK(change.run == 3);
     CHECK(change.late == connection.is_catching_up());
+    CHECK(change.doubt == Doubt::none);
+    CHECK(change.told_at == UtcSeconds{std::chrono::seconds{t0}});
     CHECK(change.binding == client);
+}
+
+TEST_CASE("where it is not known which of the two a client's data is, what a list leaves out is in doubt") {
+    World w;
+    const auto client = lease();
+    w.recorder.on_client_listed(w.told(active_connection()), {&client, 2}, std::nullopt);
+    w.recorder.on_client_listed(w.told(active_connection()), {&client, 0}, std::nullopt);
+    REQUIRE(w.batch().changes.size() == 2);
+    CHECK(w.batch().changes[0].doubt == Doubt::unlisted);
+    CHECK(w.batch().changes[1].doubt == Doubt::none);  // an empty one cannot be one of several
+}
+
+TEST_CASE("what is told while a gap is open, or in the catch-up phase, is late") {
+    World w;
+    const auto live = active_connection();
+    auto told = w.told(live);
+    CHECK_FALSE(told.late());
+    told.gap_open = true;
+    CHECK(told.late());
+    auto connection = active_connection();
+    connection.catch_up_alarm = now.steady + 10min;
+    CHECK(w.told(connection).late());
+}
+
+TEST_CASE("an answer to a question belongs to no scope, and what it does not hold is absent") {
+    World w;
+    auto job = BulkJob::question(9, BulkQuery{QueryKind::client_id, {}, {1, 2}, 1}, lease().key);
+    (void)job.take();
+    auto connection = bulk_connection();
+    connection.item = 0;
+    connection.for_question = true;
+    w.recorder.on_binding(w.told(connection, &job), lease());
+    DoubtBook::Settled settled;
+    settled.answer = DoubtBook::Answer::gone;
+    settled.about.key = lease().key;
+    settled.answered_at = at(7);
+    settled.run = 9;
+    w.recorder.on_absent(settled, Skew{250}, now);
+    REQUIRE(w.batch().changes.size() == 2);
+    const auto& told = w.batch().changes[0];
+    CHECK(told.binding.via == Via::query);
+    CHECK(told.scope == 0);
+    CHECK(told.run == 9);
+    const auto& absent = w.batch().changes[1];
+    CHECK(absent.kind == Change::Kind::absent);
+    CHECK(absent.binding.key == lease().key);
+    CHECK(absent.binding.base_time == at(7));
+    CHECK(absent.run == 9);
 }
 
 TEST_CASE("where a client's data is a delta, a list ends nothing, unless it is empty") {
     World w;
     const auto client = lease();
-    w.recorder.on_client_listed(w.told(active_connection()), {&client, 2});
-    w.recorder.on_client_listed(w.told(active_connection()), {&client, 1});
+    w.recorder.on_client_listed(w.told(active_connection()), {&client, 2}, false);
+    w.recorder.on_client_listed(w.told(active_connection()), {&client, 1}, false);
     CHECK(w.batch().changes.empty());
-    w.recorder.on_client_listed(w.told(active_connection()), {&client, 0});
+    w.recorder.on_client_listed(w.told(active_connection()), {&client, 0}, false);
     REQUIRE(w.batch().changes.size() == 1);
     CHECK(w.batch().changes[0].listed == 0);
 }
@@ -134,11 +183,10 @@ TEST_CASE("a list in a bulk answer ends nothing, not even an empty one: servers 
     World w;
     Job j;
     const auto client = lease();
-    for (const auto how : {ClientData::delta, ClientData::snapshot}) {
-        Recorder recorder(w.outbox, how);
-        recorder.on_client_listed(w.told(j.connection, &j.job), {&client, 0});
-        recorder.on_client_listed(w.told(j.connection, &j.job), {&client, 2});
-        recorder.on_client_listed(w.told(j.connection), {&client, 0});
+    for (const auto complete : {std::optional<bool>{}, std::optional(true), std::optional(false)}) {
+        w.recorder.on_client_listed(w.told(j.connection, &j.job), {&client, 0}, complete);
+        w.recorder.on_client_listed(w.told(j.connection, &j.job), {&client, 2}, complete);
+        w.recorder.on_client_listed(w.told(j.connection), {&client, 0}, complete);
     }
     CHECK(w.batch().changes.empty());
     CHECK_FALSE(w.outbox.dirty());
@@ -148,7 +196,7 @@ TEST_CASE("the client of a list counts in the outbox with all that it holds") {
     World w;
     auto client = lease();
     client.options.assign(10'000, 0);
-    w.recorder.on_client_listed(w.told(active_connection()), {&client, 0});
+    w.recorder.on_client_listed(w.told(active_connection()), {&client, 0}, false);
     CHECK(w.outbox.held_bytes() >= 10'000);
 }
 

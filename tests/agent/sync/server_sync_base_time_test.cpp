@@ -77,6 +77,11 @@ TEST_CASE("what is told in the catch-up phase is late, with the message that end
         again.marks(StatusCode::data_missing);
         (void)d.writes();
         again.tells(lease);
+        CHECK(d.writes().find(" late") != std::string::npos);  // what came before it may be missing
+        d.accepts().ends();
+        d.accepts_within(2s).ends();
+        (void)d.writes();
+        again.tells(lease);
         CHECK(d.writes().find(" late") == std::string::npos);
     }
     auto snapshot = server_v6();
@@ -99,12 +104,12 @@ TEST_CASE("without a start time there is no catch-up phase, and nothing is late"
     CHECK(d.writes() == "2001:db8:1::a active @1000; base @1000");
 }
 
-TEST_CASE("base-times that trail each other a little never move it back") {
+TEST_CASE("it goes back with a stream whose base-times do: changes may be dated by a clock that was set a little") {
     SyncDriver d(server_v4(), resume_at(900));
     const auto active = d.goes_live();
     active.tells("192.0.2.1", 1000);
     active.tells("192.0.2.2", 999);
-    CHECK(d.writes() == "192.0.2.1 active @1000; 192.0.2.2 active @999; base @1000");
+    CHECK(d.writes() == "192.0.2.1 active @1000; 192.0.2.2 active @999; base @999");
 }
 
 TEST_CASE("a base-time is in the same batch as the last data that it stands for, or in a later one") {

@@ -395,6 +395,7 @@ TEST_CASE("a message that cannot be understood costs itself, and goes to quarant
     REQUIRE(batch.quarantine.size() == 1);
     CHECK(batch.quarantine[0].message == Bytes(bytes.begin() + 2, bytes.end()));
     CHECK_FALSE(batch.quarantine[0].reason.empty());
-    REQUIRE(batch.changes.size() == 1);
-    CHECK(batch.changes[0].binding.key.address == address("192.0.2.2"));
+    REQUIRE(batch.changes.size() == 2);
+    CHECK(batch.changes[0].kind == Change::Kind::sighting);
+    CHECK(batch.changes[1].binding.key.address == address("192.0.2.2"));
 }

@@ -34,9 +34,12 @@ TEST_CASE("phases of a server from its first contact on") {
     CHECK(shown(d) == Phase::live);
     active.marks(StatusCode::data_missing);
     CHECK(shown(d) == Phase::gap);
-    d.accepts().ends();
+    d.accepts().ends();            // its window
+    d.accepts_within(90s).ends();  // and all
     CHECK(shown(d) == Phase::live);
     active.closes();
+    CHECK(shown(d) == Phase::connecting);
+    d.refuses();
     CHECK(shown(d) == Phase::down);
     d.accepts_within(2min);
     CHECK(shown(d) == Phase::catch_up);
@@ -179,7 +182,7 @@ TEST_CASE("stop closes all connections, commits what is pending, and is done whe
     CHECK_FALSE(bulk.open());
     CHECK_FALSE(d.engine.done());
     REQUIRE(d.waiting() == 1);
-    CHECK(d.words_of(d.waiting(0)) == "192.0.2.1 active @1005 run 2; 192.0.2.2 active @1005 run 2; base @1005");
+    CHECK(d.words_of(d.waiting(0)) == "192.0.2.1 active @1005 late run 2; 192.0.2.2 active @1005 run 2; base @1005");
     CHECK(d.waiting(0).status->phase == Phase::down);
     CHECK_FALSE(d.waiting(0).status->connected_since);
     d.commits();

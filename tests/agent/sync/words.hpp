@@ -53,6 +53,7 @@ inline ServerConfig server_v6(std::vector<BulkQuery> queries = {link_query("2001
     config.port = 547;
     config.bulk.queries = std::move(queries);
     config.bulk.covers = BulkCovers::all;
+    config.client_data = ClientData::delta;
     return config;
 }
 
@@ -170,8 +171,7 @@ inline std::string words_of(const Reconcile& r, const ServerConfig& server) {
         }
     }
     return "reconcile " + std::to_string(r.run) + (scopes.empty() ? " nothing" : scopes) +
-           (r.all_vpns ? " in every VPN" : "") + " from " + words_of(r.listed_from) + (r.unread ? " unread" : "") +
-           (r.doubt_unreached ? " doubting the rest" : "");
+           (r.all_vpns ? " in every VPN" : "") + " from " + words_of(r.listed_from) + (r.unread ? " unread" : "");
 }
 
 inline std::string words_of(const Batch& batch, const ServerConfig& server) {

@@ -1,0 +1,126 @@
+#include "agent/sync/doubt_book.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace leasemirror {
+
+DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family), open_(resume.doubts_open) {
+    for (const auto& about : resume.doubts)
+        note(about);
+}
+
+void DoubtBook::learn(const Applied& applied) {
+    open_ = applied.doubts_open;
+    if (open_ == 0) return asked_.clear();
+    for (const auto& about : applied.doubts)
+        note(about);
+}
+
+bool DoubtBook::knows(const IpAddress& address) const {
+    return std::any_of(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key.address == address; });
+}
+
+void DoubtBook::note(const DoubtfulBinding& about) {
+    if (about.why == Doubt::refused) return;  // the server has answered: it is the database that does not take it
+    const auto known =
+        std::find_if(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key == about.key; });
+    if (known != asked_.end()) {
+        known->about = about;
+        return;
+    }
+    if (asked_.size() < doubts_told_max && query_for(about)) asked_.push_back({about, SteadyTime::min(), again_first});
+}
+
+/// What to ask: v6 by address, and a prefix by its client, since no query names a prefix (RFC 5007 §4.1.2.1); v4 by client-id
+/// or hardware address, since bulk knows no query by address (RFC 6926 §7.2).
+std::optional<BulkQuery> DoubtBook::query_for(const DoubtfulBinding& about) const {
+    BulkQuery query;
+    if (family_ == Family::v6 && about.key.kind == BindingKind::address) {
+        query.kind = QueryKind::address;
+        query.address = about.key.address;
+        return query;
+    }
+    const auto client_id_min = family_ == Family::v4 ? std::size_t{2} : std::size_t{1};
+    if (about.client_id.size() >= client_id_min) {
+        query.kind = QueryKind::client_id;
+        query.id = about.client_id;
+        return query;
+    }
+    if (family_ == Family::v6 || about.hw_addr.empty() || about.hw_type.value_or(1) > 255) return std::nullopt;
+    query.kind = QueryKind::hw_addr;
+    query.id = about.hw_addr;
+    query.hw_type = static_cast<std::uint8_t>(about.hw_type.value_or(1));
+    return query;
+}
+
+void DoubtBook::refill(SteadyTime now) {
+    if (!refilled_at_ || questions_left_ >= questions_at_once) refilled_at_ = now;
+    while (questions_left_ < questions_at_once && now - *refilled_at_ >= question_interval) {
+        *refilled_at_ += question_interval;
+        ++questions_left_;
+    }
+}
+
+DoubtBook::Entry* DoubtBook::first_due() {
+    const auto first =
+        std::min_element(asked_.begin(), asked_.end(), [](const Entry& a, const Entry& b) { return a.due < b.due; });
+    return first == asked_.end() ? nullptr : &*first;
+}
+
+bool DoubtBook::is_due(SteadyTime now) {
+    refill(now);
+    const auto* entry = first_due();
+    return !question_ && entry && entry->due <= now && questions_left_ > 0;
+}
+
+void DoubtBook::begin(std::uint64_t run) {
+    assert(!question_ && first_due());
+    --questions_left_;
+    about_ = first_due()->about;
+    question_ = BulkJob::question(run, *query_for(about_), about_.key);
+}
+
+DoubtBook::Settled DoubtBook::finish(SteadyTime now) {
+    assert(question_);
+    const auto job = *std::exchange(question_, std::nullopt);
+    const auto& item = job.items().front();
+    Settled out{Answer::none, about_, job.began_at().value_or(ServerTime{}), item.run};
+    if (job.sought()) {
+        const auto same = about_.client_id.empty() || job.sought()->client_id == about_.client_id;
+        out.answer = same ? Answer::there : Answer::other;
+    } else if (item.state == BulkJob::ItemState::complete && item.unread == 0 && job.began_at()) {
+        out.answer = Answer::gone;
+    }
+    const auto entry =
+        std::find_if(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key == about_.key; });
+    if (entry == asked_.end()) return out;
+    if (out.answer != Answer::none) {
+        asked_.erase(entry);
+        return out;
+    }
+    entry->due = now + entry->again;
+    entry->again = std::min<std::chrono::milliseconds>(2 * entry->again, again_most);
+    return out;
+}
+
+void DoubtBook::give_back() {
+    if (question_) question_->give_back_all();
+}
+
+void DoubtBook::start_afresh() {
+    question_.reset();
+}
+
+std::optional<SteadyTime> DoubtBook::next_deadline() const {
+    if (question_ || open_ == 0) return std::nullopt;
+    if (asked_.empty()) return listing_due_;
+    auto due = SteadyTime::max();
+    for (const auto& entry : asked_)
+        due = std::min(due, entry.due);
+    if (questions_left_ == 0 && refilled_at_) due = std::max(due, *refilled_at_ + question_interval);
+    return due;
+}
+
+}  // namespace leasemirror

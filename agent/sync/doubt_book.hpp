@@ -1,0 +1,97 @@
+// Which bindings of one server are in doubt, and when the server is asked about which (agent/README.md, "Doubt").
+//
+// The doubts themselves are in the database, so that a crash loses none; here are the few that are asked about next. A
+// question is a bulk query for one client or one address. What it answers settles the doubt, and so does any later word
+// about the binding. How often may be asked is bounded: questions_at_once in a row, and then one each question_interval.
+// Where more are in doubt than can be asked about one by one, a full bulk is due instead.
+#pragma once
+
+#include "agent/sync/bulk_job.hpp"
+#include "agent/sync/pacing.hpp"
+#include "proto/query.hpp"
+#include "storage/batch.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace leasemirror {
+
+class DoubtBook {
+public:
+    static constexpr int questions_at_once = 30;
+    /// So there are never more than questions_at_once + 240 questions in an hour.
+    static constexpr std::chrono::seconds question_interval{15};
+    /// A doubt that an answer did not settle is asked about again after this, then after twice as long, ...
+    static constexpr std::chrono::seconds again_first{60};
+    static constexpr std::chrono::hours again_most{1};
+
+    DoubtBook(Family family, const ResumePoint& resume);
+
+    /// What a commit told: doubts that are new, or where it was asked for, those that there are; and how many there are.
+    void learn(const Applied& applied);
+    /// There are doubts that are not here: Applied::doubts is to list them.
+    [[nodiscard]] bool wants_listing(SteadyTime now) const {
+        return open_ > 0 && asked_.empty() && now >= listing_due_;
+    }
+    void on_listing_asked(SteadyTime now) { listing_due_ = now + again_first; }
+    /// More are in doubt than are asked about one by one.
+    [[nodiscard]] bool wants_full_bulk() const { return open_ > doubts_told_max; }
+    [[nodiscard]] std::uint64_t open() const { return open_; }
+    /// What the mirror has at this address is in doubt, and will be asked about.
+    [[nodiscard]] bool knows(const IpAddress& address) const;
+
+    /// A question is due, and may be asked, and none is under way.
+    [[nodiscard]] bool is_due(SteadyTime now);
+    /// Begins it.
+    void begin(std::uint64_t run);
+    /// It is about a binding in a VPN. We know no other way to ask for one than to ask for all of them.
+    [[nodiscard]] bool asks_all_vpns() const { return family_ == Family::v4 && !about_.key.vpn_id.empty(); }
+    /// The question under way.
+    [[nodiscard]] BulkJob* question() { return question_ ? &*question_ : nullptr; }
+    [[nodiscard]] const BulkJob* question() const { return question_ ? &*question_ : nullptr; }
+
+    enum class Answer : std::uint8_t {
+        none,   ///< it could not be had, or not be read: asked again later
+        there,  ///< the server has the binding, for the client that the mirror has
+        other,  ///< likewise, for another one
+        gone,   ///< the server does not have it
+    };
+    struct Settled {
+        Answer answer = Answer::none;
+        DoubtfulBinding about;
+        ServerTime answered_at{};  ///< as of when, in the server's clock
+        std::uint64_t run = 0;
+    };
+    /// The question under way is over.
+    [[nodiscard]] Settled finish(SteadyTime now);
+    /// The connection of the question under way is gone: it waits for another.
+    void give_back();
+    void start_afresh();
+
+    [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
+
+private:
+    struct Entry {
+        DoubtfulBinding about;
+        SteadyTime due = SteadyTime::min();
+        std::chrono::milliseconds again = again_first;
+    };
+    void note(const DoubtfulBinding& about);
+    [[nodiscard]] std::optional<BulkQuery> query_for(const DoubtfulBinding& about) const;
+    [[nodiscard]] Entry* first_due();
+    void refill(SteadyTime now);
+
+    Family family_;
+    std::vector<Entry> asked_;  // doubts_told_max at most
+    std::uint64_t open_;        // in the database
+    SteadyTime listing_due_ = SteadyTime::min();
+    std::optional<BulkJob> question_;
+    DoubtfulBinding about_;  // what it is about
+    int questions_left_ = questions_at_once;
+    std::optional<SteadyTime> refilled_at_;
+};
+
+}  // namespace leasemirror

@@ -1,0 +1,199 @@
+#include "agent/sync/doubt_book.hpp"
+#include "tests/agent/sync/words.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace leasemirror;
+using namespace leasemirror::test;
+using Answer = DoubtBook::Answer;
+
+namespace {
+
+constexpr SteadyTime t{1h};
+
+DoubtfulBinding doubt6(int n = 1) {
+    DoubtfulBinding out;
+    out.key = {"", BindingKind::address, address("2001:db8::" + std::to_string(n)), 128};
+    out.why = Doubt::unlisted;
+    out.client_id = some_duid;
+    return out;
+}
+
+DoubtfulBinding doubt4(Bytes client_id, Bytes hw_addr = {}) {
+    DoubtfulBinding out;
+    out.key = {"", BindingKind::address, address("192.0.2.1"), 32};
+    out.why = Doubt::unlistable;
+    out.client_id = std::move(client_id);
+    out.hw_addr = std::move(hw_addr);
+    return out;
+}
+
+Applied applied(std::vector<DoubtfulBinding> doubts) {
+    Applied out;
+    out.doubts_open = doubts.size();
+    out.doubts = std::move(doubts);
+    return out;
+}
+
+Binding held(const DoubtfulBinding& about, Bytes client_id) {
+    Binding out;
+    out.key = about.key;
+    out.client_id = std::move(client_id);
+    return out;
+}
+
+/// A book of doubts, and a server that answers as the test says.
+struct World {
+    explicit World(Family family = Family::v6) : book(family, ResumePoint{}) {}
+
+    /// The question that is due now, in words; "" if none is.
+    std::string asks() {
+        if (!book.is_due(now)) return "";
+        book.begin(++run);
+        REQUIRE(book.question()->take() == 0);
+        return to_string(book.question()->items().front().query);
+    }
+    Answer answered(std::vector<Binding> bindings) {
+        auto& job = *book.question();
+        job.on_reply(0, at(5), at(5));
+        for (const auto& binding : bindings)
+            job.on_binding(0, binding);
+        job.on_complete(0);
+        return book.finish(now).answer;
+    }
+
+    DoubtBook book;
+    std::uint64_t run = 0;
+    SteadyTime now = t;
+};
+
+}  // namespace
+
+TEST_CASE("a v6 address is asked about by itself, a prefix by its client; v4 by client-id, else by hardware address") {
+    World six;
+    six.book.learn(applied({doubt6()}));
+    CHECK(six.asks() == "address 2001:db8::1");
+    World prefix;
+    auto about = doubt6();
+    about.key.kind = BindingKind::prefix;
+    prefix.book.learn(applied({about}));
+    CHECK(prefix.asks() == "client-id " + to_hex(some_duid));
+    World four(Family::v4);
+    four.book.learn(applied({doubt4({1, 2, 3})}));
+    CHECK(four.asks() == "client-id 010203");
+    World by_hardware(Family::v4);
+    by_hardware.book.learn(applied({doubt4({}, {2, 0, 0x5e, 0x10, 0, 1})}));
+    REQUIRE_FALSE(by_hardware.asks().empty());
+    CHECK(by_hardware.book.question()->items().front().query.kind == QueryKind::hw_addr);
+    CHECK(by_hardware.book.question()->items().front().query.id == Bytes{2, 0, 0x5e, 0x10, 0, 1});
+}
+
+TEST_CASE("what cannot be asked about is not, and stays in doubt") {
+    World four(Family::v4);
+    four.book.learn(applied({doubt4({1})}));  // RFC 2132 section 9.14: two octets at least
+    CHECK(four.asks().empty());
+    CHECK(four.book.open() == 1);
+    World refused;
+    auto about = doubt6();
+    about.why = Doubt::refused;
+    refused.book.learn(applied({about}));
+    CHECK(refused.asks().empty());  // the server has told it: it is the database that does not take it
+}
+
+TEST_CASE("the answer settles it: there, another client's, or gone") {
+    World w;
+    w.book.learn(applied({doubt6()}));
+    REQUIRE_FALSE(w.asks().empty());
+    SUBCASE("there") {
+        CHECK(w.answered({held(doubt6(), some_duid)}) == Answer::there);
+    }
+    SUBCASE("other") {
+        CHECK(w.answered({held(doubt6(), {9, 9})}) == Answer::other);
+    }
+    SUBCASE("gone") {
+        CHECK(w.answered({held(doubt6(2), some_duid)}) == Answer::gone);
+    }
+    SUBCASE("listed as ended") {
+        auto ended = held(doubt6(), some_duid);
+        ended.state = BindingState::released;
+        CHECK(w.answered({ended}) == Answer::gone);
+    }
+    w.now += 2h;
+    CHECK(w.asks().empty());
+}
+
+TEST_CASE("an answer that cannot be had, or not be read, settles nothing: asked again after a minute, then two, ...") {
+    World w;
+    w.book.learn(applied({doubt6()}));
+    std::chrono::milliseconds again = 60s;
+    for (int i = 0; i < 12; ++i) {
+        REQUIRE_FALSE(w.asks().empty());
+        if (i % 2 == 0) {
+            w.book.question()->on_refused(0, "NotAllowed");
+            CHECK(w.book.finish(w.now).answer == Answer::none);
+        } else {
+            w.book.question()->on_lease_unread(0);
+            CHECK(w.answered({}) == Answer::none);
+        }
+        CHECK(w.book.next_deadline() == w.now + again);
+        w.now += again - 1ms;
+        CHECK(w.asks().empty());
+        w.now += 1ms;
+        again = std::min<std::chrono::milliseconds>(2 * again, 1h);
+    }
+}
+
+TEST_CASE("one question at a time, and no more than so many in an hour, whatever comes to be in doubt") {
+    World w;
+    int asked = 0;
+    for (const auto until = w.now + 1h; w.now < until; w.now += 1s) {
+        w.book.learn(applied({doubt6(asked % 5000 + 1)}));
+        if (w.asks().empty()) continue;
+        CHECK_FALSE(w.book.is_due(w.now));
+        (void)w.answered({});
+        ++asked;
+    }
+    CHECK(asked <= DoubtBook::questions_at_once + 240);
+    CHECK(asked >= 240);
+}
+
+TEST_CASE("more doubts than are told at once want a full bulk; none are left when the database has none") {
+    World w;
+    auto many = applied({doubt6()});
+    many.doubts_open = doubts_told_max + 1;
+    w.book.learn(many);
+    CHECK(w.book.wants_full_bulk());
+    w.book.learn(Applied{});
+    CHECK_FALSE(w.book.wants_full_bulk());
+    CHECK(w.asks().empty());
+    CHECK_FALSE(w.book.next_deadline());
+}
+
+TEST_CASE("doubts that only the database knows are asked for, at a pace") {
+    ResumePoint resume;
+    resume.doubts_open = 3;
+    DoubtBook book(Family::v6, resume);
+    CHECK(book.wants_listing(t));
+    book.on_listing_asked(t);
+    CHECK_FALSE(book.wants_listing(t + 59s));
+    CHECK(book.wants_listing(t + 60s));
+    book.learn(applied({doubt6()}));
+    CHECK_FALSE(book.wants_listing(t + 60s));
+    CHECK(book.is_due(t));
+}
+
+TEST_CASE("the doubts of before a restart are asked about") {
+    ResumePoint resume;
+    resume.doubts_open = 1;
+    resume.doubts = {doubt6()};
+    DoubtBook book(Family::v6, resume);
+    CHECK(book.is_due(t));
+}
+
+TEST_CASE("a question whose connection is gone waits for another one") {
+    World w;
+    w.book.learn(applied({doubt6()}));
+    REQUIRE_FALSE(w.asks().empty());
+    w.book.give_back();
+    CHECK(w.book.question()->waiting() == 1);
+}
