@@ -64,6 +64,11 @@ std::uint64_t Reconcile::latest_run() const {
     return latest;
 }
 
+bool Reconcile::any_unread() const {
+    return (everything && unread) ||
+           std::any_of(scopes.begin(), scopes.end(), [](const Scope& scope) { return scope.unread; });
+}
+
 std::uint64_t Batch::last_gap() const {
     std::uint64_t last = 0;
     for (const auto& change : gaps)

@@ -119,6 +119,7 @@ struct Reconcile {
 
     [[nodiscard]] std::uint64_t run_of(const Scope& scope) const { return scope.run == 0 ? run : scope.run; }
     [[nodiscard]] std::uint64_t latest_run() const;
+    [[nodiscard]] bool any_unread() const;
 };
 
 struct GapChange {

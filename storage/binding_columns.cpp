@@ -40,6 +40,9 @@ void take(ColumnReader& in, BindingState& value) {
 void take(ColumnReader& in, EndReason& value) {
     value = end_reason_from_word(in.text());
 }
+void take(ColumnReader& in, Doubt& value) {
+    value = doubt_from_word(in.text());
+}
 void take(ColumnReader& in, DataSource& value) {
     value = in.text() == to_string(DataSource::remote) ? DataSource::remote : DataSource::local;
 }
@@ -147,6 +150,7 @@ constexpr std::array columns{
     column<&Row::scope>("scope", "bigint", told),
     BindingColumn{"assignment_id", "bigint", told, put_assignment, take_member<&Row::assignment_id>},
     column<&Row::boundary_at>("boundary_at", "timestamptz", told),
+    column<&Row::doubt>("doubt", "text", indexed),
     column<&Row::client_id>("client_id", "bytea", indexed),
     column<&Row::hw_addr>("hw_addr", "text", indexed),
     column<&Row::relay_id>("relay_id", "bytea", indexed),

@@ -11,6 +11,18 @@ constexpr std::array states{BindingState::active,   BindingState::available,    
                             BindingState::released, BindingState::abandoned,     BindingState::reset,
                             BindingState::remote,   BindingState::transitioning, BindingState::ended};
 
+unsigned nibble(char digit) {
+    return static_cast<unsigned>(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
+/// What colon_hex() has written.
+Bytes octets_of(std::string_view text) {
+    Bytes out;
+    for (std::size_t at = 0; at + 1 < text.size(); at += 3)
+        out.push_back(static_cast<std::uint8_t>(nibble(text[at]) << 4 | nibble(text[at + 1])));
+    return out;
+}
+
 }  // namespace
 
 std::string_view to_string(EndReason reason) {
@@ -45,6 +57,17 @@ BindingState state_from_word(std::string_view word) {
     for (const auto state : states)
         if (word == to_string(state)) return state;
     return BindingState::ended;  // cannot be: the column has a CHECK
+}
+
+DoubtfulBinding doubtful(const BindingRow& row) {
+    DoubtfulBinding out;
+    out.key = row.key;
+    out.why = row.doubt;
+    out.client_id = row.client_id;
+    if (row.hw_type) out.hw_type = static_cast<std::uint16_t>(*row.hw_type);
+    out.hw_addr = octets_of(row.hw_addr);
+    out.link_address = row.link_address;
+    return out;
 }
 
 }  // namespace leasemirror

@@ -36,8 +36,8 @@ struct BindingRow {
     std::string hostname;                                  ///< as storable_text() makes it; empty: NULL
     std::string options;                                   ///< JSON (options_json()); empty: NULL
     DataSource data_source = DataSource::local;
-    Doubt doubt = Doubt::none;
-    RecordAge age;  ///< columns epoch, base_time, via
+    Doubt doubt = Doubt::none;  ///< why it is not settled whether it is so; none: it is
+    RecordAge age;              ///< columns epoch, base_time, via
     UtcSeconds updated_at{};
     std::int64_t seen_run = 0;  ///< the last bulk that listed it, or had begun when it was told; 0: none
     std::int64_t scope = 0;     ///< the bulk query that last listed it; 0: none did
@@ -49,5 +49,8 @@ struct BindingRow {
 
     [[nodiscard]] bool in_force() const { return end_reason == EndReason::none; }
 };
+
+/// Whom to ask about, as this row has it.
+[[nodiscard]] DoubtfulBinding doubtful(const BindingRow& row);
 
 }  // namespace leasemirror

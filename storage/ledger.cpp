@@ -13,14 +13,6 @@ std::string_view chars(ByteView bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-bool is_one_of(const BindingKey& key, std::span<const Change> listed) {
-    return std::any_of(listed.begin(), listed.end(), [&key](const Change& change) {
-        const auto& other = change.binding.key;
-        if (other.address != key.address) return false;
-        return change.kind == Change::Kind::sighting || (other.kind == key.kind && other.prefix_len == key.prefix_len);
-    });
-}
-
 }  // namespace
 
 std::string_view to_string(FeedChange change) {
@@ -80,6 +72,7 @@ void Ledger::add_stored(BindingRow row) {
     if (find(row.key) != none) return;
     const auto at = add_entry(row.key);
     entries_[at].before = row.state;
+    entries_[at].doubt_before = row.doubt;
     entries_[at].row = std::move(row);
     remember_client(at);
 }
@@ -108,6 +101,7 @@ void Ledger::run() {
     const auto& changes = batch_->changes;
     for (std::size_t i = 0; i < changes.size(); ++i) {
         const auto& change = changes[i];
+        now_ = change.told_at.value_or(context_.now);
         switch (change.kind) {
             case Change::Kind::binding:
                 tell(change);
@@ -120,7 +114,10 @@ void Ledger::run() {
                 mark_sighted(change);
                 break;
             case Change::Kind::doubt:
+                mark_doubtful(change);
+                break;
             case Change::Kind::absent:
+                end_absent(change);
                 break;
         }
     }
@@ -145,13 +142,31 @@ std::span<const AssignmentFill> Ledger::assignment_fills() const {
 Tally Ledger::tally() const {
     Tally tally;
     for (const auto& entry : entries_) {
+        tally.refused += entry.refused ? 1 : 0;
+        tally.by_state.doubts += entry.refusal_shown && entry.doubt_before == Doubt::none ? 1 : 0;
         if (entry.refused || entry.write == Entry::Write::none || entry.write == Entry::Write::listing) continue;
         if (entry.before) --tally.by_state[*entry.before];
         ++tally.by_state[entry.row.state];
+        tally.by_state.doubts += (entry.row.doubt == Doubt::none ? 0 : 1) - (entry.doubt_before == Doubt::none ? 0 : 1);
         tally.stored += entry.stored;
         tally.ended += entry.ended;
     }
     return tally;
+}
+
+std::vector<DoubtfulBinding> Ledger::new_doubts() const {
+    std::vector<DoubtfulBinding> out;
+    for (const auto& entry : entries_) {
+        if (out.size() == doubts_told_max) break;
+        if (entry.refused) {
+            if (!entry.refusal_shown) continue;
+            out.push_back(doubtful(entry.row));
+            out.back().why = Doubt::refused;
+        } else if (entry.row.doubt != Doubt::none && entry.row.doubt != entry.doubt_before) {
+            out.push_back(doubtful(entry.row));
+        }
+    }
+    return out;
 }
 
 std::size_t Ledger::find(const BindingKey& key) const {
@@ -192,11 +207,16 @@ BindingKey Ledger::stored_key(const BindingKey& told) {
 }
 
 /// Whether what is told now is as new as what there is, or newer (batch.hpp, Change::Kind::binding). What one bulk lists
-/// is younger than all that came before it was asked, whatever exchange that came by.
+/// is younger than all that came before it was asked, whatever exchange that came by. What is in doubt since this second
+/// yields to whatever is told within it.
 bool Ledger::is_newer(const Change& change, const BindingRow& row) const {
     const RecordAge age = age_of(change);
     const auto run = static_cast<std::int64_t>(change.run);
+    const bool in_stream =
+        age.epoch == row.age.epoch && age.via == Via::active && row.age.via == Via::active && !change.late;
+    if (in_stream && age.base_time + Change::disorder_window.count() >= row.age.base_time) return true;
     const bool same_second = age.epoch == row.age.epoch && age.base_time == row.age.base_time;
+    if (same_second && row.doubt != Doubt::none && run >= row.seen_run) return true;
     if (same_second && run != 0 && run != row.seen_run) return run > row.seen_run;
     return replaces(age, row.age);
 }
@@ -212,52 +232,6 @@ void Ledger::mark_listed(std::size_t at, const Change& change) {
     entry.row.seen_run = std::max(entry.row.seen_run, static_cast<std::int64_t>(change.run));
     if (change.scope != 0) entry.row.scope = change.scope;
     entry.write = std::max(entry.write, Entry::Write::listing);
-}
-
-void Ledger::mark_sighted(const Change& sighting) {
-    if (sighting.run == 0) return;
-    const auto first = first_at_.find(sighting.binding.key.address);
-    if (first == first_at_.end()) return;
-    for (auto at = first->second; at != none; at = accounts_[at].next_at_address) {
-        if (!exists(at)) continue;
-        auto& seen_run = entries_[at].row.seen_run;
-        seen_run = std::max(seen_run, static_cast<std::int64_t>(sighting.run));
-        entries_[at].write = std::max(entries_[at].write, Entry::Write::listing);
-    }
-}
-
-void Ledger::end_unlisted(const Change& list_end, std::span<const Change> listed) {
-    const auto& list = list_end.binding;
-    std::vector<std::size_t> rows;
-    if (const auto found = held_by_.find({storable_text(list.key.vpn_id), list.client_id}); found != held_by_.end())
-        for (const auto at : found->second)
-            if (entries_[at].row.in_force() && entries_[at].row.client_id == list.client_id) rows.push_back(at);
-    if (rows.empty()) return;
-    // Not in the order in which they were loaded: that is the engine's.
-    std::sort(rows.begin(), rows.end(), [this](auto a, auto b) { return entries_[a].row.key < entries_[b].row.key; });
-
-    // A list from an unknown link speaks for the one link that all of the client's bindings have, if there is one.
-    auto link = list.link_address;
-    const auto& first_link = entries_[rows[0]].row.link_address;
-    const bool one_link =
-        std::all_of(rows.begin(), rows.end(), [&](auto at) { return entries_[at].row.link_address == first_link; });
-    if (!link && one_link) link = first_link;
-
-    // What ends a binding here also takes over its age, so that an older message that arrives later does not bring it
-    // back.
-    const auto age = age_of(list_end);
-    for (const auto at : rows) {
-        auto& entry = entries_[at];
-        auto& row = entry.row;
-        if (row.link_address != link || !is_newer(list_end, row) || is_one_of(row.key, listed)) continue;
-        before_ = row;
-        row.state = BindingState::ended;
-        row.end_reason = EndReason::unlisted;
-        row.age = age;
-        row.updated_at = context_.now;
-        entry.write = std::max(entry.write, Entry::Write::renewal);
-        write_ended(at, end_hold(at, told_at(list_end), EndReason::unlisted));
-    }
 }
 
 }  // namespace leasemirror

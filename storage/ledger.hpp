@@ -58,20 +58,23 @@ struct FeedRow {
 //
 //   begins       at state_since (v4, start-time-of-state); else at client_last_seen, else at the message's base-time, and
 //                these two are inferred unless the message was live (via active and not late)
-//   'reported'   ends at state_since, else at the base-time of the message, inferred unless it was live
+//   'reported'   ends at state_since, else at the base-time of the message, inferred unless it was live; and inferred
+//                where the message speaks of another client, or of none and was not live: the holder's time had ended before
 //   'unlisted'   ends at the base-time of the list, inferred unless it was live
-//   'replaced'   by another client: ends when that one's begins, inferred, since no end was told
+//   'replaced'   by another client: ends when that one's begins, inferred, since no end was told. So does the time of a
+//                client that had left and come back, which a later start-time-of-state tells (RFC 6926 §6.2.4)
 //   'moved'      the same client at another hw_addr or remote_id: ends at the base-time of the message, where the next
 //                one begins, inferred unless it was live. What was not told before, or is not any more, is no move.
 //   'expired'    ends at expires_at, inferred; so does one whose end would be later by another cause that came without
 //                state_since
 //   'reconciled' ends now, inferred
+//   'asked'      ends at the base-time of the answer, inferred
 //
 // The same client: the same client_id; where none had been told, the same hw_addr; where that had not been told either,
 // whoever comes: the holder becomes known. One that was named and is not any more is another one.
 //
-// No boundary lies in the future, or before the boundary that came before it on the same address (BindingRow::
-// boundary_at): then it is that one, and inferred.
+// No boundary lies after the time when it was told, or before the boundary that came before it on the same address
+// (BindingRow::boundary_at): then it is that one, and inferred.
 
 /// A row of `assignment` that is new; its key is that of its entry. At most one of an entry is open, its last.
 struct NewAssignment {
@@ -111,6 +114,7 @@ struct Tally {
     std::uint64_t stored = 0;
     std::uint64_t ended = 0;
     std::uint64_t reconciled = 0;
+    std::int64_t refused = 0;
 
     /// So many more ended, since a full bulk did not list them.
     void reconcile(std::uint64_t bindings) {
@@ -137,16 +141,18 @@ class Ledger {
 public:
     /// A row of `binding` that the batch touches, as it is after the changes so far.
     struct Entry {
-        /// What there is to write. `listing`: seen_run and scope alone. `renewal`: all but client_id, hw_addr, relay_id
-        /// and remote_id, which are as stored (and `renewal` never names the columns of the key). `ending`: state,
+        /// What there is to write. `listing`: seen_run and scope alone. `renewal`: all but doubt, client_id, hw_addr,
+        /// relay_id and remote_id, which are as stored (and `renewal` never names the columns of the key). `ending`: state,
         /// end_reason, age, updated_at, assignment_id and boundary_at alone would do; an engine may write it as `renewal`.
         enum class Write : std::uint8_t { none, listing, renewal, whole, insert };
         BindingRow row;
         Write write = Write::none;
         std::optional<BindingState> before;  ///< its state in the table; none: it is not there
+        Doubt doubt_before = Doubt::none;    ///< likewise
         std::uint32_t stored = 0;            ///< changes that were newer than what was there
         std::uint32_t ended = 0;             ///< times that it left force
-        bool refused = false;                ///< set by the engine: none of its effects were written
+        bool refused = false;                ///< set by the engine: none of its effects were written ...
+        bool refusal_shown = false;          ///< ... but that its row is in doubt for `refused`
     };
 
     /// A client of whom the rows in force are to be loaded.
@@ -188,8 +194,10 @@ public:
     [[nodiscard]] std::span<const NewAssignment> new_assignments() const;
     [[nodiscard]] std::span<const AssignmentEnd> assignment_ends() const;
     [[nodiscard]] std::span<const AssignmentFill> assignment_fills() const;
-    /// Without the entries that were refused.
+    /// Without the entries that were refused, but for how many these are, and what came to be in doubt by it.
     [[nodiscard]] Tally tally() const;
+    /// What came to be in doubt, or is so for another cause than before; doubts_told_max at most.
+    [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const;
 
 private:
     struct Moment {
@@ -224,8 +232,16 @@ private:
     [[nodiscard]] bool is_newer(const Change& change, const BindingRow& row) const;
     [[nodiscard]] RecordAge age_of(const Change& change) const;
     void mark_listed(std::size_t at, const Change& change);
+
+    // What the server said of a binding without telling how it is (ledger_doubts.cpp).
     void mark_sighted(const Change& sighting);
+    void mark_doubtful(const Change& change);
+    void doubt_row(std::size_t at, Doubt why, const Change& change);
+    void end_absent(const Change& answer);
     void end_unlisted(const Change& list_end, std::span<const Change> listed);
+    void end_in_force(std::size_t at, const Change& change, EndReason reason);
+    [[nodiscard]] std::vector<std::size_t> held_by(const Binding& client) const;
+    void rewrite(std::size_t at);
 
     // What one word of the server does (ledger_rules.cpp).
     void tell(const Change& change);
@@ -245,6 +261,7 @@ private:
     void write_updated(std::size_t at, FeedChange word, const Change& change);
     void write_ended(std::size_t at, Moment end);
     [[nodiscard]] bool was_known(std::size_t at) const;
+    [[nodiscard]] bool has_come_back(const BindingRow& row) const;
 
     [[nodiscard]] Moment begin_of(const Change& change) const;
     [[nodiscard]] Moment told_at(const Change& change) const;
@@ -265,6 +282,7 @@ private:
     std::vector<AssignmentEnd> assignment_ends_;
     std::vector<AssignmentFill> assignment_fills_;
     BindingRow before_;  // the row at hand, as it was
+    UtcSeconds now_{};   // when the change at hand was told
     std::string scratch_;
 };
 

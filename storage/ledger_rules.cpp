@@ -10,6 +10,8 @@ namespace {
 
 /// Two times that are the same but for the estimate of the skew, which moves by little.
 constexpr std::chrono::seconds same_moment{5};
+/// A boundary that had to be moved by no more than this is still the true one.
+constexpr std::chrono::seconds exact_within{2};
 
 bool is_live(const Change& change) {
     return change.binding.via == Via::active && !change.late;
@@ -18,6 +20,17 @@ bool is_live(const Change& change) {
 bool same_client(const BindingRow& before, const BindingRow& after) {
     if (!before.client_id.empty()) return before.client_id == after.client_id;
     return before.hw_addr.empty() || before.hw_addr == after.hw_addr;
+}
+
+bool names_somebody(const BindingRow& row) {
+    return !row.client_id.empty() || !row.hw_addr.empty();
+}
+
+/// An end that DHCPv6 tells of another client than the one that has it in force: it is that other one's, from before
+/// (RFC 5007 §4.1.2.2 speaks of one client).
+bool ends_other_client(const BindingRow& before, const BindingRow& told) {
+    return told.key.address.family() == Family::v6 && !told.in_force() && !before.client_id.empty() &&
+           !told.client_id.empty() && before.client_id != told.client_id;
 }
 
 template <class T>
@@ -43,12 +56,17 @@ void Ledger::tell(const Change& change) {
     before_ = entry.row;
     const bool was_in_force = known && before_.in_force();
     fill_next(entry.row, change, known);
+    if (was_in_force && ends_other_client(before_, entry.row)) {
+        entry.row = before_;
+        return doubt_row(at, Doubt::other_client, change);
+    }
     entry.row.age = age_of(change);
     entry.row.updated_at = context_.now;
     ++entry.stored;
     const auto& row = entry.row;
     const bool same_indexed = row.client_id == before_.client_id && row.hw_addr == before_.hw_addr &&
-                              row.relay_id == before_.relay_id && row.remote_id == before_.remote_id;
+                              row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
+                              row.doubt == before_.doubt;
     const auto write = !entry.before  ? Entry::Write::insert
                        : same_indexed ? Entry::Write::renewal
                                       : Entry::Write::whole;
@@ -67,6 +85,7 @@ void Ledger::tell(const Change& change) {
 void Ledger::fill_next(BindingRow& row, const Change& change, bool known) {
     fill_told(row, change);
     fill_state(row, change, known);
+    row.doubt = Doubt::none;
     const bool same_relaying = row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
                                row.link_address == before_.link_address;
     row.seen_run = std::max(before_.seen_run, static_cast<std::int64_t>(change.run));
@@ -108,7 +127,7 @@ void Ledger::fill_state(BindingRow& row, const Change& change, bool known) const
         return;
     }
     // The very record whose expiry has passed here before, in a batch that was closed before that: it stays expired.
-    auto now = context_.now;
+    auto now = now_;
     const bool again = known && before_.age.epoch == context_.epoch &&
                        before_.age.base_time == unix_seconds(told.base_time) &&
                        before_.end_reason == EndReason::expired;
@@ -123,9 +142,17 @@ void Ledger::become_active(std::size_t at, const Change& change, bool was_in_for
         begin_hold(at, begin_of(change));
         return write_assigned(at);
     }
-    if (same_client(before_, entries_[at].row)) return stay_with_client(at, change);
+    const auto& row = entries_[at].row;
+    if (same_client(before_, row) && !has_come_back(row)) return stay_with_client(at, change);
     pass_to_other_client(at, change);
     write_assigned(at);
+}
+
+/// The client that has it had left in between: its hold began anew, later than the one that is known here, by more than
+/// clocks differ (start-time-of-state, RFC 6926 §6.2.4). After a fresh start the clocks are others.
+bool Ledger::has_come_back(const BindingRow& row) const {
+    return row.state_since && before_.state_since && before_.age.epoch == context_.epoch &&
+           *row.state_since > *before_.state_since + same_moment;
 }
 
 void Ledger::stay_with_client(std::size_t at, const Change& change) {
@@ -159,7 +186,7 @@ void Ledger::pass_to_other_client(std::size_t at, const Change& change) {
     if (begin.at <= old_began) begin = told_at(change);
     // And nobody else had it while the old one was still heard of.
     const auto old_seen = std::max(old_began, before_.client_last_seen.value_or(UtcSeconds{}));
-    begin = bounded(begin, std::min(old_seen, std::max(old_began, context_.now)));
+    begin = bounded(begin, std::min(old_seen, std::max(old_began, now_)));
 
     const bool expired_first = before_.expires_at && *before_.expires_at < begin.at;
     const auto reason = expired_first ? EndReason::expired : EndReason::replaced;
@@ -176,7 +203,10 @@ void Ledger::pass_to_other_client(std::size_t at, const Change& change) {
 void Ledger::become_inactive(std::size_t at, const Change& change, bool was_in_force) {
     const auto& row = entries_[at].row;
     if (!was_in_force) return note_inactive(at, change);
-    const auto end = row.state_since ? Moment{*row.state_since, false} : told_at(change);
+    auto end = row.state_since ? Moment{*row.state_since, false} : told_at(change);
+    // What is told of another client, or after something may have been missed of nobody, ended its time and not the
+    // holder's, which was over by then.
+    if (!same_client(before_, row) && (names_somebody(row) || !is_live(change))) end.inferred = true;
     write_ended(at, end_hold(at, end, EndReason::reported));
 }
 
@@ -212,7 +242,7 @@ void Ledger::arrive_expired(std::size_t at, const Change& change, bool was_in_fo
 /// that it came to.
 Ledger::Moment Ledger::end_hold(std::size_t at, Moment end, EndReason reason) {
     auto& row = entries_[at].row;
-    const bool told_when = reason == EndReason::reported && row.state_since;
+    const bool told_when = reason == EndReason::reported && row.state_since && !end.inferred;
     if (!told_when && before_.expires_at && *before_.expires_at < end.at && reason != EndReason::expired)
         end = {*before_.expires_at, true};
     end = bounded(end, row.boundary_at);
@@ -293,14 +323,11 @@ Ledger::Moment Ledger::told_at(const Change& change) const {
     return {ours(change.binding.base_time, change), !is_live(change)};
 }
 
-/// Not in the future, and not before the boundary before it; moved by more than clocks differ, it is inferred.
+/// Not after it was told, and not before the boundary before it; moved by more than what is exact, it is inferred.
 Ledger::Moment Ledger::bounded(Moment m, const std::optional<UtcSeconds>& boundary) const {
-    m.at = std::min(m.at, context_.now);
-    if (boundary && m.at < *boundary) {
-        m.inferred = m.inferred || *boundary - m.at > same_moment;
-        m.at = *boundary;
-    }
-    return m;
+    auto at = std::min(m.at, now_);
+    if (boundary) at = std::max(at, *boundary);
+    return {at, m.inferred || std::chrono::abs(at - m.at) > exact_within};
 }
 
 UtcSeconds Ledger::ours(ServerTime t, const Change& change) const {

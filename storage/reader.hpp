@@ -36,6 +36,8 @@ struct ServerOverview {
     std::optional<UtcSeconds> certificate_expires_at;
     std::optional<std::int64_t> certificate_days;
     ServerSupport support;
+    std::int64_t doubts = 0, unreadable = 0, refused = 0;
+    std::optional<UtcSeconds> known_since;
     std::vector<Gap> open_gaps;
     /// How many bindings in which state, by the words of `binding.state`; only states that occur.
     std::map<std::string, std::int64_t> states;

@@ -17,6 +17,7 @@ constexpr std::array lease{
     ReaderColumn{"address", "l.address", address},
     ReaderColumn{"prefix_len", "l.prefix_len", number},
     ReaderColumn{"state", "l.state", text},
+    ReaderColumn{"doubt", "l.doubt", text},
     ReaderColumn{"client_id", "l.client_id", bytes},
     ReaderColumn{"client_id_text", "l.client_id_text", text},
     ReaderColumn{"hw_type", "l.hw_type", number},

@@ -35,9 +35,11 @@ void write_by_halves(Ledger& ledger, const Batch& batch, const WritePiece& write
 
 }  // namespace
 
-Refusals write_piecewise(Ledger& ledger, const Batch& batch, const WritePiece& write) {
+Refusals write_piecewise(Ledger& ledger, const Batch& batch, const WritePiece& write, const ShowRefusal& show) {
     Refusals out;
     write_by_halves(ledger, batch, write, ledger.all(), out);
+    for (auto& entry : ledger.entries())
+        if (entry.refused && entry.before) entry.refusal_shown = show(entry.row);
     return out;
 }
 

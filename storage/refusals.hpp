@@ -1,5 +1,5 @@
-// What becomes of a batch with values that the database refuses: the bindings that they belong to stay as they were, all
-// others are written, and what was told of these bindings goes to quarantine.
+// What becomes of a batch with values that the database refuses: the bindings that they belong to stay as they were, in
+// doubt; all others are written, and what was told of these bindings goes to quarantine.
 #pragma once
 
 #include "storage/ledger.hpp"
@@ -35,8 +35,11 @@ struct Refusals {
 /// Writes what belongs to these entries, as a whole or not at all: then it says why the database refused it. Any other
 /// failure is an exception.
 using WritePiece = std::function<std::optional<std::string>(EntryRange)>;
+/// Puts a row that is in the table in doubt for `refused`, if the database takes that.
+using ShowRefusal = std::function<bool(const BindingRow&)>;
 
 /// Writes what the ledger has come to. Entries that the database refuses are marked so; `batch` is what the ledger ran.
-[[nodiscard]] Refusals write_piecewise(Ledger& ledger, const Batch& batch, const WritePiece& write);
+[[nodiscard]] Refusals write_piecewise(Ledger& ledger, const Batch& batch, const WritePiece& write,
+                                       const ShowRefusal& show);
 
 }  // namespace leasemirror

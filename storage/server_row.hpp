@@ -20,6 +20,16 @@ namespace leasemirror {
     return text == "yes";
 }
 
+/// 'snapshot', 'delta', or nothing: server.client_data.
+[[nodiscard]] constexpr std::string_view client_data_text(std::optional<bool> complete_lists) {
+    if (!complete_lists) return {};
+    return *complete_lists ? "snapshot" : "delta";
+}
+[[nodiscard]] constexpr std::optional<bool> complete_lists_of(std::string_view text) {
+    if (text.empty()) return std::nullopt;
+    return text == "snapshot";
+}
+
 /// Whole days left, negative after the end: server.certificate_days.
 [[nodiscard]] constexpr std::optional<std::int64_t> days_until(std::optional<UtcSeconds> end, UtcSeconds now) {
     if (!end) return std::nullopt;

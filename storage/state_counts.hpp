@@ -1,4 +1,4 @@
-// How many bindings there are more, or fewer, in each state (storage/README.md, "Table `binding_count`").
+// How many bindings there are more, or fewer, in each state (storage/README.md, "Table `binding_count`"), and in doubt.
 #pragma once
 
 #include "proto/binding.hpp"
@@ -24,6 +24,8 @@ public:
         for (std::size_t state = 0; state < counts_.size(); ++state)
             if (counts_[state] != 0) visit(static_cast<BindingState>(state), counts_[state]);
     }
+
+    std::int64_t doubts = 0;  ///< server.doubts
 
 private:
     std::array<std::int64_t, static_cast<std::size_t>(BindingState::ended) + 1> counts_{};

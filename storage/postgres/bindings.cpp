@@ -33,6 +33,12 @@ const std::string of_clients_text = "SELECT " + column_names(stored_columns, "b.
               OFFSET 0) AS b)sql";
 const PostgresSql of_clients_sql{"bindings_of_clients", of_clients_text};
 
+// Both columns are those of an index of its own, which has nothing but what is in doubt.
+const std::string in_doubt_text =
+    "SELECT " + column_names(stored_columns) +
+    " FROM binding WHERE server_id = $1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT $2";
+const PostgresSql in_doubt_sql{"bindings_in_doubt", in_doubt_text};
+
 const std::string insert_text = "INSERT INTO binding (server_id, " + column_names(inserted_columns) +
                                 ") SELECT $1::bigint, n.* FROM unnest(" + arrays(inserted_columns) + ") AS n";
 const PostgresSql insert_sql{"insert_bindings", insert_text};
@@ -134,6 +140,17 @@ void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& le
         }
         add_rows(transaction.run(of_clients_sql, Parameters().number(server).arrays(clients)), ledger);
     }
+}
+
+std::vector<DoubtfulBinding> read_doubts(PostgresTransaction& transaction, ServerId server) {
+    std::vector<DoubtfulBinding> out;
+    Parameters parameters;
+    parameters.number(server).number(static_cast<std::int64_t>(doubts_told_max));
+    for (const auto& row : transaction.run(in_doubt_sql, parameters)) {
+        ResultReader in(row);
+        out.push_back(doubtful(take_row(in)));
+    }
+    return out;
 }
 
 void write_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {

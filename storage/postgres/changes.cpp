@@ -1,5 +1,7 @@
 #include "storage/postgres/changes.hpp"
 
+#include "storage/postgres/doubts.hpp"
+
 namespace leasemirror {
 
 Tally PostgresChanges::apply(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch) {
@@ -16,8 +18,9 @@ Tally PostgresChanges::apply_piecewise(PostgresTransaction& transaction, Postgre
                                        const BatchContext& context, const Batch& batch, Refusals& refusals) {
     decide(transaction, context, batch);
     feed.lock();
-    refusals = write_piecewise(ledger_, batch,
-                               [&](EntryRange entries) { return write_piece(transaction, feed, context, entries); });
+    refusals = write_piecewise(
+        ledger_, batch, [&](EntryRange entries) { return write_piece(transaction, feed, context, entries); },
+        [&](const BindingRow& row) { return show_refusal(transaction, context.server, row.binding_id); });
     return ledger_.tally();
 }
 

@@ -23,6 +23,9 @@ public:
     Tally apply_piecewise(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                           const Batch& batch, Refusals& refusals);
 
+    /// Of the last batch.
+    [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
+
 private:
     void decide(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch);
     void write(PostgresTransaction& transaction, const BatchContext& context, EntryRange entries);

@@ -11,9 +11,13 @@ namespace {
 
 constexpr int oldest_server_version = 150000;
 
+// What the literals that we send and read mean, whatever is set for the database or the role. How transactions see each
+// other, how long a statement may take, and that nothing is to be written, are for whoever has set them to say: what
+// comes of it is an error, and tried again.
 constexpr const char* set_up_sql = R"sql(
-    SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET bytea_output TO 'hex'; SET client_encoding TO 'UTF8';
-    SET standard_conforming_strings TO on)sql";
+    SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET IntervalStyle TO 'postgres'; SET bytea_output TO 'hex';
+    SET client_encoding TO 'UTF8'; SET array_nulls TO on; SET standard_conforming_strings TO on;
+    SET backslash_quote TO 'safe_encoding'; SET transform_null_equals TO off)sql";
 // The prepared statements of a writer are made for tables of millions of rows: lookups by an index, never a plan that
 // was right while a table was empty. And whoever writes holds locks: a host that is gone without a word is to lose them
 // within a minute, not in the two hours that a system takes to find out.

@@ -3,28 +3,31 @@
 namespace leasemirror {
 namespace {
 
-// The rows that this run listed, nearly all, are passed over before any scope is looked at.
+// The rows that this run listed, nearly all, are passed over before any scope is looked at. What may have been in a reply
+// that could not be read does not end. bool_and: of all the scopes that it belongs to; NULL where it belongs to none.
 constexpr PostgresSql choose_unlisted_sql{"choose_unlisted", R"sql(
-    SELECT b.binding_id FROM binding AS b
+    SELECT b.binding_id, b.doubt IS NOT NULL FROM binding AS b
     WHERE b.server_id = $1 AND b.binding_id > $2 AND b.state = 'active' AND b.seen_run < $3
       AND (b.epoch < $4 OR b.base_time <= $5) AND ($6 OR b.vpn_id = '')
-      AND (($7 AND b.seen_run < $8)
-           OR EXISTS (SELECT 1 FROM unnest($9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[])
-                          AS s (scope, relay_id, remote_id, run)
-                      WHERE b.seen_run < s.run
-                        AND (b.scope = s.scope OR b.relay_id = s.relay_id OR b.remote_id = s.remote_id)))
-    ORDER BY b.binding_id LIMIT $13)sql"};
+      AND NOT ($7 AND $14 AND b.seen_run < $8)
+      AND coalesce((SELECT bool_and(NOT s.unread)
+                    FROM unnest($9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[])
+                        AS s (scope, relay_id, remote_id, run, unread)
+                    WHERE b.seen_run < s.run
+                      AND (b.scope = s.scope OR b.relay_id = s.relay_id OR b.remote_id = s.remote_id)),
+                   $7 AND b.seen_run < $8)
+    ORDER BY b.binding_id LIMIT $15)sql"};
 
 // One look at the rows serves all three tables. When holds end: by the rules in ledger.hpp; `detail` as the ledger tells
 // an end: what changed, and all times. What a full bulk ends also takes over its age ($5, $6, $7), so that an older
-// message that arrives later does not bring it back.
+// message that arrives later does not bring it back, and it settles the doubt; what expires stays in doubt ($8).
 constexpr PostgresSql end_sql{"end_bindings", R"sql(
     WITH chosen AS MATERIALIZED (
         SELECT b.*, greatest(b.boundary_at, least($4::timestamptz, b.expires_at)) AS hold_ended_at
         FROM (SELECT $1::bigint AS server_id, unnest($2::bigint[]) AS binding_id OFFSET 0) AS n
              JOIN binding AS b ON b.server_id = n.server_id AND b.binding_id = n.binding_id),
     ended_binding AS (
-        UPDATE binding AS b SET state = 'ended', end_reason = $3, updated_at = $4, assignment_id = NULL,
+        UPDATE binding AS b SET state = 'ended', end_reason = $3, doubt = CASE WHEN $8 THEN b.doubt END, updated_at = $4, assignment_id = NULL,
             boundary_at = c.hold_ended_at, epoch = coalesce($5, b.epoch), base_time = coalesce($6, b.base_time),
             via = coalesce($7, b.via)
         FROM chosen AS c WHERE b.server_id = c.server_id AND b.binding_id = c.binding_id),
@@ -40,18 +43,6 @@ constexpr PostgresSql end_sql{"end_bindings", R"sql(
                'rebind_at', utc_text(rebind_at)), true
     FROM chosen ORDER BY binding_id)sql"};
 
-ArrayParameters scopes_of(const Reconcile& reconcile) {
-    ArrayParameters out(4);
-    for (const auto& scope : reconcile.scopes) {
-        out.begin_row();
-        out.next().number(scope.id == 0 ? std::nullopt : std::optional<std::int64_t>(scope.id));
-        out.next().bytes_or_null(scope.relay_id);
-        out.next().bytes_or_null(scope.remote_id);
-        out.next().number(static_cast<std::int64_t>(reconcile.run_of(scope)));
-    }
-    return out;
-}
-
 Parameters chosen(ServerId server, const BindingIds& ids, EndReason reason, UtcSeconds now) {
     ArrayParameter list;
     for (const auto id : ids)
@@ -63,16 +54,39 @@ Parameters chosen(ServerId server, const BindingIds& ids, EndReason reason, UtcS
 
 }  // namespace
 
-BindingIds choose_unlisted(PostgresTransaction& transaction, const BatchContext& context, const Reconcile& reconcile,
-                           std::int64_t after) {
+ArrayParameters scopes_of(const Reconcile& reconcile) {
+    ArrayParameters out(5);
+    for (const auto& scope : reconcile.scopes) {
+        out.begin_row();
+        out.next().number(scope.id == 0 ? std::nullopt : std::optional<std::int64_t>(scope.id));
+        out.next().bytes_or_null(scope.relay_id);
+        out.next().bytes_or_null(scope.remote_id);
+        out.next().number(static_cast<std::int64_t>(reconcile.run_of(scope)));
+        out.next().flag(scope.unread);
+    }
+    return out;
+}
+
+Parameters unlisted_by(const BatchContext& context, const Reconcile& reconcile, std::int64_t after,
+                       ArrayParameters& scopes) {
+    Parameters out;
+    out.number(context.server).number(after).number(static_cast<std::int64_t>(reconcile.latest_run()));
+    out.number(context.epoch).time(reconcile.listed_from).flag(reconcile.all_vpns).flag(reconcile.everything);
+    out.number(static_cast<std::int64_t>(reconcile.run)).arrays(scopes);
+    return out;
+}
+
+Unlisted choose_unlisted(PostgresTransaction& transaction, const BatchContext& context, const Reconcile& reconcile,
+                         std::int64_t after) {
     auto scopes = scopes_of(reconcile);
-    Parameters parameters;
-    parameters.number(context.server).number(after).number(static_cast<std::int64_t>(reconcile.latest_run()));
-    parameters.number(context.epoch).time(reconcile.listed_from).flag(reconcile.all_vpns).flag(reconcile.everything);
-    parameters.number(static_cast<std::int64_t>(reconcile.run)).arrays(scopes).number(ended_at_once_max);
-    BindingIds out;
-    for (const auto& row : transaction.run(choose_unlisted_sql, parameters))
-        out.push_back(Fields(row).number());
+    auto parameters = unlisted_by(context, reconcile, after, scopes);
+    Unlisted out;
+    for (const auto& row :
+         transaction.run(choose_unlisted_sql, parameters.flag(reconcile.unread).number(ended_at_once_max))) {
+        Fields fields(row);
+        out.ids.push_back(fields.number());
+        out.doubts += fields.flag() ? 1 : 0;
+    }
     return out;
 }
 
@@ -81,7 +95,7 @@ void end_unlisted(PostgresTransaction& transaction, PostgresFeed& feed, const Ba
     if (ids.empty()) return;
     feed.lock();
     auto parameters = chosen(context.server, ids, EndReason::reconciled, context.now);
-    parameters.number(context.epoch).time(reconcile.listed_from).text(to_string(Via::bulk));
+    parameters.number(context.epoch).time(reconcile.listed_from).text(to_string(Via::bulk)).flag(false);
     transaction.run(end_sql, parameters);
 }
 
@@ -90,7 +104,7 @@ void end_expired(PostgresTransaction& transaction, PostgresFeed& feed, ServerId 
     if (ids.empty()) return;
     feed.lock();
     auto parameters = chosen(server, ids, EndReason::expired, now);
-    transaction.run(end_sql, parameters.null().null().null());
+    transaction.run(end_sql, parameters.null().null().null().flag(true));
 }
 
 }  // namespace leasemirror

@@ -56,7 +56,10 @@ constexpr PostgresSql lock_server_sql{"forget_lock_server",
 constexpr PostgresSql remove_bindings_sql{"forget_remove_bindings", R"sql(
     WITH gone AS (
         DELETE FROM binding WHERE server_id = $1 AND binding_id = ANY ($2::bigint[]) AND state <> 'active'
-        RETURNING state),
+        RETURNING state, doubt),
+    settled AS (
+        UPDATE server SET doubts = doubts - (SELECT count(doubt) FROM gone)
+        WHERE server_id = $1 AND EXISTS (SELECT 1 FROM gone WHERE doubt IS NOT NULL)),
     less AS (
         UPDATE binding_count AS c SET bindings = bindings - g.rows
         FROM (SELECT state, count(*) AS rows FROM gone GROUP BY state) AS g

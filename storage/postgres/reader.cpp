@@ -63,7 +63,8 @@ const Queries& queries() {
 constexpr PostgresSql overview_sql{"overview", R"sql(
     SELECT server_id, name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
-           owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at
+           owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
+           doubts, unreadable, refused, known_since, client_data
     FROM server ORDER BY name)sql"};
 
 constexpr PostgresSql states_sql{"states", "SELECT server_id, state, bindings FROM binding_count WHERE bindings <> 0"};
@@ -106,6 +107,11 @@ ServerOverview read_server(Fields fields) {
     out.support.active = support_of(fields.text());
     out.support.windows = support_of(fields.text());
     out.support.seen_at = fields.time();
+    out.doubts = fields.number();
+    out.unreadable = fields.number();
+    out.refused = fields.number();
+    out.known_since = fields.time();
+    out.support.complete_lists = complete_lists_of(fields.text());
     return out;
 }
 

@@ -19,7 +19,7 @@ constexpr PostgresSql remove_bindings_sql{"remove_bindings", R"sql(
     DELETE FROM binding AS b
     USING (SELECT $1::bigint AS server_id, unnest($2::bigint[]) AS binding_id OFFSET 0) AS n
     WHERE b.server_id = n.server_id AND b.binding_id = n.binding_id
-    RETURNING b.state)sql"};
+    RETURNING b.state, b.doubt IS NOT NULL)sql"};
 
 constexpr PostgresSql try_lock_sql{"lock_retention", "SELECT pg_try_advisory_xact_lock($1, $2)"};
 constexpr PostgresSql wait_lock_sql{"wait_retention", "SELECT pg_advisory_xact_lock($1, $2)"};
@@ -88,8 +88,11 @@ StateCounts remove_bindings(PostgresTransaction& transaction, ServerId server, c
     ArrayParameter list;
     for (const auto id : ids)
         list.number(id);
-    for (const auto& row : transaction.run(remove_bindings_sql, Parameters().number(server).array(list)))
-        --counts[state_from_word(Fields(row).text())];
+    for (const auto& row : transaction.run(remove_bindings_sql, Parameters().number(server).array(list))) {
+        Fields fields(row);
+        --counts[state_from_word(fields.text())];
+        counts.doubts -= fields.flag() ? 1 : 0;
+    }
     return counts;
 }
 

@@ -27,7 +27,7 @@ struct SweepPart {
 [[nodiscard]] SweepPart look_through(PostgresTransaction& transaction, std::span<const ServerId> servers,
                                      const SweepPlace& after, UtcSeconds now, std::size_t rows, const Retention& keep);
 
-/// Returns by how much the number of bindings in each state changes.
+/// Returns by how much the number of bindings in each state, and in doubt, changes.
 [[nodiscard]] StateCounts remove_bindings(PostgresTransaction& transaction, ServerId server, const BindingIds& ids);
 
 /// Waits until nobody else removes rows of the feed or assignments: then none will before the transaction ends.

@@ -27,8 +27,8 @@ constexpr PostgresSql find_schema_sql{"find_schema", "SELECT 1 FROM pg_namespace
 constexpr PostgresSql lock_sql{"lock_migration", "SELECT pg_advisory_lock($1, $2)"};
 constexpr PostgresSql unlock_sql{"unlock_migration", "SELECT pg_advisory_unlock($1, $2)"};
 constexpr std::int64_t migration_lock = 0x4c4d494d;  // "LMIM"
-// Whoever migrates waits for others as long as they take.
-constexpr const char* no_hurry_sql = "SET LOCAL lock_timeout TO 0";
+// Whoever migrates waits for others as long as they take, and needs as long as the tables are large.
+constexpr const char* no_hurry_sql = "SET LOCAL lock_timeout TO 0; SET LOCAL statement_timeout TO 0";
 
 // Whether the schema exists; and the rights to create it, to create in it, and to alter what is there.
 constexpr PostgresSql rights_sql{"rights", R"sql(

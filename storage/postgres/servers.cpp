@@ -1,5 +1,6 @@
 #include "storage/postgres/servers.hpp"
 
+#include "storage/postgres/bindings.hpp"
 #include "storage/postgres/gaps.hpp"
 #include "storage/server_row.hpp"
 #include "storage/store.hpp"
@@ -29,12 +30,16 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
         active_support = CASE WHEN s.family = n.family THEN active_support END,
         window_support = CASE WHEN s.family = n.family THEN window_support END,
         support_seen_at = CASE WHEN s.family = n.family THEN support_seen_at END,
+        client_data = CASE WHEN s.family = n.family THEN client_data END,
+        known_since = CASE WHEN s.family = n.family THEN known_since END,
+        unreadable = CASE WHEN s.family = n.family THEN unreadable ELSE 0 END,
+        refused = CASE WHEN s.family = n.family THEN refused ELSE 0 END,
         family = n.family, endpoint = n.endpoint, phase = 'connecting', connected_since = NULL, owner = $4,
         owner_epoch = owner_epoch + 1, committed_batch = 0
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
     RETURNING s.name, server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch,
               coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
-              window_support, support_seen_at)sql"};
+              window_support, support_seen_at, client_data, unreadable, known_since, written_at, doubts)sql"};
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
@@ -44,6 +49,7 @@ constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
     SELECT server_id, owner_epoch, owner, name, committed_batch, epoch FROM server
     WHERE server_id = ANY ($1::bigint[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
 
+// refused: of the last full bulk and since. One that is over leaves out what was refused before it began.
 const std::string finish_text = R"sql(
     WITH counted AS (
         INSERT INTO binding_count AS c (server_id, state, bindings)
@@ -54,14 +60,17 @@ const std::string finish_text = R"sql(
         last_run = greatest(last_run, $7::bigint), last_gap = greatest(last_gap, $8::bigint),
         gaps_open = CASE WHEN $9 THEN (SELECT count(*) FROM gap WHERE gap.server_id = $1 AND closed_at IS NULL)
                     ELSE gaps_open END,
-        bindings = bindings + $10)sql";
+        bindings = bindings + $10, doubts = doubts + $13, written_at = $14,
+        refused = refused + $15 - CASE WHEN NOT $17 THEN 0 WHEN $16 THEN refused ELSE refused_before END,
+        refused_before = CASE WHEN $17 THEN 0 WHEN $16 THEN refused ELSE refused_before END)sql";
 // The last error stays until there is another: ServerStatus says so.
 const std::string status_text = R"sql(,
-        phase = $13, coverage = $14, server_identity = $15, clock_skew_ms = $16, connected_since = $17,
-        last_message_at = $18, last_full_sync_at = $19, last_error = coalesce($20, last_error),
-        last_error_at = coalesce($21, last_error_at), certificate_expires_at = $22, certificate_days = $23,
-        active_support = $24, window_support = $25, support_seen_at = $26)sql";
-const std::string of_server_text = " WHERE server_id = $1";
+        phase = $18, coverage = $19, server_identity = $20, clock_skew_ms = $21, connected_since = $22,
+        last_message_at = $23, last_full_sync_at = $24, last_error = coalesce($25, last_error),
+        last_error_at = coalesce($26, last_error_at), certificate_expires_at = $27, certificate_days = $28,
+        active_support = $29, window_support = $30, support_seen_at = $31, client_data = $32, unreadable = $33,
+        known_since = $34)sql";
+const std::string of_server_text = " WHERE server_id = $1 RETURNING doubts";
 const std::string finish_without_status = finish_text + of_server_text;
 const std::string finish_with_status = finish_text + status_text + of_server_text;
 const PostgresSql finish_sql{"finish_batch", finish_without_status};
@@ -71,8 +80,8 @@ constexpr PostgresSql count_states_sql{"count_states", R"sql(
     INSERT INTO binding_count AS c (server_id, state, bindings)
     SELECT $1::bigint, n.state, n.more FROM unnest($2::text[], $3::bigint[]) AS n (state, more) ORDER BY n.state
     ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)sql"};
-constexpr PostgresSql count_in_force_sql{"count_in_force",
-                                         "UPDATE server SET bindings = bindings + $2 WHERE server_id = $1"};
+constexpr PostgresSql count_in_server_sql{
+    "count_in_server", "UPDATE server SET bindings = bindings + $2, doubts = doubts + $3 WHERE server_id = $1"};
 
 ArrayParameters changed_counts(const StateCounts& more) {
     ArrayParameters rows(2);
@@ -102,6 +111,11 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     out.support.active = support_of(row.text());
     out.support.windows = support_of(row.text());
     out.support.seen_at = row.time();
+    out.support.complete_lists = complete_lists_of(row.text());
+    out.unreadable = static_cast<std::uint64_t>(row.number());
+    out.known_since = row.time();
+    out.written_at = row.time();
+    out.doubts_open = static_cast<std::uint64_t>(row.number());
     return out;
 }
 
@@ -112,7 +126,8 @@ void add_status(Parameters& parameters, const ServerStatus& status, UtcSeconds n
     parameters.text_or_null(storable_text(status.last_error)).time(status.last_error_at);
     parameters.time(status.certificate_expires_at).number(days_until(status.certificate_expires_at, now));
     parameters.text_or_null(support_text(status.support.active)).text_or_null(support_text(status.support.windows));
-    parameters.time(status.support.seen_at);
+    parameters.time(status.support.seen_at).text_or_null(client_data_text(status.support.complete_lists));
+    parameters.number(static_cast<std::int64_t>(status.unreadable)).time(status.known_since);
 }
 
 std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {
@@ -154,6 +169,7 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
     for (const auto& spec : servers) {
         out.push_back(by_name.at(spec.name));
         out.back().open_gaps = std::move(gaps[out.back().id]);
+        if (out.back().doubts_open > 0) out.back().doubts = read_doubts(transaction, out.back().id);
     }
     return out;
 }
@@ -190,8 +206,8 @@ std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transact
     return owned_.begin(batch, found_of(lock(transaction, {&batch.server, 1}), batch.server));
 }
 
-void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
-                             const Tally& tally) {
+std::uint64_t PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
+                                      const Tally& tally) {
     Parameters parameters;
     parameters.number(batch.server).number(static_cast<std::int64_t>(batch.number)).number(epoch);
     parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);
@@ -200,9 +216,11 @@ void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batc
         .flag(!batch.gaps.empty())
         .number(tally.by_state.in_force());
     auto counts = changed_counts(tally.by_state);
-    parameters.arrays(counts);
+    parameters.arrays(counts).number(tally.by_state.doubts).time(batch.now).number(tally.refused);
+    parameters.flag(batch.begin_run.has_value()).flag(batch.reconcile && batch.reconcile->everything);
     if (batch.status) add_status(parameters, *batch.status, batch.now);
-    transaction.run(batch.status ? finish_with_status_sql : finish_sql, parameters);
+    const auto doubts = transaction.run(batch.status ? finish_with_status_sql : finish_sql, parameters);
+    return doubts.empty() ? 0 : static_cast<std::uint64_t>(Fields(doubts[0]).number());
 }
 
 void PostgresServers::committed(const Batch& batch) {
@@ -229,7 +247,8 @@ void PostgresServers::require_owned(PostgresTransaction& transaction) {
 void PostgresServers::count(PostgresTransaction& transaction, ServerId server, const StateCounts& more) {
     auto counts = changed_counts(more);
     if (counts.rows() > 0) transaction.run(count_states_sql, Parameters().number(server).arrays(counts));
-    if (more.in_force() != 0) transaction.run(count_in_force_sql, Parameters().number(server).number(more.in_force()));
+    if (more.in_force() == 0 && more.doubts == 0) return;
+    transaction.run(count_in_server_sql, Parameters().number(server).number(more.in_force()).number(more.doubts));
 }
 
 }  // namespace leasemirror

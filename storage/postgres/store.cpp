@@ -1,6 +1,8 @@
 #include "storage/postgres/store.hpp"
 
 #include "storage/postgres/changes.hpp"
+#include "storage/postgres/clock.hpp"
+#include "storage/postgres/doubts.hpp"
 #include "storage/postgres/gaps.hpp"
 #include "storage/postgres/retention.hpp"
 #include "storage/postgres/schema.hpp"
@@ -120,28 +122,37 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
     }
     const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
     PostgresFeed feed(transaction);
+    if (batch.our_clock_moved) move_clock(transaction, batch.server, *batch.our_clock_moved);
     auto tally = apply_changes(transaction, feed, context, batch, care, applied);
+    applied.doubts = changes_.new_doubts();
+    const auto unsettled = batch.reconcile ? doubt_unlisted(transaction, context, *batch.reconcile) : 0;
+    tally.by_state.doubts += unsettled;
 
     // Where a full bulk ends few bindings, the rule, they are chosen before the lock of the feed is taken, since that
     // means to look at all bindings of the server.
-    BindingIds unlisted;
-    if (batch.reconcile) unlisted = choose_unlisted(transaction, context, *batch.reconcile, 0);
-    tally.reconcile(unlisted.size());
+    Unlisted unlisted;
+    const auto choose = [&](std::int64_t after) {
+        unlisted = choose_unlisted(transaction, context, *batch.reconcile, after);
+        tally.reconcile(unlisted.ids.size());
+        tally.by_state.doubts -= unlisted.doubts;
+    };
+    if (batch.reconcile) choose(0);
     bool feed_written = care == Care::piecewise;
-    while (unlisted.size() == ended_at_once_max) {
+    while (unlisted.ids.size() == ended_at_once_max) {
         if (!feed_written) changes_.write_feed(feed, context, PostgresFeed::Then::more);
         feed_written = true;
-        end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
-        unlisted = choose_unlisted(transaction, context, *batch.reconcile, unlisted.back());
-        tally.reconcile(unlisted.size());
+        end_unlisted(transaction, feed, context, *batch.reconcile, unlisted.ids);
+        choose(unlisted.ids.back());
     }
 
     apply_gap_changes(transaction, batch, tally.reconciled);
-    servers_.finish(transaction, batch, context.epoch, tally);
+    applied.doubts_open = servers_.finish(transaction, batch, context.epoch, tally);
     add_to_quarantine(transaction, batch.server, batch.quarantine);
     if (!feed_written)
-        changes_.write_feed(feed, context, unlisted.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
-    if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted);
+        changes_.write_feed(feed, context,
+                            unlisted.ids.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
+    if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted.ids);
+    if (batch.list_doubts || unsettled > 0) applied.doubts = read_doubts(transaction, batch.server);
     feed.notify();
     tally.tell(applied);
 }

@@ -39,6 +39,10 @@ constexpr const char* at_address = "INDEXED BY binding_key WHERE address = ?2 AN
 // `+` keeps the planner off the index of that column: a client has few bindings, a server has many.
 constexpr const char* of_client = "WHERE client_id = ?2 AND +server_id = ?1 AND vpn_id = ?3 AND state = 'active'";
 
+// Both columns are those of an index of its own, which has nothing but what is in doubt.
+constexpr const char* of_doubt =
+    "INDEXED BY binding_doubt WHERE server_id = ?1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT ?2";
+
 constexpr const char* mark_listed_sql = "UPDATE binding SET seen_run = ?2, scope = ?3 WHERE binding_id = ?1";
 
 /// The parameters of one use of a statement, from `first` on.
@@ -97,6 +101,7 @@ SqliteBindings::SqliteBindings(SQLite::Database& db)
     : db_(db),
       at_address_(db, select_sql(at_address)),
       of_client_(db, select_sql(of_client)),
+      in_doubt_(db, select_sql(of_doubt)),
       insert_(db, insert_sql()),
       update_(db, update_sql(updated_columns)),
       renew_(db, update_sql(renewed_columns)),
@@ -117,6 +122,18 @@ void SqliteBindings::load(ServerId server, Ledger& ledger) {
         use.text(3, client.vpn_id);
         load_found(use, ledger);
     }
+}
+
+std::vector<DoubtfulBinding> SqliteBindings::in_doubt(ServerId server) {
+    Use use(in_doubt_);
+    use.number(1, server);
+    use.number(2, static_cast<std::int64_t>(doubts_told_max));
+    std::vector<DoubtfulBinding> out;
+    while (use.step()) {
+        ResultReader row(use);
+        out.push_back(doubtful(take_row(row)));
+    }
+    return out;
 }
 
 void SqliteBindings::write(ServerId server, Ledger::Entry& entry) {

@@ -19,6 +19,8 @@ public:
     void load(ServerId server, Ledger& ledger);
     /// Writes one row as its entry says; sets binding_id of a new one.
     void write(ServerId server, Ledger::Entry& entry);
+    /// Those known longest first; doubts_told_max at most.
+    std::vector<DoubtfulBinding> in_doubt(ServerId server);
 
 private:
     void insert(ServerId server, BindingRow& row);
@@ -26,7 +28,7 @@ private:
     void mark_listed(const BindingRow& row);
 
     SQLite::Database& db_;
-    SQLite::Statement at_address_, of_client_, insert_, update_, renew_, mark_listed_;
+    SQLite::Statement at_address_, of_client_, in_doubt_, insert_, update_, renew_, mark_listed_;
     KeyColumns key_;
 };
 

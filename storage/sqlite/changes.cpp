@@ -3,9 +3,12 @@
 #include "storage/sqlite/error.hpp"
 
 namespace leasemirror {
+namespace {
+constexpr const char* show_refusal_sql = "UPDATE binding SET doubt = 'refused' WHERE binding_id = ?1";
+}  // namespace
 
 SqliteChanges::SqliteChanges(SQLite::Database& db, bool record_renewals)
-    : db_(db), ledger_(record_renewals), bindings_(db), history_(db) {}
+    : db_(db), ledger_(record_renewals), bindings_(db), history_(db), show_refusal_(db, show_refusal_sql) {}
 
 Tally SqliteChanges::apply(const BatchContext& context, const Batch& batch) {
     decide(context, batch);
@@ -15,7 +18,9 @@ Tally SqliteChanges::apply(const BatchContext& context, const Batch& batch) {
 
 Tally SqliteChanges::apply_piecewise(const BatchContext& context, const Batch& batch, Refusals& refusals) {
     decide(context, batch);
-    refusals = write_piecewise(ledger_, batch, [&](EntryRange entries) { return write_piece(context, entries); });
+    refusals = write_piecewise(
+        ledger_, batch, [&](EntryRange entries) { return write_piece(context, entries); },
+        [&](const BindingRow& row) { return show_refusal(row); });
     return ledger_.tally();
 }
 
@@ -45,6 +50,19 @@ std::optional<std::string> SqliteChanges::write_piece(const BatchContext& contex
     }
     db_.exec("RELEASE piece");
     return why;
+}
+
+/// A statement that fails has changed nothing.
+bool SqliteChanges::show_refusal(const BindingRow& row) {
+    try {
+        Use use(show_refusal_);
+        use.number(1, row.binding_id);
+        use.run();
+        return true;
+    } catch (const SQLite::Exception& e) {
+        if (!refuses_values(e)) throw;
+        return false;
+    }
 }
 
 }  // namespace leasemirror

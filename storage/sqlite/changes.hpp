@@ -23,7 +23,13 @@ public:
     /// The same for a batch that has such rows.
     Tally apply_piecewise(const BatchContext& context, const Batch& batch, Refusals& refusals);
 
+    /// Of the last batch.
+    [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
+    /// Of one server, those known longest first; doubts_told_max at most.
+    [[nodiscard]] std::vector<DoubtfulBinding> in_doubt(ServerId server) { return bindings_.in_doubt(server); }
+
 private:
+    bool show_refusal(const BindingRow& row);
     void decide(const BatchContext& context, const Batch& batch);
     void write(const BatchContext& context, EntryRange entries);
     std::optional<std::string> write_piece(const BatchContext& context, EntryRange entries);
@@ -32,6 +38,7 @@ private:
     Ledger ledger_;
     SqliteBindings bindings_;
     SqliteHistory history_;
+    SQLite::Statement show_refusal_;
 };
 
 }  // namespace leasemirror

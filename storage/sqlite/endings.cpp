@@ -13,19 +13,39 @@ constexpr const char* chosen_table_sql = R"sql(
         ended_at      INTEGER NOT NULL
     ))sql";
 
-// The rows that this run listed, nearly all, are passed over before any scope is looked at.
+// The rows that this run listed, nearly all, are passed over before any scope is looked at. What may have been in a reply
+// that could not be read does not end. min(): of all the scopes that it belongs to; NULL where it belongs to none.
 constexpr const char* choose_unlisted_sql = R"sql(
     INSERT INTO temp.chosen
     SELECT binding_id, server_id, assignment_id,
            max(coalesce(boundary_at, 0), min(?4, coalesce(expires_at, ?4)))
     FROM binding INDEXED BY binding_server
     WHERE server_id = ?1 AND state = 'active' AND seen_run < ?8 AND (epoch < ?2 OR base_time <= ?3)
-      AND (?9 OR vpn_id = '')
-      AND ((?6 AND seen_run < ?5)
+      AND (?9 OR vpn_id = '') AND NOT (?6 AND ?10 AND seen_run < ?5)
+      AND coalesce((SELECT min(value ->> 'read') FROM json_each(?7)
+                    WHERE seen_run < value ->> 'run'
+                      AND (scope = value ->> 'id' OR hex(relay_id) = value ->> 'relay_id'
+                           OR hex(remote_id) = value ->> 'remote_id')),
+                   ?6 AND seen_run < ?5))sql";
+
+// Only what is not in doubt yet.
+constexpr const char* doubt_unread_sql = R"sql(
+    UPDATE binding INDEXED BY binding_server SET doubt = 'scope_unreadable', epoch = ?2, base_time = ?3
+    WHERE server_id = ?1 AND state = 'active' AND seen_run < ?8 AND (epoch < ?2 OR base_time <= ?3)
+      AND (?9 OR vpn_id = '') AND doubt IS NULL
+      AND ((?6 AND ?10 AND seen_run < ?5)
            OR EXISTS (SELECT 1 FROM json_each(?7)
-                      WHERE seen_run < value ->> 'run'
+                      WHERE NOT value ->> 'read' AND seen_run < value ->> 'run'
                         AND (scope = value ->> 'id' OR hex(relay_id) = value ->> 'relay_id'
                              OR hex(remote_id) = value ->> 'remote_id'))))sql";
+constexpr const char* doubt_unreached_sql = R"sql(
+    UPDATE binding INDEXED BY binding_server SET doubt = 'unlistable', epoch = ?2, base_time = ?3
+    WHERE server_id = ?1 AND state = 'active' AND seen_run < min(?8, ?5) AND (epoch < ?2 OR base_time <= ?3)
+      AND doubt IS NULL
+      AND NOT ((?9 OR vpn_id = '')
+               AND (?6 OR EXISTS (SELECT 1 FROM json_each(?7)
+                                  WHERE scope = value ->> 'id' OR hex(relay_id) = value ->> 'relay_id'
+                                        OR hex(remote_id) = value ->> 'remote_id'))))sql";
 
 constexpr const char* choose_expired_sql = R"sql(
     INSERT INTO temp.chosen
@@ -34,6 +54,9 @@ constexpr const char* choose_expired_sql = R"sql(
     WHERE binding_id > ?1 AND binding_id <= ?2 AND state = 'active' AND expires_at <= ?3
       AND server_id IN (SELECT value FROM json_each(?4)))sql";
 
+constexpr const char* count_doubts_sql = R"sql(
+    SELECT count(*) FROM temp.chosen AS c CROSS JOIN binding AS b ON b.binding_id = c.binding_id
+    WHERE b.doubt IS NOT NULL)sql";
 constexpr const char* count_chosen_sql = "SELECT server_id, count(*) FROM temp.chosen GROUP BY server_id";
 constexpr const char* forget_chosen_sql = "DELETE FROM temp.chosen";
 
@@ -52,12 +75,13 @@ constexpr const char* tell_sql = R"sql(
     ORDER BY c.binding_id)sql";
 
 constexpr const char* end_assignments_sql = R"sql(
-    UPDATE assignment SET ended_at = c.ended_at, end_reason = ?1, ended_inferred = 1
+    UPDATE assignment SET ended_at = c.ended_at, end_reason = ?1, ended_inferred = 1, inferred = 1
     FROM temp.chosen AS c WHERE assignment.assignment_id = c.assignment_id)sql";
 
-// What ends a binding here also takes over its age, so that an older message that arrives later does not bring it back.
+// What ends a binding here also takes over its age, so that an older message that arrives later does not bring it back,
+// and it settles the doubt. What expires stays in doubt.
 constexpr const char* end_unlisted_sql = R"sql(
-    UPDATE binding SET state = 'ended', end_reason = 'reconciled', epoch = ?1, base_time = ?2, via = 'bulk',
+    UPDATE binding SET state = 'ended', end_reason = 'reconciled', doubt = NULL, epoch = ?1, base_time = ?2, via = 'bulk',
         updated_at = ?3, assignment_id = NULL, boundary_at = c.ended_at
     FROM temp.chosen AS c WHERE binding.binding_id = c.binding_id)sql";
 
@@ -82,6 +106,7 @@ std::string json_scopes(const Reconcile& reconcile) {
         out.append(out.empty() ? "[" : ",").append("{\"id\":");
         out.append(scope.id == 0 ? "null" : std::to_string(scope.id));
         out.append(",\"run\":").append(std::to_string(reconcile.run_of(scope)));
+        out.append(",\"read\":").append(scope.unread ? "0" : "1");
         out.append(",\"relay_id\":").append(json_hex(scope.relay_id));
         out.append(",\"remote_id\":").append(json_hex(scope.remote_id)).append("}");
     }
@@ -98,6 +123,9 @@ SQLite::Database& with_chosen_table(SQLite::Database& db) {
 SqliteEndings::SqliteEndings(SQLite::Database& db)
     : choose_unlisted_(with_chosen_table(db), choose_unlisted_sql),
       choose_expired_(db, choose_expired_sql),
+      doubt_unread_(db, doubt_unread_sql),
+      doubt_unreached_(db, doubt_unreached_sql),
+      count_doubts_(db, count_doubts_sql),
       count_chosen_(db, count_chosen_sql),
       forget_chosen_(db, forget_chosen_sql),
       tell_(db, tell_sql),
@@ -105,23 +133,35 @@ SqliteEndings::SqliteEndings(SQLite::Database& db)
       end_unlisted_(db, end_unlisted_sql),
       end_expired_(db, end_expired_sql) {}
 
-std::uint64_t SqliteEndings::reconcile(const BatchContext& context, const Reconcile& reconcile) {
+/// One of the statements that look for what a full bulk did not list. The number of rows.
+std::int64_t SqliteEndings::look(SQLite::Statement& statement, const BatchContext& context, const Reconcile& reconcile,
+                                 const std::string& scopes) {
+    Use use(statement);
+    use.number(1, context.server);
+    use.number(2, context.epoch);
+    use.number(3, unix_seconds(reconcile.listed_from));
+    if (&statement == &choose_unlisted_) use.time(4, context.now);
+    use.number(5, static_cast<std::int64_t>(reconcile.run));
+    use.number(6, std::int64_t{reconcile.everything ? 1 : 0});
+    use.text(7, scopes);
+    use.number(8, static_cast<std::int64_t>(reconcile.latest_run()));
+    use.number(9, std::int64_t{reconcile.all_vpns ? 1 : 0});
+    if (&statement != &doubt_unreached_) use.number(10, std::int64_t{reconcile.unread ? 1 : 0});
+    return use.run();
+}
+
+SqliteEndings::Reconciled SqliteEndings::reconcile(const BatchContext& context, const Reconcile& reconcile) {
     const auto scopes = json_scopes(reconcile);
-    std::uint64_t ended = 0;
+    Reconciled out;
+    if (reconcile.any_unread()) out.doubted += look(doubt_unread_, context, reconcile, scopes);
+    if (reconcile.doubt_unreached) out.doubted += look(doubt_unreached_, context, reconcile, scopes);
+    out.ended = static_cast<std::uint64_t>(look(choose_unlisted_, context, reconcile, scopes));
+    if (out.ended == 0) return out;
     {
-        Use use(choose_unlisted_);
-        use.number(1, context.server);
-        use.number(2, context.epoch);
-        use.number(3, unix_seconds(reconcile.listed_from));
-        use.time(4, context.now);
-        use.number(5, static_cast<std::int64_t>(reconcile.run));
-        use.number(6, std::int64_t{reconcile.everything ? 1 : 0});
-        use.text(7, scopes);
-        use.number(8, static_cast<std::int64_t>(reconcile.latest_run()));
-        use.number(9, std::int64_t{reconcile.all_vpns ? 1 : 0});
-        ended = static_cast<std::uint64_t>(use.run());
+        Use use(count_doubts_);
+        use.step();
+        out.settled = use.number(0);
     }
-    if (ended == 0) return 0;
     end_chosen(EndReason::reconciled, context.now);
     Use use(end_unlisted_);
     use.number(1, context.epoch);
@@ -129,7 +169,7 @@ std::uint64_t SqliteEndings::reconcile(const BatchContext& context, const Reconc
     use.time(3, context.now);
     use.run();
     forget_chosen();
-    return ended;
+    return out;
 }
 
 std::map<ServerId, std::int64_t> SqliteEndings::expire(UtcSeconds now, BindingRange range, const std::string& servers) {

@@ -22,16 +22,23 @@ public:
     /// Makes a temporary table, which belongs to this connection and is seen by no other.
     explicit SqliteEndings(SQLite::Database& db);
 
-    /// The number of bindings that ended.
-    std::uint64_t reconcile(const BatchContext& context, const Reconcile& reconcile);
+    struct Reconciled {
+        std::uint64_t ended = 0;
+        std::int64_t settled = 0;  ///< of these, how many had been in doubt
+        std::int64_t doubted = 0;  ///< how many are in doubt now, and were not
+    };
+    Reconciled reconcile(const BatchContext& context, const Reconcile& reconcile);
     /// By server. Of `servers` alone, a JSON array of their ids.
     std::map<ServerId, std::int64_t> expire(UtcSeconds now, BindingRange range, const std::string& servers);
 
 private:
+    std::int64_t look(SQLite::Statement& statement, const BatchContext& context, const Reconcile& reconcile,
+                      const std::string& scopes);
     void end_chosen(EndReason reason, UtcSeconds now);
     void forget_chosen();
 
-    SQLite::Statement choose_unlisted_, choose_expired_, count_chosen_, forget_chosen_;
+    SQLite::Statement choose_unlisted_, choose_expired_, doubt_unread_, doubt_unreached_, count_doubts_, count_chosen_,
+        forget_chosen_;
     SQLite::Statement tell_, end_assignments_, end_unlisted_, end_expired_;
 };
 

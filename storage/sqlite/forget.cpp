@@ -48,11 +48,13 @@ struct Table {
 // A row may have changed since it was found: it is removed if it is still past.
 constexpr Table assignments{"SELECT assignment_id FROM assignment WHERE ended_at IS NOT NULL AND ",
                             "DELETE FROM assignment WHERE assignment_id = ?1 AND ended_at IS NOT NULL"};
-constexpr Table bindings{"SELECT binding_id FROM binding WHERE state <> 'active' AND ",
-                         "DELETE FROM binding WHERE binding_id = ?1 AND state <> 'active' RETURNING server_id, state"};
+constexpr Table bindings{
+    "SELECT binding_id FROM binding WHERE state <> 'active' AND ",
+    "DELETE FROM binding WHERE binding_id = ?1 AND state <> 'active' RETURNING server_id, state, doubt IS NOT NULL"};
 constexpr const char* remove_change_sql = "DELETE FROM binding_change WHERE seq = ?1";
 constexpr const char* quarantine_look_sql = "SELECT quarantine_id FROM quarantine WHERE instr(message, ?1) > 0";
 constexpr const char* quarantine_remove_sql = "DELETE FROM quarantine WHERE quarantine_id = ?1";
+constexpr const char* count_doubt_sql = "UPDATE server SET doubts = doubts - 1 WHERE server_id = ?1";
 constexpr const char* count_sql =
     "UPDATE binding_count SET bindings = bindings - 1 WHERE server_id = ?1 AND state = ?2";
 
@@ -184,9 +186,17 @@ private:
         std::uint64_t removed = 0;  // of `binding`, where each is counted by its state
         while (use.step()) {
             count_one_less(use.number(0), std::string(use.text(1)));
+            if (use.number(2) != 0) count_one_doubt_less(use.number(0));
             ++removed;
         }
         return removed;
+    }
+
+    void count_one_doubt_less(ServerId server) {
+        SQLite::Statement statement(db_, count_doubt_sql);
+        Use use(statement);
+        use.number(1, server);
+        use.run();
     }
 
     void count_one_less(ServerId server, const std::string& state) {

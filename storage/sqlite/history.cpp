@@ -11,11 +11,12 @@ constexpr const char* last_end_sql = R"sql(
 
 constexpr const char* insert_sql = R"sql(
     INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, address_key, last_key, client_id, hw_addr,
-        remote_id, began_at, ended_at, end_reason, began_inferred, ended_inferred)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15))sql";
+        remote_id, began_at, ended_at, end_reason, began_inferred, ended_inferred, inferred)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?14 | ?15))sql";
 
-constexpr const char* end_sql =
-    "UPDATE assignment SET ended_at = ?2, end_reason = ?3, ended_inferred = ?4 WHERE assignment_id = ?1";
+constexpr const char* end_sql = R"sql(
+    UPDATE assignment SET ended_at = ?2, end_reason = ?3, ended_inferred = ?4, inferred = began_inferred | ?4
+    WHERE assignment_id = ?1)sql";
 
 constexpr const char* fill_sql = R"sql(
     UPDATE assignment SET client_id = coalesce(client_id, ?2), hw_addr = coalesce(hw_addr, ?3),

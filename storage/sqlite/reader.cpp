@@ -85,7 +85,8 @@ std::string holders_around_sql() {
 constexpr const char* overview_sql = R"sql(
     SELECT server_id, name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
-           owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at
+           owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
+           doubts, unreadable, refused, known_since, client_data
     FROM server ORDER BY name)sql";
 
 constexpr const char* states_sql = "SELECT state, bindings FROM binding_count WHERE server_id = ?1 AND bindings <> 0";
@@ -129,7 +130,11 @@ ServerOverview read_server(Use& use) {
     out.owner_epoch = use.number(18);
     out.certificate_expires_at = use.time(19);
     out.certificate_days = use.number_if_any(20);
-    out.support = {support_of(use.text(21)), support_of(use.text(22)), use.time(23)};
+    out.support = {support_of(use.text(21)), support_of(use.text(22)), use.time(23), complete_lists_of(use.text(28))};
+    out.doubts = use.number(24);
+    out.unreadable = use.number(25);
+    out.refused = use.number(26);
+    out.known_since = use.time(27);
     return out;
 }
 

@@ -13,7 +13,7 @@ constexpr const char* bindings_sql = R"sql(
          WHERE binding_id > ?1 AND binding_id <= ?2 AND state <> 'active' AND updated_at < ?3
            AND server_id IN (SELECT value FROM json_each(?4))
          ORDER BY binding_id LIMIT ?5)
-    RETURNING binding_id, server_id, state)sql";
+    RETURNING binding_id, server_id, state, doubt IS NOT NULL)sql";
 
 // Only ever from the beginning of the feed, so that a reader can tell by its first `seq` whether it has missed
 // anything. A row from a time that is further ahead than rows are kept was written while the clock was wrong: it must
@@ -55,7 +55,9 @@ SqliteRetention::RemovedBindings SqliteRetention::remove_bindings(UtcSeconds now
     use.number(5, static_cast<std::int64_t>(removed_rows_max));
     while (use.step()) {
         highest = std::max(highest, use.number(0));
-        --out.counts[use.number(1)][state_from_word(use.text(2))];
+        auto& counts = out.counts[use.number(1)];
+        --counts[state_from_word(use.text(2))];
+        counts.doubts -= use.number(3);
         ++out.rows;
     }
     if (out.rows == removed_rows_max) out.reached = highest;

@@ -20,11 +20,14 @@ constexpr const char* take_over_sql = R"sql(
         active_support = iif(family = excluded.family, active_support, NULL),
         window_support = iif(family = excluded.family, window_support, NULL),
         support_seen_at = iif(family = excluded.family, support_seen_at, NULL),
+        client_data = iif(family = excluded.family, client_data, NULL),
+        known_since = iif(family = excluded.family, known_since, NULL),
+        unreadable = iif(family = excluded.family, unreadable, 0), refused = iif(family = excluded.family, refused, 0),
         family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
         owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
-              support_seen_at)sql";
+              support_seen_at, client_data, unreadable, known_since, written_at, doubts)sql";
 
 constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
 constexpr const char* disable_sql = R"sql(
@@ -35,13 +38,17 @@ constexpr const char* find_sql =
     "SELECT owner_epoch, owner, name, committed_batch, epoch FROM server WHERE server_id = ?1";
 
 constexpr const char* begin_sql = R"sql(
-    UPDATE server SET last_run = max(last_run, ?2), epoch = ?3, base_time = iif(?4, NULL, base_time)
+    UPDATE server SET last_run = max(last_run, ?2), epoch = ?3, base_time = iif(?4, NULL, base_time),
+        refused_before = iif(?5, refused, refused_before)
     WHERE server_id = ?1)sql";
 
+// refused: of the last full bulk and since. One that is over (?7) leaves out what was refused before it began.
 constexpr const char* finish_sql = R"sql(
     UPDATE server SET committed_batch = max(committed_batch, ?2), base_time = coalesce(?3, base_time),
-        fresh_as_of = coalesce(?4, fresh_as_of)
-    WHERE server_id = ?1)sql";
+        fresh_as_of = coalesce(?4, fresh_as_of), written_at = ?5, refused = refused + ?6 - iif(?7, refused_before, 0),
+        refused_before = iif(?7, 0, refused_before)
+    WHERE server_id = ?1
+    RETURNING doubts)sql";
 
 constexpr const char* count_gaps_sql = R"sql(
     UPDATE server SET last_gap = max(last_gap, ?2),
@@ -51,14 +58,16 @@ constexpr const char* count_gaps_sql = R"sql(
 constexpr const char* count_sql = R"sql(
     INSERT INTO binding_count (server_id, state, bindings) VALUES (?1, ?2, ?3)
     ON CONFLICT DO UPDATE SET bindings = bindings + excluded.bindings)sql";
-constexpr const char* count_in_force_sql = "UPDATE server SET bindings = bindings + ?2 WHERE server_id = ?1";
+constexpr const char* count_in_server_sql =
+    "UPDATE server SET bindings = bindings + ?2, doubts = doubts + ?3 WHERE server_id = ?1";
 
 // The last error stays until there is another: ServerStatus says so.
 constexpr const char* status_sql = R"sql(
     UPDATE server SET phase = ?2, coverage = ?3, server_identity = ?4, clock_skew_ms = ?5, connected_since = ?6,
         last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
         last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
-        active_support = ?13, window_support = ?14, support_seen_at = ?15
+        active_support = ?13, window_support = ?14, support_seen_at = ?15, client_data = ?16, unreadable = ?17,
+        known_since = ?18
     WHERE server_id = ?1)sql";
 
 }  // namespace
@@ -70,7 +79,7 @@ SqliteServers::SqliteServers(SQLite::Database& db)
       finish_(db, finish_sql),
       count_gaps_(db, count_gaps_sql),
       count_(db, count_sql),
-      count_in_force_(db, count_in_force_sql),
+      count_in_server_(db, count_in_server_sql),
       status_(db, status_sql) {}
 
 std::vector<ResumePoint> SqliteServers::take_over(std::span<const ServerSpec> servers, const std::string& owner) {
@@ -103,7 +112,11 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     out.last_error = use.text(10);
     out.last_error_at = use.time(11);
     out.certificate_expires_at = use.time(12);
-    out.support = {support_of(use.text(13)), support_of(use.text(14)), use.time(15)};
+    out.support = {support_of(use.text(13)), support_of(use.text(14)), use.time(15), complete_lists_of(use.text(16))};
+    out.unreadable = static_cast<std::uint64_t>(use.number(17));
+    out.known_since = use.time(18);
+    out.written_at = use.time(19);
+    out.doubts_open = static_cast<std::uint64_t>(use.number(20));
     out.open_gaps = read_open_gaps(db_, out.id);
     return out;
 }
@@ -150,18 +163,24 @@ std::optional<std::int64_t> SqliteServers::begin(const Batch& batch) {
     use.number(2, static_cast<std::int64_t>(batch.begin_run.value_or(0)));
     use.number(3, *epoch);
     use.number(4, std::int64_t{batch.fresh_start ? 1 : 0});
+    use.number(5, std::int64_t{batch.begin_run ? 1 : 0});
     use.run();
     return epoch;
 }
 
-void SqliteServers::finish(const Batch& batch) {
+std::uint64_t SqliteServers::finish(const Batch& batch, const Tally& tally) {
+    count(batch.server, tally.by_state);
+    std::uint64_t doubts = 0;
     {
         Use use(finish_);
         use.number(1, batch.server);
         use.number(2, static_cast<std::int64_t>(batch.number));
         use.number(3, batch.base_time ? std::optional(unix_seconds(*batch.base_time)) : std::nullopt);
         use.time(4, batch.fresh_as_of);
-        use.run();
+        use.time(5, batch.now);
+        use.number(6, tally.refused);
+        use.number(7, std::int64_t{batch.reconcile && batch.reconcile->everything ? 1 : 0});
+        if (use.step()) doubts = static_cast<std::uint64_t>(use.number(0));
     }
     if (!batch.gaps.empty()) {
         Use use(count_gaps_);
@@ -170,6 +189,7 @@ void SqliteServers::finish(const Batch& batch) {
         use.run();
     }
     if (batch.status) store_status(batch, *batch.status);
+    return doubts;
 }
 
 void SqliteServers::count(ServerId server, const StateCounts& more) {
@@ -180,10 +200,11 @@ void SqliteServers::count(ServerId server, const StateCounts& more) {
         use.number(3, bindings);
         use.run();
     });
-    if (more.in_force() == 0) return;
-    Use use(count_in_force_);
+    if (more.in_force() == 0 && more.doubts == 0) return;
+    Use use(count_in_server_);
     use.number(1, server);
     use.number(2, more.in_force());
+    use.number(3, more.doubts);
     use.run();
 }
 
@@ -191,6 +212,7 @@ void SqliteServers::store_status(const Batch& batch, const ServerStatus& status)
     const auto last_error = storable_text(status.last_error);
     const std::string active(support_text(status.support.active));
     const std::string windows(support_text(status.support.windows));
+    const std::string client_data(client_data_text(status.support.complete_lists));
     Use use(status_);
     use.number(1, batch.server);
     use.word(2, to_string(status.phase).data());
@@ -207,6 +229,9 @@ void SqliteServers::store_status(const Batch& batch, const ServerStatus& status)
     use.text_or_null(13, active);
     use.text_or_null(14, windows);
     use.time(15, status.support.seen_at);
+    use.text_or_null(16, client_data);
+    use.number(17, static_cast<std::int64_t>(status.unreadable));
+    use.time(18, status.known_since);
     use.run();
 }
 

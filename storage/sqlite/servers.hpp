@@ -1,6 +1,7 @@
 // The table `server` in SQLite: who writes, and how far each server's mirror is right. Only for this folder.
 #pragma once
 
+#include "storage/ledger.hpp"
 #include "storage/ownership.hpp"
 #include "storage/sqlite/statement.hpp"
 #include "storage/state_counts.hpp"
@@ -27,8 +28,9 @@ public:
     /// Checks that the batch's server is still ours, and takes the fields that come before the changes. Returns the
     /// epoch that the changes belong to; none if the batch is a repeated one, of which nothing is to be done.
     std::optional<std::int64_t> begin(const Batch& batch);
-    /// Takes the fields that come after the changes.
-    void finish(const Batch& batch);
+    /// Counts what the batch did, and takes the fields that come after the changes. Gives how many bindings are in doubt
+    /// then.
+    std::uint64_t finish(const Batch& batch, const Tally& tally);
     /// To be told once the transaction of a numbered batch is over and has succeeded.
     void committed(const Batch& batch) { owned_.committed(batch); }
 
@@ -36,7 +38,7 @@ public:
     void require_owned();
     /// The ids of the servers that we have taken over, as a JSON array: a parameter cannot be a list.
     [[nodiscard]] std::string owned_json() const;
-    /// Corrects how many bindings there are in each state.
+    /// Corrects how many bindings there are in each state, and in doubt.
     void count(ServerId server, const StateCounts& more);
 
 private:
@@ -46,7 +48,7 @@ private:
 
     SQLite::Database& db_;
     Ownership owned_;
-    SQLite::Statement find_, begin_, finish_, count_gaps_, count_, count_in_force_, status_;
+    SQLite::Statement find_, begin_, finish_, count_gaps_, count_, count_in_server_, status_;
 };
 
 }  // namespace leasemirror

@@ -2,6 +2,7 @@
 
 #include "storage/file_lock.hpp"
 #include "storage/sqlite/changes.hpp"
+#include "storage/sqlite/clock.hpp"
 #include "storage/sqlite/endings.hpp"
 #include "storage/sqlite/error.hpp"
 #include "storage/sqlite/gaps.hpp"
@@ -37,6 +38,7 @@ public:
           servers_(db_),
           first_load_(db_),
           changes_(db_, settings.record_renewals),
+          clock_(db_),
           endings_(db_),
           retention_(db_, settings.retention),
           gaps_(db_),
@@ -44,7 +46,12 @@ public:
           sweep_bound_(db_, sweep_bound_sql) {}
 
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
-        return in_transaction("take over the servers", [&] { return servers_.take_over(servers, owner); });
+        return in_transaction("take over the servers", [&] {
+            auto out = servers_.take_over(servers, owner);
+            for (auto& resume : out)
+                if (resume.doubts_open > 0) resume.doubts = changes_.in_doubt(resume.id);
+            return out;
+        });
     }
 
     void disable_servers_except(std::span<const std::string> names) override {
@@ -134,6 +141,7 @@ private:
     SqliteServers servers_;
     SqliteFirstLoad first_load_;
     SqliteChanges changes_;
+    SqliteClock clock_;
     SqliteEndings endings_;
     SqliteRetention retention_;
     SqliteGaps gaps_;
@@ -147,13 +155,18 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     const auto epoch = servers_.begin(batch);
     if (!epoch) return applied;
     const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    if (batch.our_clock_moved) clock_.move(batch.server, *batch.our_clock_moved);
     first_load_.begin(batch);
     auto tally = apply_changes(context, batch, care, applied);
-    if (batch.reconcile) tally.reconcile(endings_.reconcile(context, *batch.reconcile));
+    SqliteEndings::Reconciled reconciled;
+    if (batch.reconcile) reconciled = endings_.reconcile(context, *batch.reconcile);
+    tally.reconcile(reconciled.ended);
+    tally.by_state.doubts += reconciled.doubted - reconciled.settled;
     for (const auto& change : batch.gaps)
         gaps_.apply(batch.server, batch.now, change, tally.reconciled);
-    servers_.count(batch.server, tally.by_state);
-    servers_.finish(batch);
+    applied.doubts_open = servers_.finish(batch, tally);
+    const bool list_all = batch.list_doubts || reconciled.doubted > 0;
+    applied.doubts = list_all ? changes_.in_doubt(batch.server) : changes_.new_doubts();
     quarantine_.add(batch.server, batch.quarantine);
     first_load_.finish(batch);
     tally.tell(applied);

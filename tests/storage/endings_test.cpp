@@ -31,35 +31,33 @@ TEST_CASE("a complete list ends the client's other bindings on that link, and no
     }
 }
 
-TEST_CASE("an empty list from an unknown link speaks for the one link that all of the client's bindings share") {
+TEST_CASE(
+    "a list of an unknown link, and what is on an unknown link, leave it open: it is in doubt, and nothing ends") {
     for (const auto& factory : engines()) {
         Fixture f(factory);
-        f.apply({of("c", "2001:db8:1::", "2001:db8:1::1", 20), of("c", "2001:db8:1::", "2001:db8:1::2", 20)});
-        CHECK(f.apply({list_end("c", "", 30, 0)}).ended == 2);
-        CHECK(f.counted() == 0);
-    }
-}
-
-TEST_CASE("a list from an unknown link ends only what is on an unknown link where the client has several") {
-    for (const auto& factory : engines()) {
-        Fixture f(factory);
-        f.apply({of("c", "2001:db8:1::", "2001:db8:1::1", 20), of("c", "2001:db8:2::", "2001:db8:2::1", 20),
+        f.apply({of("c", "2001:db8:1::", "2001:db8:1::1", 20), of("c", "2001:db8:1::", "2001:db8:1::2", 20),
                  of("c", "", "2001:db8:3::1", 20)});
-        CHECK(f.apply({list_end("c", "", 30, 0)}).ended == 1);
-        CHECK(f.states() == Rows{"2001:db8:1::1 active", "2001:db8:2::1 active", "2001:db8:3::1 ended unlisted"});
+        CHECK(f.apply({list_end("c", "2001:db8:2::", 30, 0)}).ended == 0);
+        CHECK(f.doubts() == Rows{"2001:db8:3::1 link_unknown"});
+        const auto applied = f.apply({of("c", "2001:db8:1::", "2001:db8:1::2", 40), list_end("c", "", 40, 1)});
+        CHECK(applied.ended == 0);
+        CHECK(applied.doubts_open == 2);
+        CHECK(f.doubts() == Rows{"2001:db8:1::1 link_unknown", "2001:db8:3::1 link_unknown"});
+        CHECK(f.counted() == 3);
     }
 }
 
 TEST_CASE("a list ends nothing newer, and nothing that it names but that could not be understood") {
     for (const auto& factory : engines()) {
         Fixture f(factory);
-        f.apply({of("c", "", "2001:db8::1", 40), of("c", "", "2001:db8::2", 20), of("c", "", "2001:db8::3", 20)});
+        const std::string link = "2001:db8:ff::";
+        f.apply({of("c", link, "2001:db8::1", 40), of("c", link, "2001:db8::2", 20), of("c", link, "2001:db8::3", 20)});
         auto sighted = of("c", "", "2001:db8::2", 30);
         sighted.kind = Change::Kind::sighting;
-        f.apply({sighted, list_end("c", "", 30, 1)});
+        f.apply({sighted, list_end("c", link, 30, 1)});
         CHECK(f.states() == Rows{"2001:db8::1 active", "2001:db8::2 active", "2001:db8::3 ended unlisted"});
         // What was told before the list does not come back when it arrives late.
-        f.apply({of("c", "", "2001:db8::3", 29)});
+        f.apply({of("c", link, "2001:db8::3", 20)});
         CHECK(f.states()[2] == "2001:db8::3 ended unlisted");
     }
 }
@@ -67,9 +65,9 @@ TEST_CASE("a list ends nothing newer, and nothing that it names but that could n
 TEST_CASE("a list of one VPN leaves the client's bindings in another alone") {
     for (const auto& factory : engines()) {
         Fixture f(factory);
-        auto red = of("c", "", "10.0.0.1", 20);
+        auto red = of("c", "10.0.0.0", "10.0.0.1", 20);
         red.binding.key.vpn_id = "ascii:red";
-        f.apply({of("c", "", "10.0.0.1", 20), red, list_end("c", "", 30, 0)});
+        f.apply({of("c", "10.0.0.0", "10.0.0.1", 20), red, list_end("c", "10.0.0.0", 30, 0)});
         CHECK(f.engine->rows("SELECT vpn_id FROM binding WHERE state = 'active'") == Rows{"ascii:red"});
     }
 }

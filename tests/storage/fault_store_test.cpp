@@ -31,8 +31,9 @@ TEST_CASE("batches that are repeated until they succeed leave what one pass with
         faulty.fail_randomly(42, 0.3, 0.3);
         for (int i = 0; i < 200; ++i) {
             const auto address = "10.0.0." + std::to_string(i * 7 % 20);
-            const auto batch = f.batch(
+            auto batch = f.batch(
                 {i % 3 == 0 ? told(address, i, BindingState::released) : told(address, i), told(address, i / 2)});
+            batch.number = static_cast<std::uint64_t>(i + 1);
             smooth.store->apply(batch);
             for (bool done = false; !done;) {
                 try {

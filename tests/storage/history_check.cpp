@@ -232,6 +232,14 @@ private:
             "FROM server s ORDER BY server_id");
         if (engine_.rows("SELECT server_id, bindings FROM server ORDER BY server_id") != in_force)
             fault("server.bindings is not what there is to count");
+        const auto in_doubt = engine_.rows(
+            "SELECT server_id, (SELECT count(doubt) FROM binding b WHERE b.server_id = s.server_id) "
+            "FROM server s ORDER BY server_id");
+        if (engine_.rows("SELECT server_id, doubts FROM server ORDER BY server_id") != in_doubt)
+            fault("server.doubts is not what there is to count");
+        if (engine_.value("SELECT count(*) FROM assignment WHERE CAST(inferred AS INTEGER) <> "
+                          "(CAST(began_inferred AS INTEGER) | CAST(ended_inferred AS INTEGER))") != "0")
+            fault("assignment.inferred is not what the two make it");
     }
 
     const Engine& engine_;

@@ -51,16 +51,21 @@ private:
         if (one_in(3)) binding.link_address = IpAddress::parse("2001:db8:ff::").value();
         if (one_in(4)) binding.via = Via::bulk;
         out.late = one_in(5);
+        if (one_in(3)) out.told_at = utc(now - static_cast<std::int64_t>(up_to(4)));
         return out;
     }
 
     Change listing(std::int64_t now) {
+        static const Change::Kind kinds[] = {Change::Kind::sighting, Change::Kind::doubt, Change::Kind::absent};
         if (one_in(2)) {
             auto out = word(now);
-            out.kind = Change::Kind::sighting;
+            out.kind = kinds[up_to(3)];
+            if (out.kind == Change::Kind::doubt || one_in(2)) out.doubt = Doubt::unreadable;
             return out;
         }
-        return list_end(client(), one_in(2) ? "" : "2001:db8:ff::", now, 0);
+        auto out = list_end(client(), one_in(3) ? "" : "2001:db8:ff::", now, 0);
+        if (one_in(2)) out.doubt = Doubt::unlisted;
+        return out;
     }
 
     std::mt19937_64 die_;
@@ -86,17 +91,25 @@ void step(Fixture& f, Life& life, std::int64_t now) {
         if (life.one_in(2)) {
             batch.reconcile->everything = false;
             batch.reconcile->scopes = {{1, {}, {}}, {0, {}, id("A")}};
+            batch.reconcile->scopes[life.up_to(2)].unread = life.one_in(3);
         }
+        batch.reconcile->unread = life.one_in(3);
+        batch.reconcile->doubt_unreached = life.one_in(3);
     }
+    batch.list_doubts = life.one_in(4);
     f.store->apply(batch);
     if (life.one_in(5)) f.store->apply(batch);
 }
 
 Rows dump(const Fixture& f) {
+    auto out = f.engine->rows("SELECT name, doubts FROM server ORDER BY server_id");
+    for (auto& row : f.doubts())
+        out.push_back(std::move(row));
     const std::string key = "server_id, vpn_id, kind, host(address), prefix_len";
-    auto out = f.engine->rows("SELECT " + key +
-                              ", change, state, hex(client_id), epoch(expires_at), epoch(at), "
-                              "CAST(inferred AS INTEGER) FROM binding_change ORDER BY server_id, seq");
+    for (auto& row : f.engine->rows("SELECT " + key +
+                                    ", change, state, hex(client_id), epoch(expires_at), epoch(at), "
+                                    "CAST(inferred AS INTEGER) FROM binding_change ORDER BY server_id, seq"))
+        out.push_back(std::move(row));
     for (auto& row : f.engine->rows("SELECT " + key +
                                     ", hex(client_id), hw_addr, hex(remote_id), epoch(began_at), "
                                     "epoch(ended_at), end_reason, CAST(began_inferred AS INTEGER), "

@@ -233,8 +233,11 @@ TEST_CASE("a complete list ends what it leaves out at its own time") {
     for (const auto& factory : engines()) {
         CAPTURE(factory.name);
         Fixture f(factory);
-        f.apply({of("A", "2001:db8::1", 100), of("A", "2001:db8::2", 100)});
-        f.apply({of("A", "2001:db8::1", 200), list_end("A", "", 200, 1)});
+        auto one = of("A", "2001:db8::1", 100), other = of("A", "2001:db8::2", 100);
+        one.binding.link_address = other.binding.link_address = IpAddress::parse("2001:db8:ff::").value();
+        f.apply({one, other});
+        one.binding.base_time = at(200);
+        f.apply({one, list_end("A", "2001:db8:ff::", 200, 1)});
         CHECK(feed(f, "change = 'ended'") == Rows{"2001:db8::2 ended ended 41"});
         CHECK(assignments(f) == Rows{"2001:db8::1 41 100-", "2001:db8::2 41 100-200 unlisted"});
     }

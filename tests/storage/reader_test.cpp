@@ -63,6 +63,11 @@ Change told_of(const std::string& address, std::int64_t base, std::string_view c
     out.binding.client_id = id(client);
     return out;
 }
+Change ended_of(const std::string& address, std::int64_t base, std::string_view client) {
+    auto out = told_of(address, base, client);
+    out.binding.state = BindingState::ended;
+    return out;
+}
 
 /// The plan of each query of a reader. PostgreSQL takes a whole table as long as it is small, unless told not to.
 std::vector<std::string> plans(const Fixture& f, const std::string& engine) {
@@ -214,7 +219,8 @@ TEST_CASE("a lease is told with all its columns, and since when its client has i
         for (const auto& [name, value] : rows[0])
             names += (names.empty() ? "" : " ") + name;
         CHECK(names ==
-              "server also_on fresh_as_of vpn_id kind family address prefix_len state client_id client_id_text hw_type "
+              "server also_on fresh_as_of vpn_id kind family address prefix_len state doubt client_id client_id_text "
+              "hw_type "
               "hw_addr hostname began_at inferred client_last_seen state_since expires_at preferred_until renew_at "
               "rebind_at link_address relay_address relay_id relay_id_text remote_id remote_id_text circuit_id "
               "circuit_id_text subscriber_id options data_source base_time via updated_at server_id");
@@ -249,12 +255,12 @@ TEST_CASE("who held an address then: whoever's interval that moment lies in, wit
         CAPTURE(factory.name);
         TwoServers f(factory);
         f.apply({told_of("10.0.0.1", 100, "a")});
-        f.apply({told("10.0.0.1", 200, BindingState::released)});
+        f.apply({ended_of("10.0.0.1", 200, "a")});
         f.apply({told_of("10.0.0.1", 300, "b")});
         f.apply({told_of("10.0.0.1", 400, "c")});
         f.apply_west({told_of("2001:db8:1::/56", 100, "d"), told_of("2001:db8:1::/48", 150, "e"),
                       told_of("2001:db8:1::7", 150, "f")});
-        f.apply_west({told("2001:db8:1::/56", 200, BindingState::ended)});
+        f.apply_west({ended_of("2001:db8:1::/56", 200, "d")});
         const auto reader = open_reader(f.settings);
         const auto then = [&](const Sought& what, std::int64_t moment) {
             return columns(reader->holders_of(what, utc(moment)),

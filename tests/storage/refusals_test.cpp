@@ -25,12 +25,15 @@ struct Fixture {
     }
 
     Refusals write(const std::set<std::size_t>& refused) {
-        return write_piecewise(ledger, batch, [&](EntryRange piece) -> std::optional<std::string> {
-            tried.push_back(std::to_string(piece.first) + "-" + std::to_string(piece.last));
-            for (const auto at : refused)
-                if (piece.contains(at)) return "too long";
-            return std::nullopt;
-        });
+        return write_piecewise(
+            ledger, batch,
+            [&](EntryRange piece) -> std::optional<std::string> {
+                tried.push_back(std::to_string(piece.first) + "-" + std::to_string(piece.last));
+                for (const auto at : refused)
+                    if (piece.contains(at)) return "too long";
+                return std::nullopt;
+            },
+            [](const BindingRow&) { return true; });
     }
 
     Batch batch;
@@ -74,7 +77,9 @@ TEST_CASE("a failure that is no refusal of values comes through") {
     const auto broken = [](EntryRange) -> std::optional<std::string> {
         throw StoreError(StoreFault::unavailable, "gone");
     };
-    CHECK_THROWS_AS(static_cast<void>(write_piecewise(f.ledger, f.batch, broken)), StoreError);
+    CHECK_THROWS_AS(
+        static_cast<void>(write_piecewise(f.ledger, f.batch, broken, [](const BindingRow&) { return true; })),
+        StoreError);
 }
 
 TEST_CASE("a batch is looked at piece by piece only after the database has refused it") {

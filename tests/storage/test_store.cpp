@@ -49,6 +49,12 @@ std::vector<std::string> Fixture::states() const {
         "ORDER BY server_id, sortable(address), prefix_len");
 }
 
+std::vector<std::string> Fixture::doubts() const {
+    return engine->rows(
+        "SELECT host(address) || ' ' || doubt FROM binding WHERE doubt IS NOT NULL "
+        "ORDER BY server_id, sortable(address), prefix_len, vpn_id");
+}
+
 std::int64_t Fixture::counted() const {
     CHECK(engine->rows("SELECT s.bindings FROM server s ORDER BY server_id") ==
           engine->rows("SELECT (SELECT count(*) FROM binding b WHERE b.server_id = s.server_id AND state = 'active') "

@@ -28,6 +28,8 @@ public:
     Applied apply(std::vector<Change> changes = {}) { return store->apply(batch(std::move(changes))); }
     /// The rows of `binding` in their order of address: "address state end_reason".
     [[nodiscard]] std::vector<std::string> states() const;
+    /// What is in doubt, in that order: "address doubt".
+    [[nodiscard]] std::vector<std::string> doubts() const;
     /// Checks that the counter in `server` is what the table says; gives it.
     [[nodiscard]] std::int64_t counted() const;
     /// That feed, assignments and counts agree with `binding`.

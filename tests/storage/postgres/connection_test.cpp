@@ -216,3 +216,33 @@ TEST_CASE("a database that takes no writes is one to wait for" * doctest::skip(w
     CHECK(has(said, "the server is read-only: a standby"));
     CHECK(has(said, "SQLSTATE 25006"));
 }
+
+TEST_CASE("what is set for a database does not change what our literals mean" * doctest::skip(without_postgres())) {
+    const auto engine = make_postgres_engine_alone();
+    const auto set = [&](const std::string& what) {
+        engine->execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I " + what + "', current_database()); END $$");
+    };
+    for (const char* setting :
+         {"array_nulls TO off", "standard_conforming_strings TO off", "bytea_output TO escape",
+          "\"DateStyle\" TO ''SQL, DMY''", "\"IntervalStyle\" TO sql_standard", "\"TimeZone\" TO ''Asia/Kathmandu''",
+          "backslash_quote TO off", "transform_null_equals TO on"})
+        set(std::string("SET ") + setting);
+    const auto store = open_store(engine->settings());
+    const ServerSpec spec{"east", Family::v4, "x"};
+    Batch batch;
+    batch.server = store->open_servers(std::span(&spec, 1), "test").at(0).id;
+    batch.now = utc(1000);
+    auto change = told("10.0.0.1", 20);
+    change.binding.hostname = "back\\slash 'quoted' NULL";
+    change.binding.expires_at = at(5000);
+    batch.changes.push_back(change);
+    batch.changes.push_back(told("10.0.0.2", 20));
+    CHECK(store->apply(batch).stored == 2);
+    batch.changes.clear();
+    batch.our_clock_moved = std::chrono::seconds{3600};
+    CHECK(store->apply(batch).refused.empty());
+    CHECK(
+        engine->rows("SELECT host(address), hostname, epoch(expires_at), host(link_address) FROM binding ORDER BY 1") ==
+        std::vector<std::string>{R"(10.0.0.1|back\\slash 'quoted' NULL|1700008600|-)", "10.0.0.2|-|-|-"});
+    set("RESET ALL");
+}

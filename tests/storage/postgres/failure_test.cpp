@@ -262,15 +262,15 @@ TEST_CASE("values that an index does not take go to quarantine alone" * doctest:
         changes.push_back(told("10.0.0." + std::to_string(i), 10));
     Bytes huge;
     for (std::uint64_t n = 1; huge.size() < 5000; n = n * 6364136223846793005U + 1442695040888963407U)
-        huge.push_back(static_cast<std::uint8_t>(n >> 33));  // does not compress
-    changes[7].binding.client_id = huge;
+        huge.push_back(static_cast<std::uint8_t>(n >> 33));     // does not compress
+    changes[7].binding.key.vpn_id = "rfc2685:" + to_hex(huge);  // of a key
     changes[13].binding.expires_at = server_time_from_unix(std::int64_t{1} << 50);
     const auto batch = numbered(f, 1, changes);
     const auto applied = f.store->apply(batch);
     CHECK(applied.stored == 18);
     REQUIRE(applied.refused.size() == 2);
     CHECK(has(applied.refused[0], "10.0.0.8"));
-    CHECK(has(applied.refused[0], "index row size"));
+    CHECK(has(applied.refused[0], "index row"));
     CHECK(has(applied.refused[1], "10.0.0.14"));
     CHECK(f.engine->value("SELECT count(*) FROM quarantine") == "2");
     CHECK(f.engine->value("SELECT count(*) FROM binding_change") == "18");

@@ -111,11 +111,15 @@ TEST_CASE("a database of version 2 goes on with its servers, and of what they su
     CHECK(schema_version(engine->settings()).found == 2);
     CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known);
 
-    const std::string unknown = "|-|-|-|-|-";
-    CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") == Rows{servers[0] + unknown, servers[1] + unknown});
+    const std::string unknown = "|-|-|-|-|-", none = "|0|0|0";
+    CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") ==
+          Rows{servers[0] + unknown + none + "|0|1700000400|-|-", servers[1] + unknown + none + "|0|-|-|-"});
     CHECK(engine->rows("SELECT * FROM server_overview ORDER BY server_id") ==
-          Rows{overview[0] + unknown, overview[1] + unknown});
-    CHECK(engine->rows("SELECT * FROM binding ORDER BY binding_id") == bindings);
+          Rows{overview[0] + unknown + none + "|2023-11-14T22:20:00Z|-", overview[1] + unknown + none + "|-|-"});
+    auto settled = bindings;
+    for (auto& row : settled)
+        row += "|-";
+    CHECK(engine->rows("SELECT * FROM binding ORDER BY binding_id") == settled);
     CHECK(faults_of_history(*engine, complete()) == Rows{});
     CHECK_THROWS(engine->execute("UPDATE server SET active_support = 'maybe'"));
 
@@ -126,6 +130,34 @@ TEST_CASE("a database of version 2 goes on with its servers, and of what they su
     CHECK(resume[0].coverage == Coverage::full);
     CHECK(resume[0].support == ServerSupport{});
     CHECK_FALSE(resume[0].certificate_expires_at);
+}
+
+TEST_CASE("a database of version 3 goes on with what others have made of it, and can be copied while it is only read") {
+    const auto engine = sqlite().make();
+    make_version(*engine, 3);
+    fill_version_1(*engine);
+    engine->execute(
+        "INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, address_key, began_at, ended_at, "
+        "end_reason, began_inferred, ended_inferred) VALUES (1, '', 'address', '10.0.0.9', 32, x'00', 1, 2, 'expired', "
+        "1, 0), (1, '', 'address', '10.0.0.9', 32, x'00', 3, 4, 'expired', 0, 1), "
+        "(1, '', 'address', '10.0.0.9', 32, x'00', 5, 6, 'expired', 0, 0)");
+    engine->execute("CREATE VIEW theirs AS SELECT began_at, inferred FROM assignment");
+    engine->execute("CREATE INDEX their_index ON binding (hostname)");
+    engine->execute("CREATE TRIGGER their_trigger AFTER UPDATE ON assignment BEGIN SELECT 1; END");
+    CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known);
+    CHECK(engine->rows("SELECT * FROM theirs ORDER BY began_at") == Rows{"1|1", "3|1", "5|0"});
+    CHECK(engine->rows("SELECT name FROM sqlite_schema WHERE name LIKE 'their%' ORDER BY name") ==
+          Rows{"their_index", "their_trigger", "theirs"});
+    engine->execute("UPDATE assignment SET end_reason = 'asked' WHERE began_at = 5");
+    engine->execute("UPDATE binding SET state = 'ended', end_reason = 'asked' WHERE binding_id = 1");
+    CHECK_THROWS(engine->execute("UPDATE binding SET end_reason = 'moved' WHERE binding_id = 1"));
+    CHECK_THROWS(engine->execute("UPDATE binding SET doubt = 'none'"));
+    CHECK(engine->rows("PRAGMA integrity_check") == Rows{"ok"});
+
+    const TempDir directory;
+    const auto copy = (directory.path() / "copy.db").string();
+    SQLite::Database(path_of(*engine), SQLite::OPEN_READONLY).exec("VACUUM INTO '" + copy + "'");
+    CHECK(SQLite::Database(copy, SQLite::OPEN_READONLY).execAndGet("SELECT count(*) FROM assignment").getInt() == 3);
 }
 
 TEST_CASE("after a migration the agent goes on where the older one was") {

@@ -1,0 +1,14 @@
+// Times that were stored while our own clock was wrong. Only for this folder.
+#pragma once
+
+#include "storage/batch.hpp"
+#include "storage/postgres/connection.hpp"
+
+#include <chrono>
+
+namespace leasemirror {
+
+/// Moves all times of this server that are in our clock: of its bindings, and of the assignments that are open.
+void move_clock(PostgresTransaction& transaction, ServerId server, std::chrono::seconds by);
+
+}  // namespace leasemirror

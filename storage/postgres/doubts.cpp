@@ -1,0 +1,64 @@
+#include "storage/postgres/doubts.hpp"
+
+#include "storage/postgres/endings.hpp"
+#include "storage/postgres/error.hpp"
+
+namespace leasemirror {
+namespace {
+
+// The parameters are those of unlisted_by() (endings.hpp). Only what is not in doubt yet.
+constexpr PostgresSql doubt_unread_sql{"doubt_unread", R"sql(
+    WITH marked AS (
+        UPDATE binding AS b SET doubt = 'scope_unreadable', epoch = $4, base_time = $5
+        WHERE b.server_id = $1 AND b.binding_id > $2 AND b.state = 'active' AND b.seen_run < $3
+          AND b.doubt IS NULL AND (b.epoch < $4 OR b.base_time <= $5) AND ($6 OR b.vpn_id = '')
+          AND (($7 AND $14 AND b.seen_run < $8)
+               OR EXISTS (SELECT 1 FROM unnest($9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[])
+                              AS s (scope, relay_id, remote_id, run, unread)
+                          WHERE s.unread AND b.seen_run < s.run
+                            AND (b.scope = s.scope OR b.relay_id = s.relay_id OR b.remote_id = s.remote_id)))
+        RETURNING 1)
+    SELECT count(*) FROM marked)sql"};
+
+constexpr PostgresSql doubt_unreached_sql{"doubt_unreached", R"sql(
+    WITH marked AS (
+        UPDATE binding AS b SET doubt = 'unlistable', epoch = $4, base_time = $5
+        WHERE b.server_id = $1 AND b.binding_id > $2 AND b.state = 'active' AND b.seen_run < least($3::bigint, $8::bigint)
+          AND b.doubt IS NULL AND (b.epoch < $4 OR b.base_time <= $5)
+          AND NOT (($6 OR b.vpn_id = '')
+                   AND ($7
+                        OR EXISTS (SELECT 1 FROM unnest($9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[],
+                                                        $13::boolean[]) AS s (scope, relay_id, remote_id, run, unread)
+                                   WHERE b.scope = s.scope OR b.relay_id = s.relay_id OR b.remote_id = s.remote_id)))
+        RETURNING 1)
+    SELECT count(*) FROM marked)sql"};
+
+constexpr PostgresSql show_refusal_sql{"show_refusal",
+                                       "UPDATE binding SET doubt = 'refused' WHERE server_id = $1 AND binding_id = $2"};
+
+}  // namespace
+
+std::int64_t doubt_unlisted(PostgresTransaction& transaction, const BatchContext& context, const Reconcile& reconcile) {
+    auto scopes = scopes_of(reconcile);
+    auto parameters = unlisted_by(context, reconcile, 0, scopes);
+    std::int64_t doubts = 0;
+    if (reconcile.doubt_unreached) doubts += Fields(transaction.run(doubt_unreached_sql, parameters)[0]).number();
+    parameters.flag(reconcile.unread);
+    if (reconcile.any_unread()) doubts += Fields(transaction.run(doubt_unread_sql, parameters)[0]).number();
+    return doubts;
+}
+
+bool show_refusal(PostgresTransaction& transaction, ServerId server, std::int64_t binding_id) {
+    bool shown = true;
+    transaction.execute("SAVEPOINT refusal");
+    try {
+        transaction.run(show_refusal_sql, Parameters().number(server).number(binding_id));
+    } catch (const pqxx::failure& e) {
+        if (!refuses_values(e)) throw;
+        shown = false;
+    }
+    transaction.execute(shown ? "RELEASE refusal" : "ROLLBACK TO refusal; RELEASE refusal");
+    return shown;
+}
+
+}  // namespace leasemirror

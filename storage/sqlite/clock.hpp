@@ -1,0 +1,24 @@
+// Times that were stored while our own clock was wrong. Only for this folder.
+#pragma once
+
+#include "storage/batch.hpp"
+#include "storage/sqlite/statement.hpp"
+
+#include <SQLiteCpp/Database.h>
+#include <chrono>
+
+namespace leasemirror {
+
+/// Every function is to be called inside a write transaction, and throws SQLite::Exception.
+class SqliteClock {
+public:
+    explicit SqliteClock(SQLite::Database& db);
+
+    /// Moves all times of this server that are in our clock: of its bindings, and of the assignments that are open.
+    void move(ServerId server, std::chrono::seconds by);
+
+private:
+    SQLite::Statement assignments_, bindings_;
+};
+
+}  // namespace leasemirror

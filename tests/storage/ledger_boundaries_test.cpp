@@ -1,0 +1,131 @@
+// When assignments begin and end where messages come out of order, late, or after something was missed (ledger.hpp).
+#include "tests/storage/ledger_tables.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace leasemirror;
+using namespace leasemirror::testing;
+
+namespace {
+Change late(Change change) {
+    change.late = true;
+    return change;
+}
+Change told_when(Change change, std::int64_t when) {
+    change.told_at = utc(when);
+    return change;
+}
+}  // namespace
+
+TEST_CASE("of two messages of one stream the later one counts, as long as its base-time is little behind") {
+    Tables tables;
+    tables.apply({told("alice", 100)}, 100);
+    SUBCASE("within the window") {
+        tables.apply({told("alice", 95, BindingState::released)}, 101);
+        CHECK(tables.state() == BindingState::released);
+    }
+    SUBCASE("past it") {
+        tables.apply({told("alice", 94, BindingState::released)}, 101);
+        CHECK(tables.state() == BindingState::active);
+    }
+    SUBCASE("not what the catch-up phase tells") {
+        tables.apply({late(told("alice", 99, BindingState::released))}, 101);
+        CHECK(tables.state() == BindingState::active);
+    }
+    SUBCASE("not what a bulk tells") {
+        tables.apply({listed(told("alice", 99, BindingState::released))}, 101);
+        CHECK(tables.state() == BindingState::active);
+    }
+}
+
+TEST_CASE("what a bulk has told is not undone by an older live message") {
+    Tables tables;
+    tables.apply({listed(told("alice", 100))}, 100);
+    tables.apply({told("alice", 99, BindingState::released)}, 101);
+    CHECK(tables.state() == BindingState::active);
+}
+
+TEST_CASE("what has expired is judged by when it was told, not by when it was written") {
+    Tables tables;
+    // The database was away from 0 to 60.
+    tables.apply({told_when(until(told("alice", 0), 20), 0), told_when(told("alice", 10, BindingState::released), 10),
+                  told_when(until(told("bob", 12), 32), 12), told_when(told("bob", 25, BindingState::released), 25),
+                  told_when(until(told("carol", 55), 75), 55)},
+                 60);
+    CHECK(tables.history() == Words{"alice 0..10 reported", "bob 12..25 reported", "carol 55.."});
+    CHECK(tables.words() == Words{"assigned alice", "ended alice", "assigned bob", "ended bob", "assigned carol"});
+}
+
+TEST_CASE("no boundary lies after the moment when it was told") {
+    Tables tables;
+    tables.apply({told_when(since(told("alice", 50), 100), 50)}, 200);
+    CHECK(tables.history() == Words{"alice 50~.."});
+}
+
+TEST_CASE("an end that is told of another client than the one known here is a bound of that one's time") {
+    Tables tables;
+    tables.apply({told("alice", 0)}, 0);
+    SUBCASE("with the moment") {
+        tables.apply({since(told("bob", 100, BindingState::released), 90)}, 100);
+        CHECK(tables.history() == Words{"alice 0..90~ reported"});
+    }
+    SUBCASE("live, and without") {
+        tables.apply({told("bob", 100, BindingState::released)}, 100);
+        CHECK(tables.history() == Words{"alice 0..100~ reported"});
+    }
+    SUBCASE("of nobody, after something may have been missed") {
+        tables.apply({late(since(told("", 100, BindingState::available), 90))}, 100);
+        CHECK(tables.history() == Words{"alice 0..90~ reported"});
+    }
+    SUBCASE("of nobody, live: that was the holder's") {
+        tables.apply({since(told("", 100, BindingState::available), 90)}, 100);
+        CHECK(tables.history() == Words{"alice 0..90 reported"});
+    }
+}
+
+TEST_CASE("the end of another client's lease does not lie after the time until which this one's was given") {
+    Tables tables;
+    tables.apply({until(told("alice", 0), 50)}, 0);
+    tables.apply({since(told("bob", 100, BindingState::released), 90)}, 100);
+    CHECK(tables.history() == Words{"alice 0..50~ reported"});
+}
+
+TEST_CASE("a lease that is first told of by a renewal after something was missed began at an unknown moment") {
+    Tables tables;
+    auto renewed = late(told("alice", 100));
+    renewed.binding.client_last_seen = at(98);
+    tables.apply({renewed}, 100);
+    CHECK(tables.history() == Words{"alice 98~.."});
+}
+
+TEST_CASE("a boundary that had to be moved by more than two seconds is a bound") {
+    Tables tables;
+    tables.apply({told("alice", 0), told("alice", 50, BindingState::released)}, 50);
+    SUBCASE("by two") {
+        tables.apply({since(told("bob", 60), 48)}, 60);
+        CHECK(tables.history()[1] == "bob 50..");
+    }
+    SUBCASE("by three") {
+        tables.apply({since(told("bob", 60), 47)}, 60);
+        CHECK(tables.history()[1] == "bob 50~..");
+    }
+}
+
+TEST_CASE("a client whose state began anew had left and come back") {
+    Tables tables;
+    tables.apply({since(until(told("alice", 0), 40), 0)}, 0);
+    SUBCASE("after its time was over") {
+        tables.apply({since(until(told("alice", 100), 140), 90)}, 100);
+        CHECK(tables.history() == Words{"alice 0..40~ expired", "alice 90.."});
+    }
+    SUBCASE("before that") {
+        tables.apply({since(until(told("alice", 35), 140), 30)}, 35);
+        CHECK(tables.history() == Words{"alice 0..30~ replaced", "alice 30.."});
+    }
+    SUBCASE("not where it is the same moment by another estimate of the skew") {
+        tables.apply({since(until(told("alice", 35), 140), 5)}, 35);
+        CHECK(tables.history() == Words{"alice 0.."});
+        return;
+    }
+    CHECK(tables.words() == Words{"assigned alice", "ended alice inferred", "assigned alice"});
+}

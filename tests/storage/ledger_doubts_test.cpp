@@ -1,0 +1,173 @@
+// What puts a binding in doubt, and what settles it (batch.hpp, Change::Kind), over tables in memory.
+#include "tests/storage/ledger_tables.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace leasemirror;
+using namespace leasemirror::testing;
+
+namespace {
+
+Change told6(const std::string& client, std::int64_t base, BindingState state = BindingState::active) {
+    auto change = told(client, base, state);
+    change.binding.key = {"", BindingKind::address, *IpAddress::parse("2001:db8::1"), 128};
+    return change;
+}
+Change on_link(Change change, const std::string& link) {
+    change.binding.link_address = IpAddress::parse(link);
+    return change;
+}
+Change as(Change change, Change::Kind kind, Doubt doubt = Doubt::none) {
+    change.kind = kind;
+    change.doubt = doubt;
+    return change;
+}
+Change list_end(const std::string& client, std::int64_t base, const std::string& link, Doubt doubt = Doubt::none) {
+    auto change = as(told(client, base), Change::Kind::client_list_end, doubt);
+    if (!link.empty()) change = on_link(change, link);
+    return change;
+}
+constexpr auto doubt_kind = Change::Kind::doubt;
+constexpr auto absent = Change::Kind::absent;
+
+}  // namespace
+
+TEST_CASE("a binding of which something unreadable was told stays, in doubt, until it is told of again") {
+    Tables tables;
+    tables.apply({told6("alice", 0)}, 0);
+    tables.apply({as(told6("", 10), doubt_kind, Doubt::unreadable)}, 10);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    CHECK(tables.state() == BindingState::active);
+    REQUIRE(tables.new_doubts.size() == 1);
+    CHECK(tables.new_doubts[0].client_id == id("alice"));
+    CHECK(tables.new_doubts[0].why == Doubt::unreadable);
+    SUBCASE("in the same second by whatever exchange") {
+        tables.apply({listed(told6("alice", 10))}, 11);
+    }
+    SUBCASE("later") {
+        tables.apply({told6("alice", 20)}, 20);
+    }
+    SUBCASE("as ended") {
+        tables.apply({told6("alice", 20, BindingState::released)}, 20);
+    }
+    CHECK(tables.doubt() == Doubt::none);
+    CHECK(tables.new_doubts.empty());
+}
+
+TEST_CASE("what had been told before a doubt does not settle it") {
+    Tables tables;
+    tables.apply({told6("alice", 0)}, 0);
+    tables.apply({as(told6("", 20), doubt_kind, Doubt::unreadable)}, 20);
+    tables.apply({listed(told6("alice", 10))}, 21);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    tables.apply({as(told6("", 10), absent)}, 22);
+    CHECK(tables.doubt() == Doubt::unreadable);
+}
+
+TEST_CASE("a doubt that is older than what is known is none, and of what is not known there is none") {
+    Tables tables;
+    tables.apply({told6("alice", 100)}, 100);
+    tables.apply({as(told6("", 90), doubt_kind, Doubt::unreadable)}, 100);
+    CHECK(tables.doubt() == Doubt::none);
+    Tables empty;
+    empty.apply({as(told6("", 90), doubt_kind, Doubt::unreadable)}, 100);
+    CHECK(empty.rows.empty());
+}
+
+TEST_CASE("what is not in force can be in doubt, and an answer without it settles that") {
+    Tables tables;
+    tables.apply({told6("alice", 0), told6("alice", 5, BindingState::released)}, 5);
+    tables.apply({as(told6("", 10), doubt_kind, Doubt::unreadable)}, 10);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    tables.apply({as(told6("", 11), absent)}, 11);
+    CHECK(tables.doubt() == Doubt::none);
+    CHECK(tables.state() == BindingState::released);
+    CHECK(tables.words() == Words{"assigned alice", "ended alice"});
+}
+
+TEST_CASE("an answer without a binding in doubt ends it, at a bound; one without doubt stays") {
+    Tables tables;
+    tables.apply({told6("alice", 0)}, 0);
+    tables.apply({as(told6("", 10), absent)}, 10);
+    CHECK(tables.state() == BindingState::active);
+    tables.apply({as(told6("", 20), doubt_kind, Doubt::unlisted)}, 20);
+    tables.apply({as(told6("", 30), absent)}, 31);
+    CHECK(tables.rows.begin()->second.end_reason == EndReason::asked);
+    CHECK(tables.doubt() == Doubt::none);
+    CHECK(tables.history() == Words{"alice 0..30~ asked"});
+    // And what was told before the answer does not bring it back.
+    tables.apply({listed(told6("alice", 29))}, 32);
+    CHECK(tables.state() == BindingState::ended);
+}
+
+TEST_CASE("a sighting puts in doubt what is at the address, in every VPN") {
+    Tables tables;
+    auto red = told6("alice", 0);
+    red.binding.key.vpn_id = "ascii:red";
+    tables.apply({told6("alice", 0), red}, 0);
+    tables.apply({as(told6("", 10), Change::Kind::sighting, Doubt::unreadable)}, 10);
+    CHECK(tables.doubts == 2);
+}
+
+TEST_CASE("an end that DHCPv6 tells of the former client does not end the present one's") {
+    Tables tables;
+    tables.apply({told6("alice", 0)}, 0);
+    tables.apply({told6("bob", 10)}, 10);
+    tables.apply({told6("alice", 11, BindingState::released)}, 11);
+    CHECK(tables.state() == BindingState::active);
+    CHECK(tables.doubt() == Doubt::other_client);
+    CHECK(tables.rows.begin()->second.client_id == id("bob"));
+    CHECK(tables.history() == Words{"alice 0..10~ replaced", "bob 10.."});
+    tables.apply({told6("bob", 12, BindingState::released)}, 12);
+    CHECK(tables.doubt() == Doubt::none);
+    CHECK(tables.history() == Words{"alice 0..10~ replaced", "bob 10..12 reported"});
+}
+
+TEST_CASE("a lease of another client that had expired when it was told ends nothing in DHCPv6") {
+    Tables tables;
+    tables.apply({told6("bob", 10)}, 10);
+    tables.apply({until(told6("alice", 30), 20)}, 30);
+    CHECK(tables.rows.begin()->second.client_id == id("bob"));
+    CHECK(tables.doubt() == Doubt::other_client);
+}
+
+TEST_CASE("a list ends what it leaves out on its link, or puts it in doubt") {
+    Tables tables;
+    tables.apply({on_link(told("alice", 0), "10.0.0.0")}, 0);
+    SUBCASE("of a server whose lists are complete") {
+        tables.apply({list_end("alice", 5, "10.0.0.0")}, 5);
+        CHECK(tables.rows.begin()->second.end_reason == EndReason::unlisted);
+        CHECK(tables.doubts == 0);
+    }
+    SUBCASE("of one of which that is not known") {
+        tables.apply({list_end("alice", 5, "10.0.0.0", Doubt::unlisted)}, 5);
+        CHECK(tables.state() == BindingState::active);
+        CHECK(tables.doubt() == Doubt::unlisted);
+    }
+    SUBCASE("on another link not at all") {
+        tables.apply({list_end("alice", 5, "10.1.0.0")}, 5);
+        CHECK(tables.state() == BindingState::active);
+        CHECK(tables.doubts == 0);
+    }
+    SUBCASE("of no known link it cannot be told") {
+        tables.apply({list_end("alice", 5, "")}, 5);
+        CHECK(tables.state() == BindingState::active);
+        CHECK(tables.doubt() == Doubt::link_unknown);
+    }
+}
+
+TEST_CASE("a list of a known link leaves what is on an unknown one in doubt") {
+    Tables tables;
+    tables.apply({told("alice", 0)}, 0);
+    tables.apply({list_end("alice", 5, "10.0.0.0")}, 5);
+    CHECK(tables.doubt() == Doubt::link_unknown);
+}
+
+TEST_CASE("what comes to be in doubt and is told of again in one batch is not in doubt") {
+    Tables tables;
+    tables.apply({told6("alice", 0), as(told6("", 10), doubt_kind, Doubt::unreadable), told6("alice", 11)}, 11);
+    CHECK(tables.doubts == 0);
+    CHECK(tables.new_doubts.empty());
+    tables.apply({as(told6("", 20), doubt_kind, Doubt::unreadable), told6("alice", 21)}, 21);
+    CHECK(tables.doubts == 0);
+}
