@@ -58,8 +58,9 @@ struct FeedRow {
 //
 //   begins       at state_since (v4, start-time-of-state); else at client_last_seen, else at the message's base-time, and
 //                these two are inferred unless the message was live (via active and not late)
-//   'reported'   ends at state_since, else at the base-time of the message, inferred unless it was live; and inferred
-//                where the message speaks of another client, or of none and was not live: the holder's time had ended before
+//   'reported'   ends at state_since, else at the base-time of the message; inferred unless it was live, and spoke of the
+//                holder or of nobody: another one's end says that the holder's time had ended before, and where something
+//                may have been missed the holder may have left and come back
 //   'unlisted'   ends at the base-time of the list, inferred unless it was live
 //   'replaced'   by another client: ends when that one's begins, inferred, since no end was told. So does the time of a
 //                client that had left and come back, which a later start-time-of-state tells (RFC 6926 §6.2.4)

@@ -204,9 +204,9 @@ void Ledger::become_inactive(std::size_t at, const Change& change, bool was_in_f
     const auto& row = entries_[at].row;
     if (!was_in_force) return note_inactive(at, change);
     auto end = row.state_since ? Moment{*row.state_since, false} : told_at(change);
-    // What is told of another client, or after something may have been missed of nobody, ended its time and not the
-    // holder's, which was over by then.
-    if (!same_client(before_, row) && (names_somebody(row) || !is_live(change))) end.inferred = true;
+    // What is told of another client ended its time and not the holder's, which was over by then. And where something may
+    // have been missed, the holder may have left and come back.
+    if (!is_live(change) || (!same_client(before_, row) && names_somebody(row))) end.inferred = true;
     write_ended(at, end_hold(at, end, EndReason::reported));
 }
 
@@ -242,7 +242,7 @@ void Ledger::arrive_expired(std::size_t at, const Change& change, bool was_in_fo
 /// that it came to.
 Ledger::Moment Ledger::end_hold(std::size_t at, Moment end, EndReason reason) {
     auto& row = entries_[at].row;
-    const bool told_when = reason == EndReason::reported && row.state_since && !end.inferred;
+    const bool told_when = reason == EndReason::reported && row.state_since && same_client(before_, row);
     if (!told_when && before_.expires_at && *before_.expires_at < end.at && reason != EndReason::expired)
         end = {*before_.expires_at, true};
     end = bounded(end, row.boundary_at);

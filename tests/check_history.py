@@ -4,7 +4,7 @@
   a  replaying binding_change in the order of seq, from nothing, gives the table binding
   b  assignments of one address on one server never overlap; one is open exactly where a binding is in force; each
      'assigned' and 'ended' of the feed has its boundary of an assignment, and none is without
-  c  binding_count, server.bindings and server.gaps_open are what counting says
+  c  binding_count, server.bindings, server.doubts and server.gaps_open are what counting says
   d  no seq twice
 
 It reads everything in one transaction, so the agent may be at work meanwhile; it only reads. The feed must be whole:
@@ -234,8 +234,10 @@ def check_sums(db, bindings, wrong):
             wrong.append(f"binding_count {key}: {kept.get(key, 0)}, and there are {counted[key]}")
     open_gaps = collections.Counter(row["server_id"] for row in
                                     db.query("SELECT server_id FROM gap WHERE closed_at IS NULL"))
-    for row in db.query("SELECT server_id, name, bindings, gaps_open FROM server"):
+    doubts = collections.Counter(row["server_id"] for row in bindings.values() if row["doubt"] is not None)
+    for row in db.query("SELECT server_id, name, bindings, doubts, gaps_open FROM server"):
         for column, there in (("bindings", counted[row["server_id"], "active"]),
+                              ("doubts", doubts[row["server_id"]]),
                               ("gaps_open", open_gaps[row["server_id"]])):
             if row[column] != there:
                 wrong.append(f"server {row['name']}: {column} is {row[column]}, and there are {there}")
@@ -249,7 +251,7 @@ def problems(db, renewals):
     told = replay(db.query(f"SELECT seq, at, {columns}, change, state, client_id, expires_at, detail, inferred "
                            "FROM binding_change ORDER BY seq"), wrong)
     bindings = {key_of(row): row for row in db.query(
-        f"SELECT {columns}, state, client_id, expires_at, assignment_id, boundary_at, options, "
+        f"SELECT {columns}, state, client_id, expires_at, assignment_id, boundary_at, doubt, options, "
         f"{', '.join(NUMBERS + BYTES + WORDS + TIMES)} FROM binding")}
     compare_bindings(bindings, told, renewals, wrong)
     assignments = collections.defaultdict(list)

@@ -60,14 +60,29 @@ void add_certificate(const ServerOverview& server, TextTable& table) {
                    iso_utc(*server.certificate_expires_at));
 }
 
-/// What the table has no room for: bindings that are not in force, what is being recovered and why, what the server does
-/// not know, its certificate, and what went wrong last.
+/// What is not settled, or known to be lacking (agent/README.md, "Doubt").
+void add_lacking(const ServerOverview& server, TextTable& table) {
+    const auto counted = [](std::int64_t count, std::string_view one, std::string_view many) {
+        return std::to_string(count).append(" ").append(count == 1 ? one : many);
+    };
+    if (server.doubts > 0) table.add_note("in doubt: " + counted(server.doubts, "binding", "bindings"));
+    if (server.unreadable > 0)
+        table.add_note("could not be read: " + counted(server.unreadable, "message", "messages") +
+                       " of the last full read and since (see quarantine)");
+    if (server.refused > 0)
+        table.add_note("refused by the database: " + counted(server.refused, "binding", "bindings") +
+                       " of the last full read and since (see quarantine)");
+}
+
+/// What the table has no room for: bindings that are not in force, what is lacking, what is being recovered and why, what
+/// the server does not know, its certificate, and what went wrong last.
 void add_details(const ServerOverview& server, UtcSeconds now, TextTable& table) {
     std::string others;
     for (const auto& [state, count] : server.states)
         if (state != to_string(BindingState::active))
             others += (others.empty() ? "" : ", ") + std::to_string(count) + " " + state;
     if (!others.empty()) table.add_note("not in force: " + others);
+    add_lacking(server, table);
     for (const auto& gap : server.open_gaps)
         table.add_note("recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) +
                        " (server's clock): " + printable(gap.cause));
@@ -89,6 +104,10 @@ Json time_or_null(const std::optional<Time>& t) {
 
 Json support_or_null(std::optional<bool> supported) {
     return supported ? Json(*supported ? "yes" : "no") : Json(nullptr);
+}
+
+Json client_data_or_null(std::optional<bool> complete_lists) {
+    return complete_lists ? Json(*complete_lists ? "snapshot" : "delta") : Json(nullptr);
 }
 
 Json text_or_null(const std::string& text) {
@@ -129,6 +148,11 @@ Json json_of(const ServerOverview& server) {
             {"active_support", support_or_null(server.support.active)},
             {"window_support", support_or_null(server.support.windows)},
             {"support_seen_at", time_or_null(server.support.seen_at)},
+            {"doubts", server.doubts},
+            {"unreadable", server.unreadable},
+            {"refused", server.refused},
+            {"known_since", time_or_null(server.known_since)},
+            {"client_data", client_data_or_null(server.support.complete_lists)},
             {"gaps", gaps_json(server.open_gaps)}};
 }
 

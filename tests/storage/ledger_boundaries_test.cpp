@@ -83,6 +83,14 @@ TEST_CASE("an end that is told of another client than the one known here is a bo
     }
 }
 
+TEST_CASE("an end that is told after something was missed is a bound, since the client may have been away meanwhile") {
+    Tables tables;
+    tables.apply({until(since(told("alice", 0), 0), 60)}, 0);
+    // Renewed meanwhile, which was not told: the moment is the server's, whatever was known of the time given.
+    tables.apply({late(since(told("alice", 120, BindingState::released), 100))}, 120);
+    CHECK(tables.history() == Words{"alice 0..100~ reported"});
+}
+
 TEST_CASE("the end of another client's lease does not lie after the time until which this one's was given") {
     Tables tables;
     tables.apply({until(told("alice", 0), 50)}, 0);

@@ -36,7 +36,8 @@ ServerOverview live_server() {
     out.owner_epoch = 2;
     out.certificate_expires_at = now + 23 * 24h + 5h;
     out.certificate_days = 23;
-    out.support = {true, true, now - 2h};
+    out.support = {true, true, now - 2h, true};
+    out.known_since = now - 25h;
     return out;
 }
 
@@ -54,7 +55,10 @@ ServerOverview troubled_server() {
     out.last_error_at = now - 5min;
     out.certificate_expires_at = now - 1h;
     out.certificate_days = -1;
-    out.support = {false, false, now - 2h};
+    out.support = {false, false, now - 2h, std::nullopt};
+    out.doubts = 2;
+    out.unreadable = 1;
+    out.refused = 3;
     return out;
 }
 
@@ -71,6 +75,9 @@ TEST_CASE("the status table tells phase, lag, skew, gaps with their cause, and t
           "  certificate: 23 days left, until 2026-12-13T18:20:00Z\n"
           "w        v4      gap           0  1 d 2 h  -90.5 s     1  partial   -                     "
           "2026-11-19T11:20:00Z\n"
+          "  in doubt: 2 bindings\n"
+          "  could not be read: 1 message of the last full read and since (see quarantine)\n"
+          "  refused by the database: 3 bindings of the last full read and since (see quarantine)\n"
           "  recovering 2026-11-20T13:18:20Z to 2026-11-20T13:19:10Z (server's clock): DataMissing in mid-stream\n"
           "  does not know: active leasequery, start times in bulk (found out 2 h 0 min ago)\n"
           "  certificate expired 2026-11-20T12:20:00Z\n"
@@ -101,14 +108,16 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
         R"("connected_since":"2026-11-20T12:20:00Z","last_message_at":null,"last_full_sync_at":null,)"
         R"("gaps_open":0,"last_error":null,"last_error_at":null,"owner":"agent-1","owner_epoch":2,)"
         R"("certificate_expires_at":"2026-12-13T18:20:00Z","certificate_days":23,"active_support":"yes",)"
-        R"("window_support":"yes","support_seen_at":"2026-11-20T11:20:00Z","gaps":[]})"
+        R"("window_support":"yes","support_seen_at":"2026-11-20T11:20:00Z",)"
+        R"("doubts":0,"unreadable":0,"refused":0,"known_since":"2026-11-19T12:20:00Z","client_data":"snapshot","gaps":[]})"
         "\n"
         R"({"server":"w","server_id":2,"name":"w","family":"v4","endpoint":"","server_identity":null,"phase":"gap",)"
         R"("base_time":null,"fresh_as_of":"2026-11-19T11:20:00Z","coverage":"partial","clock_skew_ms":-90500,)"
         R"("bindings":0,"states":{},"connected_since":null,"last_message_at":null,"last_full_sync_at":null,"gaps_open":1,)"
         R"("last_error":"NotAllowed: \"go\naway\"","last_error_at":"2026-11-20T13:15:00Z","owner":null,)"
         R"("owner_epoch":0,"certificate_expires_at":"2026-11-20T12:20:00Z","certificate_days":-1,)"
-        R"("active_support":"no","window_support":"no","support_seen_at":"2026-11-20T11:20:00Z","gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
+        R"("active_support":"no","window_support":"no","support_seen_at":"2026-11-20T11:20:00Z",)"
+        R"("doubts":2,"unreadable":1,"refused":3,"known_since":null,"client_data":null,"gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
         R"("cause":"DataMissing in mid-stream"}]})"
         "\n");
 }

@@ -144,6 +144,7 @@ TEST_CASE("leases are looked up by an index, now and then, before and after ANAL
         CHECK(f.plan("SELECT * FROM binding_change WHERE seq > 50000 ORDER BY seq LIMIT 100")
                   .find("binding_change_pkey") != std::string::npos);
     }
+    CHECK(f.plan("SELECT * FROM binding_overview WHERE doubt IS NOT NULL").find("binding_doubt") != std::string::npos);
     CHECK(f.engine->rows("SELECT server, also_on, host(address) FROM lease WHERE client_id = 'client 1 77'") ==
           Rows{"s1|s2|10.0.0.77"});
     CHECK(f.engine->value("SELECT network FROM lease WHERE network >>= '2001:db8:77::1'") == "2001:db8:77::/48");
@@ -168,6 +169,13 @@ TEST_CASE("what the store reads for a batch does not grow with its tables" * doc
         f.reopen();
         f.write(std::string(statistics) == "none" ? 300 : 400);
         CHECK(f.rows_read() - before < 5000);
+
+        before = f.rows_read();
+        f.reopen();
+        auto listing = f.batch();
+        listing.list_doubts = true;
+        f.store->apply(listing);
+        CHECK(f.rows_read() - before < 1000);
 
         // Each store looks at its own servers.
         before = f.rows_read();
