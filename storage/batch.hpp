@@ -38,7 +38,7 @@ struct Change {
         /// in doubt for `doubt`.
         sighting,
         /// What the mirror has under `binding.key`, in force or not, is in doubt for `doubt`, unless it is newer than
-        /// base_time, via and run.
+        /// base_time, via and run (no base_time: whatever its age).
         doubt,
         /// The server was asked for `binding.key`, and what it answered does not hold it: if it is in force, and in doubt,
         /// and no newer than this, it ends with reason 'asked'; if it is not in force, the doubt is settled.

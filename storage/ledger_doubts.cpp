@@ -16,16 +16,20 @@ bool is_one_of(const BindingKey& key, std::span<const Change> listed) {
     });
 }
 
+/// A message that could not be read may have hidden its base-time too.
+bool has_age(const Change& change) {
+    return change.binding.base_time != ServerTime{};
+}
+
 }  // namespace
 
 void Ledger::mark_sighted(const Change& sighting) {
     const auto first = first_at_.find(sighting.binding.key.address);
     if (first == first_at_.end()) return;
-    const bool has_age = sighting.binding.base_time != ServerTime{};
     for (auto at = first->second; at != none; at = accounts_[at].next_at_address) {
         if (!exists(at)) continue;
         const auto& row = entries_[at].row;
-        if (sighting.doubt != Doubt::none && (!has_age || is_newer(sighting, row)))
+        if (sighting.doubt != Doubt::none && (!has_age(sighting) || is_newer(sighting, row)))
             doubt_row(at, sighting.doubt, sighting);
         mark_listed(at, sighting);
     }
@@ -33,7 +37,7 @@ void Ledger::mark_sighted(const Change& sighting) {
 
 void Ledger::mark_doubtful(const Change& change) {
     const auto at = find(stored_key(change.binding.key));
-    if (at == none || !exists(at) || !is_newer(change, entries_[at].row)) return;
+    if (at == none || !exists(at) || (has_age(change) && !is_newer(change, entries_[at].row))) return;
     doubt_row(at, change.doubt, change);
     mark_listed(at, change);
 }
@@ -45,7 +49,7 @@ void Ledger::doubt_row(std::size_t at, Doubt why, const Change& change) {
     auto age = row.age;
     if (told.epoch == age.epoch) {
         age.base_time = std::max(age.base_time, told.base_time);
-    } else if (change.binding.base_time != ServerTime{}) {
+    } else if (has_age(change)) {
         age.epoch = told.epoch;
         age.base_time = told.base_time;
     }

@@ -74,6 +74,17 @@ TEST_CASE("a doubt that is older than what is known is none, and of what is not 
     CHECK(empty.rows.empty());
 }
 
+TEST_CASE("a doubt without a base-time is one whatever was told before") {
+    Tables tables;
+    tables.apply({told6("alice", 100)}, 100);
+    auto doubt = as(told6("", 0), doubt_kind, Doubt::unreadable);
+    doubt.binding.base_time = {};
+    tables.apply({doubt}, 101);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    tables.apply({told6("alice", 101)}, 102);
+    CHECK(tables.doubt() == Doubt::none);
+}
+
 TEST_CASE("what is not in force can be in doubt, and an answer without it settles that") {
     Tables tables;
     tables.apply({told6("alice", 0), told6("alice", 5, BindingState::released)}, 5);
