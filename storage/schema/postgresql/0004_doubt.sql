@@ -24,7 +24,8 @@ ALTER TABLE assignment
         (end_reason IN ('reported', 'expired', 'reconciled', 'unlisted', 'asked', 'replaced', 'moved'));
 
 -- By a digest, which a hash index keeps in place of the value: a B-tree refuses values of more than some 2,700 octets.
--- `client_id = X` finds it as before.
+-- `client_id = X` finds it as before. What is the same in very many rows makes a chain that each new row goes through:
+-- a relay with 100,000 leases costs each new one some 0.03 ms, at ten times as many ten times that. Renewals go past it.
 DROP INDEX binding_client_id, binding_hw_addr, binding_relay_id, binding_remote_id, assignment_client_id;
 CREATE INDEX binding_client_id    ON binding    USING hash (client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX binding_hw_addr      ON binding    USING hash (hw_addr)   WHERE hw_addr IS NOT NULL;
