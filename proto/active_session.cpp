@@ -54,11 +54,10 @@ void ActiveSession::take(const Exchange::Broken& broken) {
 }
 
 void ActiveSession::take(const ReplyReader::Garbled& garbled) {
-    const auto is_done = garbled.type_v6 == MessageTypeV6::lease_query_done;
-    exchange_.quarantine(to_string(garbled.error), !is_done, garbled.address);
-    if (is_done) {
+    exchange_.quarantine(to_string(garbled.error), garbled.lease_lost(), garbled.address);
+    if (garbled.is_done()) {
         return fail(CloseReason::query_terminated,
-                    "the server ended the active query with a LEASEQUERY-DONE that could not be understood: " +
+                    "the server ended the active query with a message that could not be understood: " +
                         to_string(garbled.error));
     }
     if (garbled.type_v6 == MessageTypeV6::lease_query_reply) begin_answers();
@@ -75,9 +74,11 @@ void ActiveSession::take(const MessageV4* message) {
             return advance(m.base_time);
         case MessageTypeV4::lease_query_status:
             exchange_.heard(m);
+            exchange_.read_faults();
             return on_marker(m.status, m.base_time);
         case MessageTypeV4::lease_query_done:  // RFC 7724 §7.1 and §7.4.1 still speak of it
             exchange_.heard(m);
+            exchange_.read_faults();
             return end_query(m.status, m.base_time);
         case MessageTypeV4::lease_query:
         case MessageTypeV4::lease_unknown:
@@ -103,6 +104,7 @@ void ActiveSession::take(const MessageV6* message) {
             return on_marker(m.status, m.base_time);
         case MessageTypeV6::lease_query_done:  // ends an active query whatever its status (RFC 7653 §8.4)
             exchange_.heard(m.base_time);
+            exchange_.read_faults();
             return end_query(m.status, m.base_time);
         case MessageTypeV6::reply:
         case MessageTypeV6::relay_forward:

@@ -19,8 +19,8 @@
 // Timers, kept by the exchange. `asked`: BULK_LQ_DATA_TIMEOUT until the query is written, then, and in `catching_up` and
 // `live`, ACTIVE_LQ_RCV_TIMEOUT between messages; that one stands still while we do not read. `idle`, `closed`: none.
 //
-// A message that cannot be decoded costs itself, and counts as what its v6 header says it was: LEASEQUERY-REPLY begins
-// the answer, LEASEQUERY-DONE ends it.
+// A message that cannot be decoded costs itself, and counts as what it says it was, where that can be read:
+// LEASEQUERY-REPLY begins the answer, LEASEQUERY-DONE and DHCPLEASEQUERYDONE end it.
 #pragma once
 
 #include "proto/exchange.hpp"

@@ -71,7 +71,9 @@ struct Binding {
     Bytes remote_id;  ///< v6: enterprise number and identifier
     Bytes circuit_id;
     Bytes subscriber_id;
-    std::string hostname;  ///< as sent: option 12, 81 or 39
+    /// Option 12, 81 or 39, as printable text of which nothing is lost: \\ for a backslash, \xHH for an octet that is
+    /// none, \. for a dot inside one DNS label (RFC 4343 §2.1).
+    std::string hostname;
     /// The options that the operator asked to keep, each as code (u16), length (u16) and data.
     Bytes options;
     DataSource data_source = DataSource::local;

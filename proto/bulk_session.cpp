@@ -59,11 +59,10 @@ void BulkSession::take(const Exchange::Broken& broken) {
 }
 
 void BulkSession::take(const ReplyReader::Garbled& garbled) {
-    const auto is_done = garbled.type_v6 == MessageTypeV6::lease_query_done;
-    exchange_.quarantine(to_string(garbled.error), !is_done, garbled.address);
-    if (is_done) {
+    exchange_.quarantine(to_string(garbled.error), garbled.lease_lost(), garbled.address);
+    if (garbled.is_done()) {
         end_query(QueryOutcome::failed, StatusCode::unknown,
-                  "the LEASEQUERY-DONE could not be understood: " + to_string(garbled.error));
+                  "the message that ends the answer could not be understood: " + to_string(garbled.error));
     } else if (state_ == BulkState::asked && garbled.type_v6 == MessageTypeV6::lease_query_reply) {
         state_ = BulkState::listing;
     }
@@ -79,6 +78,7 @@ void BulkSession::take(const MessageV4* message) {
             return exchange_.read_bindings();
         case MessageTypeV4::lease_query_done:
             exchange_.heard(m);
+            exchange_.read_faults();
             return on_done(m.status);
         case MessageTypeV4::lease_query_status:
             return on_status(m);
@@ -99,6 +99,7 @@ void BulkSession::on_status(const MessageV4& m) {
                                     false);
     }
     exchange_.heard(m);
+    exchange_.read_faults();
     if (code != StatusCode::success && code != StatusCode::connection_active) on_done(m.status);
 }
 
@@ -124,6 +125,7 @@ void BulkSession::take(const MessageV6* message) {
                 return fail(CloseReason::protocol_violation, "LEASEQUERY-DONE before any LEASEQUERY-REPLY");
             }
             exchange_.heard(m.base_time);
+            exchange_.read_faults();
             return on_done(m.status);
         case MessageTypeV6::reply:
         case MessageTypeV6::relay_forward:
@@ -144,7 +146,7 @@ void BulkSession::on_reply(const MessageV6& m) {
     exchange_.heard(m.base_time, m.server_id);
     state_ = BulkState::listing;
     const auto data = carries_client_data(m);
-    if (data) exchange_.read_bindings();
+    exchange_.read_bindings();
     if (is_error(m.status)) return end_query(QueryOutcome::failed, m.status->code, status_in_words(*m.status));
     // No OPTION_CLIENT_DATA: no bindings, and no LEASEQUERY-DONE will come (RFC 5460 §6.3.1).
     if (!data) end_query(QueryOutcome::complete, StatusCode::success, {});

@@ -11,9 +11,8 @@
 // query whose transaction-id is still in use. A query that breaks off must be asked again from its start; whole replies that
 // arrived stay valid (RFC 6926 §4, §7.8).
 //
-// A message that cannot be decoded costs itself, and counts as what its v6 header says it was: LEASEQUERY-REPLY begins
-// the answer, LEASEQUERY-DONE ends it, as failed. In v4 the type cannot be told, so a query whose DHCPLEASEQUERYDONE is
-// lost ends by the timer.
+// A message that cannot be decoded costs itself, and counts as what it says it was, where that can be read: a first reply
+// begins the answer, LEASEQUERY-DONE and DHCPLEASEQUERYDONE end it, as failed. A query whose end is lost ends by the timer.
 #pragma once
 
 #include "proto/exchange.hpp"

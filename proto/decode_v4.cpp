@@ -1,11 +1,13 @@
 // Bytes -> MessageV4. Three steps: walk the option areas into pieces, join the pieces by code (RFC 3396 §7),
 // then give every known option its type and check its length.
 //
-// Strict: a length that an option's definition does not allow, an option that runs past its area, a repeated
-// option of fixed length (RFC 3396 §7 says "MUST consider them to be split portions", and joined it has an
-// impossible length). Tolerated: a missing end option, anything after it, unknown options; and options 12 and 81,
-// which only repeat what a client once sent, are not judged.
+// An option that cannot be read, for its length or because it runs past its area, costs itself. It costs the message only
+// where something that decides depends on it: address, VPN, client, state, time. Tolerated without a word: a missing
+// end option, anything after it, unknown options, an option of fixed length that comes more than once, each time whole
+// (the first counts). Options 12, 61, 81 and a hardware address of more than 16 octets repeat what a client once sent,
+// and are not judged.
 #include "proto/message_v4.hpp"
+#include "proto/unread.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,8 +22,15 @@ struct PieceV4 {
     std::size_t offset = 0;
 };
 
+/// Octets at the end of an area that are no whole option.
+struct UnreadV4 {
+    ByteView octets;
+    std::size_t offset = 0;
+};
+
 struct ScratchV4::Impl {
     std::vector<PieceV4> pieces;
+    std::vector<UnreadV4> unread;
     std::vector<RawOptionV4> options;
     std::vector<std::size_t> offsets;  // of the first piece of each of `options`
     Bytes joined;                      // the data of those that came in several pieces
@@ -40,7 +49,6 @@ constexpr std::uint16_t code_of(OptionCodeV4 c) {
     return static_cast<std::uint16_t>(c);
 }
 
-constexpr std::size_t hlen_offset = 2;
 constexpr std::size_t sname_offset = 44;
 constexpr std::size_t file_offset = sname_offset + sname_bytes_v4;
 constexpr std::size_t cookie_offset = file_offset + file_bytes_v4;
@@ -61,24 +69,23 @@ Fault read_header(ByteReader& in, MessageV4& m) {
     (void)in.bytes(sname_bytes_v4 + file_bytes_v4);
     const auto cookie = in.u32();
     if (!in.ok()) return DecodeError{DecodeFault::truncated, 0, in.offset()};
-    if (m.hlen > chaddr_bytes_v4) return DecodeError{DecodeFault::bad_length, 0, hlen_offset};
     if (cookie != magic_cookie_v4) return DecodeError{DecodeFault::bad_value, 0, cookie_offset};
-    m.chaddr = chaddr.first(m.hlen);
+    if (m.hlen <= chaddr_bytes_v4) m.chaddr = chaddr.first(m.hlen);  // 20 octets of InfiniBand do not fit
     return std::nullopt;
 }
 
 /// One of the three areas that may hold options, up to its end option or its last octet.
-Fault read_area(ByteReader in, std::vector<PieceV4>& pieces) {
+void read_area(ByteReader in, ScratchV4::Impl& s) {
     while (!in.empty()) {
         const auto offset = in.offset();
+        auto left = in;
         const auto code = in.u8();
         if (OptionCodeV4{code} == OptionCodeV4::pad) continue;
         if (OptionCodeV4{code} == OptionCodeV4::end) break;
         const auto data = in.bytes(in.u8());
-        if (!in.ok()) return DecodeError{DecodeFault::truncated, code, offset};
-        pieces.push_back({code, data, offset});
+        if (!in.ok()) return s.unread.push_back({left.rest(), offset});
+        s.pieces.push_back({code, data, offset});
     }
-    return std::nullopt;
 }
 
 /// Option 52 counts only in the options field itself (RFC 2131 §4.1).
@@ -102,23 +109,44 @@ Fault find_overload(const std::vector<PieceV4>& pieces, bool& file, bool& sname)
 }
 
 /// All pieces in the order options, file, sname (RFC 3396 §5).
-Fault read_areas(ByteReader options, ByteView message, std::vector<PieceV4>& pieces) {
-    pieces.clear();
+Fault read_areas(ByteReader options, ByteView message, ScratchV4::Impl& s) {
+    s.pieces.clear();
+    s.unread.clear();
     bool file = false;
     bool sname = false;
-    if (auto fault = read_area(options, pieces)) return fault;
-    if (auto fault = find_overload(pieces, file, sname)) return fault;
-    if (file)
-        if (auto fault = read_area(ByteReader(message.subspan(file_offset, file_bytes_v4), file_offset), pieces))
-            return fault;
-    if (sname)
-        if (auto fault = read_area(ByteReader(message.subspan(sname_offset, sname_bytes_v4), sname_offset), pieces))
-            return fault;
+    read_area(options, s);
+    if (auto fault = find_overload(s.pieces, file, sname)) return fault;
+    if (file) read_area(ByteReader(message.subspan(file_offset, file_bytes_v4), file_offset), s);
+    if (sname) read_area(ByteReader(message.subspan(sname_offset, sname_bytes_v4), sname_offset), s);
     return std::nullopt;
 }
 
-/// RFC 3396 §7. An option in one piece stays where it is in the message; the others are copied together. Two passes
-/// whatever the number of pieces, so that a hostile message costs no more than its length.
+/// The length of an option that can have one length only; 0 for all others.
+std::size_t fixed_length(std::uint8_t code) {
+    switch (OptionCodeV4{code}) {
+        case OptionCodeV4::overload:
+        case OptionCodeV4::message_type:
+        case OptionCodeV4::dhcp_state:
+        case OptionCodeV4::data_source:
+            return 1;
+        case OptionCodeV4::lease_time:
+        case OptionCodeV4::server_identifier:
+        case OptionCodeV4::renewal_time:
+        case OptionCodeV4::rebinding_time:
+        case OptionCodeV4::client_last_transaction_time:
+        case OptionCodeV4::base_time:
+        case OptionCodeV4::start_time_of_state:
+        case OptionCodeV4::query_start_time:
+        case OptionCodeV4::query_end_time:
+            return 4;
+        default:
+            return 0;
+    }
+}
+
+/// RFC 3396 §7. An option in one piece stays where it is in the message; the others are copied together. An option of
+/// fixed length whose first piece is whole is no split one: servers are known that send it twice, and the first counts.
+/// Two passes whatever the number of pieces, so that a hostile message costs no more than its length.
 void join_pieces(ScratchV4::Impl& s) {
     s.options.clear();
     s.offsets.clear();
@@ -126,6 +154,8 @@ void join_pieces(ScratchV4::Impl& s) {
     std::array<std::size_t, 256> size{};
     bool split = false;
     for (const auto& piece : s.pieces) {
+        const auto fixed = fixed_length(piece.code);
+        if (slot[piece.code] != 0 && fixed != 0 && size[piece.code] == fixed) continue;  // whole already
         size[piece.code] += piece.data.size();
         if (slot[piece.code] != 0) {
             split = true;
@@ -224,7 +254,8 @@ bool read_option(const RawOptionV4& option, MessageV4& m) {
         case OptionCodeV4::rebinding_time:
             return read_u32(data, m.rebinding_time);
         case OptionCodeV4::client_identifier:
-            return read_at_least(2, data, m.client_id);  // RFC 2132 §9.14
+            m.client_id = data;  // two octets at least (RFC 2132 §9.14), but clients send what they like
+            return true;
         case OptionCodeV4::client_fqdn:
             m.client_fqdn = data;
             return true;
@@ -261,11 +292,72 @@ bool read_option(const RawOptionV4& option, MessageV4& m) {
     return true;  // unknown: kept in `options` only
 }
 
+/// Whether the option decides what a message of this type says. What cannot be read of the others is left out.
+bool decides(std::uint8_t code, MessageTypeV4 type) {
+    if (type != MessageTypeV4::lease_active && type != MessageTypeV4::lease_unassigned &&
+        type != MessageTypeV4::lease_query_done && type != MessageTypeV4::lease_query_status)
+        return true;  // a query, or a message that is not for us: whole, or not at all
+    switch (OptionCodeV4{code}) {
+        case OptionCodeV4::overload:
+        case OptionCodeV4::message_type:
+        case OptionCodeV4::status_code:
+        case OptionCodeV4::base_time:
+            return true;
+        case OptionCodeV4::lease_time:
+        case OptionCodeV4::client_identifier:
+        case OptionCodeV4::dhcp_state:
+        case OptionCodeV4::virtual_subnet_selection:
+            return type == MessageTypeV4::lease_active || type == MessageTypeV4::lease_unassigned;
+        default:
+            return false;
+    }
+}
+
+/// Whether an option that decides may be among the unread octets. One that was read whole is not missing, but a further
+/// piece of it may be (RFC 3396 §7).
+bool may_hide_a_decision(ByteView unread, const ScratchV4::Impl& s, MessageTypeV4 type) {
+    const auto read = [&](OptionCodeV4 code) {
+        return std::any_of(s.options.begin(), s.options.end(),
+                           [&](const RawOptionV4& option) { return OptionCodeV4{option.code} == code; });
+    };
+    if (decides(unread[0], type) && (fixed_length(unread[0]) == 0 || !read(OptionCodeV4{unread[0]}))) return true;
+    using Code = OptionCodeV4;
+    for (const auto code : {Code::lease_time, Code::overload, Code::client_identifier, Code::status_code,
+                            Code::base_time, Code::dhcp_state, Code::virtual_subnet_selection}) {
+        const auto number = static_cast<std::uint8_t>(code);
+        if (decides(number, type) && !read(code) && may_hold_v4(unread, number)) return true;
+    }
+    // Where option 221 does not name the VPN, option 82 may (RFC 6607 §3.2).
+    return decides(static_cast<std::uint8_t>(Code::client_identifier), type) && !read(Code::virtual_subnet_selection) &&
+           !read(Code::relay_agent_information) &&
+           may_hold_v4(unread, static_cast<std::uint8_t>(Code::relay_agent_information));
+}
+
+/// Types all options. What cannot be read is an error where it decides, and is left out where it does not.
+Fault read_options(const ScratchV4::Impl& s, MessageV4& m) {
+    const auto leave_out = [&](const DecodeError& fault) {
+        if (!m.left_out) m.left_out = fault;
+    };
+    for (std::size_t i = 0; i < s.options.size(); ++i) {
+        if (read_option(s.options[i], m)) continue;
+        const DecodeError fault{DecodeFault::bad_length, s.options[i].code, s.offsets[i]};
+        if (decides(s.options[i].code, m.type)) return fault;
+        leave_out(fault);
+    }
+    for (const auto& [octets, offset] : s.unread) {
+        const DecodeError fault{DecodeFault::truncated, octets[0], offset};
+        if (may_hide_a_decision(octets, s, m.type)) return fault;
+        leave_out(fault);
+    }
+    return std::nullopt;
+}
+
 /// Option 53 must be there and name a message of leasequery.
 Fault read_type(const ScratchV4::Impl& s, std::size_t end, MessageV4& m) {
     constexpr auto code = code_of(OptionCodeV4::message_type);
     for (std::size_t i = 0; i < s.options.size(); ++i) {
         if (s.options[i].code != code) continue;
+        if (s.options[i].data.size() != 1) return DecodeError{DecodeFault::bad_length, code, s.offsets[i]};
         m.type = MessageTypeV4{s.options[i].data[0]};
         if (m.type < MessageTypeV4::lease_query || m.type > MessageTypeV4::tls)
             return DecodeError{DecodeFault::wrong_message_type, code, s.offsets[i]};
@@ -281,17 +373,32 @@ Result<MessageV4, DecodeError> decode_v4(ByteView message, ScratchV4& scratch) {
     MessageV4 m;
     ByteReader in(message);
     if (auto fault = read_header(in, m)) return Unexpected{*fault};
-    if (auto fault = read_areas(in, message, s.pieces)) return Unexpected{*fault};
+    if (auto fault = read_areas(in, message, s)) return Unexpected{*fault};
     join_pieces(s);
-    for (std::size_t i = 0; i < s.options.size(); ++i)
-        if (!read_option(s.options[i], m))
-            return Unexpected{DecodeError{DecodeFault::bad_length, s.options[i].code, s.offsets[i]}};
-    if (auto fault = read_type(s, message.size(), m)) return Unexpected{*fault};
+    if (auto fault = read_type(s, message.size(), m)) {
+        // Option 53 may be what could not be read.
+        if (!s.unread.empty() && fault->fault == DecodeFault::missing_option)
+            return Unexpected{DecodeError{DecodeFault::truncated, s.unread[0].octets[0], s.unread[0].offset}};
+        return Unexpected{*fault};
+    }
+    if (auto fault = read_options(s, m)) return Unexpected{*fault};
     m.options = s.options;
     return m;
 }
 
-Result<RelayAgentInformation, DecodeError> decode_relay_agent_information(ByteView option_82) {
+std::optional<MessageTypeV4> message_type_v4(ByteView message) {
+    if (message.size() < header_bytes_v4) return std::nullopt;
+    for (ByteReader in(message.subspan(header_bytes_v4)); !in.empty();) {
+        const auto code = OptionCodeV4{in.u8()};
+        if (code == OptionCodeV4::pad) continue;
+        if (code == OptionCodeV4::end) break;
+        const auto data = in.bytes(in.u8());
+        if (code == OptionCodeV4::message_type && in.ok() && data.size() == 1) return MessageTypeV4{data[0]};
+    }
+    return std::nullopt;
+}
+
+RelayAgentInformation decode_relay_agent_information(ByteView option_82) {
     constexpr auto code = code_of(OptionCodeV4::relay_agent_information);
     RelayAgentInformation relay;
     bool vss_not_understood = false;
@@ -300,8 +407,8 @@ Result<RelayAgentInformation, DecodeError> decode_relay_agent_information(ByteVi
         if (out.empty()) out = data;
         return true;
     };
-    const auto read = [&](std::uint8_t sub_option, ByteView data) {
-        switch (RelaySubOptionV4{sub_option}) {
+    const auto read = [&](RelaySubOptionV4 sub_option, ByteView data) {
+        switch (sub_option) {
             case RelaySubOptionV4::circuit_id:
                 return first(data, relay.circuit_id);
             case RelaySubOptionV4::remote_id:
@@ -311,27 +418,43 @@ Result<RelayAgentInformation, DecodeError> decode_relay_agent_information(ByteVi
             case RelaySubOptionV4::relay_id:
                 return first(data, relay.relay_id);
             case RelaySubOptionV4::link_selection:
-                return relay.link_selection || read_address(data, relay.link_selection);
+                return data.empty() || relay.link_selection || read_address(data, relay.link_selection);
             case RelaySubOptionV4::virtual_subnet_selection:
-                return relay.vss || read_vss(data, relay.vss);
+                if (relay.vss || read_vss(data, relay.vss)) return true;
+                relay.vpn_unreadable = true;
+                return false;
             case RelaySubOptionV4::virtual_subnet_selection_control:
-                vss_not_understood = true;
+                vss_not_understood |= data.empty();
                 return true;
             case RelaySubOptionV4::server_id_override:
                 return true;
         }
         return true;
     };
+    const auto note = [&](DecodeFault fault, std::size_t offset) {
+        if (!relay.fault) relay.fault = DecodeError{fault, code, offset};
+    };
+    constexpr auto vss_code = static_cast<std::uint8_t>(RelaySubOptionV4::virtual_subnet_selection);
     ByteReader in(option_82);
     while (!in.empty()) {
         const auto offset = in.offset();
+        auto left = in;
         const auto sub_option = in.u8();
+        if (sub_option == 0) continue;  // no such sub-option: relays pad with it
         const auto data = in.bytes(in.u8());
-        if (!in.ok()) return Unexpected{DecodeError{DecodeFault::runs_past_parent, code, offset}};
-        if (!read(sub_option, data)) return Unexpected{DecodeError{DecodeFault::bad_length, code, offset}};
+        if (!in.ok()) {
+            note(DecodeFault::runs_past_parent, offset);
+            relay.vpn_unreadable |= !relay.vss && may_hold_v4(left.rest(), vss_code);
+        } else if (!read(RelaySubOptionV4{sub_option}, data)) {
+            note(DecodeFault::bad_length, offset);
+        }
     }
-    // RFC 6607 §3.3: with sub-option 152 beside it, the server did not look at 151; the lease is in the default VPN.
-    if (vss_not_understood) relay.vss.reset();
+    // RFC 6607 §3.3: beside VSS-Control the server did not look at sub-option 151; the lease is in the default VPN.
+    if (vss_not_understood) {
+        relay.vss.reset();
+        relay.vpn_unreadable = false;
+    }
+    if (relay.vss) relay.vpn_unreadable = false;
     return relay;
 }
 

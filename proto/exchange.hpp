@@ -107,6 +107,8 @@ public:
     void quarantine(std::string reason, bool lease_lost, std::optional<IpAddress> address = std::nullopt);
     /// The bindings of the current message are to be polled.
     void read_bindings() { reader_.begin_records(now_.server); }
+    /// The current message tells of no bindings: only what could not be read of it is to be polled.
+    void read_faults() { reader_.begin_faults(); }
     /// To be polled after them.
     void then(SessionAction action) { after_.push(std::move(action)); }
     void end_query();

@@ -74,25 +74,28 @@ void append_kept_option(Bytes& out, std::uint16_t code, ByteView data) {
     out.insert(out.end(), data.begin(), data.end());
 }
 
-void append_host_name(std::string& out, std::string_view name) {
-    append_printable(out, name, dns_name_bytes_max);
+bool append_host_name(std::string& out, ByteView name) {
+    while (!name.empty() && name.back() == 0)
+        name = name.first(name.size() - 1);
+    append_lossless(out, as_text(name.first(std::min(name.size(), dns_name_bytes_max))));
+    return name.size() <= dns_name_bytes_max;
 }
 
-void append_wire_name(std::string& out, ByteView name) {
-    if (name.size() > dns_name_bytes_max) return;
+bool append_wire_name(std::string& out, ByteView name) {
     const auto start = out.size();
     ByteReader in(name);
     while (!in.empty()) {
         const auto length = in.u8();
-        if (length == 0) return;  // the root: the name is whole
+        if (length == 0) return true;  // the root: the name is whole
         const auto label = in.bytes(length);
-        if (!in.ok() || length > dns_label_bytes_max) {
+        if (!in.ok() || length > dns_label_bytes_max || in.offset() > dns_name_bytes_max) {
             out.resize(start);
-            return;
+            return append_host_name(out, name);
         }
         if (out.size() > start) out += '.';
-        append_host_name(out, as_text(label));
+        append_lossless(out, as_text(label), '.');
     }
+    return true;
 }
 
 }  // namespace detail

@@ -19,15 +19,15 @@ struct FillContext {
 };
 
 /// Refills `out` from a DHCPLEASEACTIVE or DHCPLEASEUNASSIGNED. A non-zero status of the message or lease is not
-/// looked at: that is the caller's to judge. `hostname` is as sent, save for what no text column can hold
-/// (append_printable()). The error means that the message speaks of no
-/// address we can record (ciaddr 0, contradicting state, a VPN without a name), and `out` is then unusable.
-/// `relay_fault` is set when only option 82 could not be read: the lease is good, those columns are empty.
+/// looked at: that is the caller's to judge. The error means that the message speaks of no address we can record
+/// (ciaddr 0, contradicting state, a VPN that option 221 or 82 does not name readably), and `out` is then unusable.
+/// `relay_fault` is set when only a part of option 82 or of a name could not be read: the lease is good, that part is
+/// empty.
 [[nodiscard]] std::optional<DecodeError> fill_binding(const MessageV4& m, const FillContext& context, Binding& out,
                                                       std::optional<DecodeError>& relay_fault);
 
 /// The same for one lease of one OPTION_CLIENT_DATA. Relay data is looked for inside the CLIENT_DATA, then at
-/// message level. A valid lifetime of 0 or a binding status other than active is an ended binding.
+/// message level; remote-id, subscriber-id and relay-id may also stand in the CLIENT_DATA itself. A valid lifetime of 0 or a binding status other than active is an ended binding.
 [[nodiscard]] std::optional<DecodeError> fill_binding(const MessageV6& m, const ClientDataV6& client,
                                                       const LeaseV6& lease, const FillContext& context, Binding& out,
                                                       std::optional<DecodeError>& relay_fault);

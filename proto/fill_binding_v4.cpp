@@ -62,9 +62,10 @@ void fill_times(const MessageV4& m, const FillContext& context, Binding& out) {
     out.base_time = m.base_time.value_or(context.server_now);
     out.client_last_seen = before(out.base_time, m.client_last_transaction_age);
     out.state_since = before(out.base_time, m.start_time_of_state_age);
-    out.expires_at = after(out.base_time, m.lease_time);
-    out.renew_at = after(out.base_time, m.renewal_time);
-    out.rebind_at = after(out.base_time, m.rebinding_time);
+    const auto age = m.client_last_transaction_age.value_or(0);
+    out.expires_at = after(out.base_time, m.lease_time, age);
+    out.renew_at = after(out.base_time, m.renewal_time, age);
+    out.rebind_at = after(out.base_time, m.rebinding_time, age);
 }
 
 void fill_client(const MessageV4& m, Binding& out) {
@@ -73,41 +74,44 @@ void fill_client(const MessageV4& m, Binding& out) {
     // address, and many clients would share it.
     const bool blank = m.hlen == chaddr_bytes_v4 &&
                        std::all_of(m.chaddr.begin(), m.chaddr.end(), [](std::uint8_t o) { return o == 0; });
-    if (m.hlen == 0 || blank) return;
+    if (m.chaddr.empty() || blank) return;
     out.hw_type = m.htype;
     assign(out.hw_addr, m.chaddr);
 }
 
-void fill_host_name(const MessageV4& m, Binding& out) {
-    detail::append_host_name(out.hostname, m.host_name);
-    if (!out.hostname.empty() || m.client_fqdn.size() <= client_fqdn_header_bytes) return;
+Fault fill_host_name(const MessageV4& m, Binding& out) {
+    constexpr auto too_long = [](OptionCodeV4 code) { return DecodeError{DecodeFault::bad_length, code_of(code), 0}; };
+    const auto& host = m.host_name;
+    if (!detail::append_host_name(out.hostname, {reinterpret_cast<const std::uint8_t*>(host.data()), host.size()}))
+        return too_long(OptionCodeV4::host_name);
+    if (!out.hostname.empty() || m.client_fqdn.size() <= client_fqdn_header_bytes) return std::nullopt;
     const auto name = m.client_fqdn.subspan(client_fqdn_header_bytes);
-    if ((m.client_fqdn[0] & client_fqdn_wire_form) != 0)
-        detail::append_wire_name(out.hostname, name);
-    else
-        detail::append_host_name(out.hostname, {reinterpret_cast<const char*>(name.data()), name.size()});
-}
-
-/// Option 221 names the VPN; where it is missing, the relay's sub-option may (RFC 6926 §6.2.9, RFC 6607 §3.2).
-Fault fill_vpn(const MessageV4& m, Binding& out) {
-    if (!m.vss) return std::nullopt;
-    if (!detail::assign_vpn_id(out.key.vpn_id, m.vss->type, m.vss->info))
-        return DecodeError{DecodeFault::bad_value, code_of(OptionCodeV4::virtual_subnet_selection), 0};
+    const bool whole = (m.client_fqdn[0] & client_fqdn_wire_form) != 0 ? detail::append_wire_name(out.hostname, name)
+                                                                       : detail::append_host_name(out.hostname, name);
+    if (!whole) return too_long(OptionCodeV4::client_fqdn);
     return std::nullopt;
 }
 
-Fault fill_relay(const MessageV4& m, Binding& out) {
+/// Option 221 names the VPN; where it is missing, the relay's sub-option may (RFC 6926 §6.2.9, RFC 6607 §3.2). A VPN that
+/// was named and cannot be read is not the default one.
+Fault fill_vpn(const MessageV4& m, const RelayAgentInformation& relay, Binding& out) {
+    const auto take = [&](const VssV4& vss, OptionCodeV4 code) -> Fault {
+        if (detail::assign_vpn_id(out.key.vpn_id, vss.type, vss.info)) return std::nullopt;
+        return DecodeError{DecodeFault::bad_value, code_of(code), 0};
+    };
+    if (m.vss) return take(*m.vss, OptionCodeV4::virtual_subnet_selection);
+    if (relay.vpn_unreadable) return relay.fault;
+    if (relay.vss) return take(*relay.vss, OptionCodeV4::relay_agent_information);
+    return std::nullopt;
+}
+
+void fill_relay(const MessageV4& m, const RelayAgentInformation& relay, Binding& out) {
     if (!m.giaddr.is_unspecified()) out.relay_address = m.giaddr;
-    const auto relay = decode_relay_agent_information(m.relay_agent_information);
-    if (!relay) return relay.error();
-    if (!m.vss && relay->vss && !detail::assign_vpn_id(out.key.vpn_id, relay->vss->type, relay->vss->info))
-        return DecodeError{DecodeFault::bad_value, code_of(OptionCodeV4::relay_agent_information), 0};
-    out.link_address = relay->link_selection;
-    assign(out.relay_id, relay->relay_id);
-    assign(out.remote_id, relay->remote_id);
-    assign(out.circuit_id, relay->circuit_id);
-    assign(out.subscriber_id, relay->subscriber_id);
-    return std::nullopt;
+    out.link_address = relay.link_selection;
+    assign(out.relay_id, relay.relay_id);
+    assign(out.remote_id, relay.remote_id);
+    assign(out.circuit_id, relay.circuit_id);
+    assign(out.subscriber_id, relay.subscriber_id);
 }
 
 void fill_kept_options(const MessageV4& m, const FillContext& context, Binding& out) {
@@ -128,14 +132,17 @@ std::optional<DecodeError> fill_binding(const MessageV4& m, const FillContext& c
     out.key.address = m.ciaddr;
     out.key.prefix_len = prefix_len_v4;
     if (auto fault = fill_state(m, out)) return fault;
-    if (auto fault = fill_vpn(m, out)) return fault;
+    const auto relay = decode_relay_agent_information(m.relay_agent_information);
+    if (auto fault = fill_vpn(m, relay, out)) return fault;
     out.via = context.via;
     // Unassigned bits are ignored, and no option means local (RFC 6926 §6.2.8).
     out.data_source = (m.data_source.value_or(0) & data_source_remote) != 0 ? DataSource::remote : DataSource::local;
     fill_times(m, context, out);
     fill_client(m, out);
-    fill_host_name(m, out);
-    relay_fault = fill_relay(m, out);
+    fill_relay(m, relay, out);
+    relay_fault = relay.fault;
+    const auto name_fault = fill_host_name(m, out);
+    if (!relay_fault) relay_fault = name_fault;
     fill_kept_options(m, context, out);
     return std::nullopt;
 }

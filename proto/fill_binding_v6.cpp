@@ -44,18 +44,13 @@ bool names_nobody(ByteView duid) {
     return !duid.empty() && std::all_of(duid.begin(), duid.end(), [](std::uint8_t octet) { return octet == 0; });
 }
 
-/// Kea 3.3.1 reduces even an infinite lifetime by its age.
-bool is_infinite(std::uint32_t lifetime, std::uint32_t age) {
-    return lifetime == infinite_seconds || std::uint64_t{lifetime} + age == infinite_seconds;
-}
-
 void fill_times(const MessageV6& m, const ClientDataV6& client, const LeaseV6& lease, const FillContext& context,
                 Binding& out) {
     const auto age = client.client_last_transaction_age.value_or(0);
     out.base_time = m.base_time.value_or(context.server_now);
     out.client_last_seen = detail::before(out.base_time, client.client_last_transaction_age);
-    if (!is_infinite(lease.valid, age)) out.expires_at = out.base_time + std::chrono::seconds{lease.valid};
-    if (is_infinite(lease.preferred, age)) {
+    out.expires_at = detail::after(out.base_time, lease.valid, age);
+    if (detail::is_infinite(lease.preferred, age)) {
         out.preferred_until = out.expires_at;
         return;
     }
@@ -100,7 +95,30 @@ Fault fill_relay(const MessageV6& m, const ClientDataV6& client, Binding& out) {
         out.hw_type = in.u16();
         assign(out.hw_addr, in.rest());
     }
-    return std::nullopt;
+    return relay->fault;
+}
+
+/// What we ask for beyond the relay's message stands in the CLIENT_DATA itself (RFC 5007 §4.1.2.2). It fills what the
+/// relay data does not tell.
+void fill_relay_options(const ClientDataV6& client, Binding& out) {
+    for (const auto& option : client.options) {
+        const auto fill = [&](Bytes& column) {
+            if (column.empty()) assign(column, option.data);
+        };
+        switch (OptionCodeV6{option.code}) {
+            case OptionCodeV6::remote_id:
+                fill(out.remote_id);
+                break;
+            case OptionCodeV6::subscriber_id:
+                fill(out.subscriber_id);
+                break;
+            case OptionCodeV6::relay_id:
+                fill(out.relay_id);
+                break;
+            default:
+                break;
+        }
+    }
 }
 
 void fill_client(const ClientDataV6& client, Binding& out) {
@@ -118,12 +136,19 @@ const RawOptionV6* find_option(const ClientDataV6& client, std::uint16_t code) {
     return found == client.options.end() ? nullptr : &*found;
 }
 
-void fill_options(const ClientDataV6& client, const FillContext& context, Binding& out) {
-    // RFC 4704 §4: one octet of flags, then the name in wire form, partial without its root label.
-    if (const auto* fqdn = find_option(client, code_of(OptionCodeV6::client_fqdn)); fqdn && !fqdn->data.empty())
-        detail::append_wire_name(out.hostname, fqdn->data.subspan(1));
+/// RFC 4704 §4: one octet of flags, then the name in wire form, partial without its root label.
+Fault fill_host_name(const ClientDataV6& client, Binding& out) {
+    const auto* fqdn = find_option(client, code_of(OptionCodeV6::client_fqdn));
+    if (fqdn == nullptr || fqdn->data.empty() || detail::append_wire_name(out.hostname, fqdn->data.subspan(1)))
+        return std::nullopt;
+    return DecodeError{DecodeFault::bad_length, fqdn->code, 0};
+}
+
+/// An option may come more than once, such as one of each vendor (RFC 8415 §21.17): all are kept, in their order.
+void fill_kept_options(const ClientDataV6& client, const FillContext& context, Binding& out) {
     for (const auto code : context.keep_options)
-        if (const auto* option = find_option(client, code)) detail::append_kept_option(out.options, code, option->data);
+        for (const auto& option : client.options)
+            if (option.code == code) detail::append_kept_option(out.options, code, option.data);
 }
 
 }  // namespace
@@ -142,7 +167,10 @@ std::optional<DecodeError> fill_binding(const MessageV6& m, const ClientDataV6& 
     fill_times(m, client, lease, context, out);
     fill_client(client, out);
     relay_fault = fill_relay(m, client, out);
-    fill_options(client, context, out);
+    fill_relay_options(client, out);
+    const auto name_fault = fill_host_name(client, out);
+    if (!relay_fault) relay_fault = name_fault;
+    fill_kept_options(client, context, out);
     return std::nullopt;
 }
 

@@ -20,9 +20,15 @@ inline std::optional<ServerTime> before(ServerTime base, const std::optional<std
     return base - std::chrono::seconds{*age};
 }
 
-/// A remaining time counts on from base-time; nothing if it is infinite.
-inline std::optional<ServerTime> after(ServerTime base, const std::optional<std::uint32_t>& remaining) {
-    if (!remaining || *remaining == infinite_seconds) return std::nullopt;
+/// Kea 3.3.1 reduces even an infinite lifetime by its age.
+inline bool is_infinite(std::uint32_t remaining, std::uint32_t age) {
+    return remaining == infinite_seconds || (remaining > 0 && std::uint64_t{remaining} + age == infinite_seconds);
+}
+
+/// A remaining time counts on from base-time; nothing if it is infinite. `age`: since the client's last transaction.
+inline std::optional<ServerTime> after(ServerTime base, const std::optional<std::uint32_t>& remaining,
+                                       std::uint32_t age) {
+    if (!remaining || is_infinite(*remaining, age)) return std::nullopt;
     return base + std::chrono::seconds{*remaining};
 }
 
@@ -33,11 +39,13 @@ inline std::optional<ServerTime> after(ServerTime base, const std::optional<std:
 /// that, which no message of ours reaches.
 void append_kept_option(Bytes& out, std::uint16_t code, ByteView data);
 
-/// A host name as text: no longer than DNS allows, safe to store.
-void append_host_name(std::string& out, std::string_view name);
+/// A host name as append_lossless() writes it, without the NULs that some put at its end (RFC 2132 §2). False if it is
+/// longer than DNS allows and had to be cut.
+[[nodiscard]] bool append_host_name(std::string& out, ByteView name);
 
-/// A DNS name in wire form (RFC 1035 §3.1), whole or partial, as dotted text. Appends nothing if it is malformed;
-/// compression is not allowed here (RFC 4702 §2.3.1, RFC 8415 §10).
-void append_wire_name(std::string& out, ByteView name);
+/// A DNS name in wire form (RFC 1035 §3.1), whole or partial, as dotted text: each label as append_lossless() writes it,
+/// and a dot inside a label as `\.` (RFC 4343 §2.1). A malformed name is taken for text, since clients send such; so is
+/// a compressed one, which is not allowed here (RFC 4702 §2.3.1, RFC 8415 §10). False as above.
+[[nodiscard]] bool append_wire_name(std::string& out, ByteView name);
 
 }  // namespace leasemirror::detail

@@ -38,7 +38,7 @@ struct MessageV4 {
     std::uint8_t hops = 0;
     std::uint32_t xid = 0;
     IpAddress ciaddr, yiaddr, siaddr, giaddr;
-    ByteView chaddr;  ///< `hlen` octets
+    ByteView chaddr;  ///< `hlen` octets; none of a longer address, which does not fit
     MessageTypeV4 type{};
 
     std::optional<Status> status;                              ///< 151
@@ -63,14 +63,20 @@ struct MessageV4 {
     /// Every option but pad and end, the typed ones included, in the order of first appearance. encode()
     /// writes those whose typed field above is not set (a simulated server can so send a malformed one).
     std::span<const RawOptionV4> options;
+    /// The first option that could not be read and was left out, since neither address, VPN, client, state nor time
+    /// depends on it.
+    std::optional<DecodeError> left_out;
 };
 
 /// Sub-options of option 82 (RFC 3046, 3527, 6925, 6607). Views into what was given. Of a repeated sub-option the
-/// first counts. `vss` stays empty beside a VSS-Control sub-option: the server did not look at it (RFC 6607 §3.3).
+/// first counts. `vss` stays empty beside a VSS-Control sub-option, which has no data: the server did not look at it
+/// (RFC 6607 §3.3). Code 152 with data is an older use of the number, and controls nothing.
 struct RelayAgentInformation {
     ByteView circuit_id, remote_id, subscriber_id, relay_id;
     std::optional<IpAddress> link_selection;
     std::optional<VssV4> vss;
+    std::optional<DecodeError> fault;  ///< the first sub-option that could not be read; the others count
+    bool vpn_unreadable = false;       ///< a VPN was named, or may have been, and cannot be read
 };
 
 /// Room for joined options and option lists, reused from message to message.
@@ -89,11 +95,16 @@ private:
 
 /// Decodes one whole message, without its frame length. Option overload (52) and split options are put
 /// together in the order options, file, sname (RFC 2131 §4.1, RFC 3396 §5-7). Unknown options are kept in
-/// `options`; a known option of impossible length is an error.
+/// `options`. A known option of impossible length, or octets that are no option, are an error where address, VPN,
+/// client, state or time depend on them, and else `left_out`.
 [[nodiscard]] Result<MessageV4, DecodeError> decode_v4(ByteView message, ScratchV4& scratch);
 
-/// Offsets in the error count from the start of the option's data.
-[[nodiscard]] Result<RelayAgentInformation, DecodeError> decode_relay_agent_information(ByteView option_82);
+/// The type of a message that decode_v4() refuses, where that much can be read.
+[[nodiscard]] std::optional<MessageTypeV4> message_type_v4(ByteView message);
+
+/// Offsets in the fault count from the start of the option's data. Pad octets between sub-options are skipped, and a
+/// sub-option without data tells nothing.
+[[nodiscard]] RelayAgentInformation decode_relay_agent_information(ByteView option_82);
 
 /// How encode_v4() lays options out; the defaults are what RFC 3396 asks of a sender.
 struct LayoutV4 {

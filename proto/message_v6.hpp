@@ -46,6 +46,7 @@ struct ClientDataV6 {
     ByteView relay_data;  ///< LQ_RELAY_DATA, not yet taken apart; empty if it was not inside
     std::span<const LeaseV6> leases;
     std::span<const RawOptionV6> options;  ///< all direct sub-options, the typed ones included
+    bool complete = true;                  ///< every lease in it was read
 };
 
 /// OPTION_LQ_QUERY (RFC 5007 §4.1.2.1).
@@ -61,7 +62,9 @@ struct LqQueryV6 {
 /// One thing wrong inside a message whose other parts are good: that part was left out.
 struct FaultV6 {
     DecodeError error;
-    bool lease_lost = true;  ///< false: only relay data or another attribute is missing
+    bool lease_lost = true;            ///< false: nothing that decides is missing
+    std::optional<IpAddress> address;  ///< of the lease that is lost, where it can be told
+    ByteView client_id;                ///< likewise
 };
 
 /// A whole message. Views live until the frame or the scratch changes; see MessageV4.
@@ -81,7 +84,8 @@ struct MessageV6 {
     ByteView client_link;                  ///< 48: 16 octets each
     std::span<const ClientDataV6> client_data;
     std::span<const RawOptionV6> options;  ///< message level, the typed ones included
-    std::span<const FaultV6> faults;       ///< what was left out of client_data, at most 16 of them
+    /// What was left out, at most 16 of them; the last then stands for all that came after it.
+    std::span<const FaultV6> faults;
 };
 
 /// What LQ_RELAY_DATA tells (RFC 5007 §4.1.2.4): from nested RELAY-FORW messages, outermost first. Of an
@@ -90,7 +94,8 @@ struct RelayDataV6 {
     IpAddress peer_address;                 ///< the sixteen octets before the message
     std::optional<IpAddress> link_address;  ///< innermost that is not ::
     ByteView interface_id, remote_id, subscriber_id, relay_id;
-    ByteView client_link_layer;  ///< option 79 (RFC 6939): hardware type u16, then the address
+    ByteView client_link_layer;        ///< option 79 (RFC 6939): hardware type u16, then the address
+    std::optional<DecodeError> fault;  ///< the first option that could not be read; the others count
 };
 
 class ScratchV6 {
@@ -106,8 +111,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// Decodes one whole message, without its frame length. A fault at message level is an error; a fault inside an
-/// OPTION_CLIENT_DATA costs that option and is listed in `faults`, since its siblings are still bounded.
+/// Decodes one whole message, without its frame length. What cannot be read costs the smallest thing that depends on it,
+/// and is listed in `faults`: itself, one lease, its OPTION_CLIENT_DATA, or all of them where the message's base-time
+/// or VPN cannot be read. It is an error where the message itself cannot be told.
 [[nodiscard]] Result<MessageV6, DecodeError> decode_v6(ByteView message, ScratchV6& scratch);
 
 /// A RELAY_MSG that is last in its level runs to the end of what contains it, whatever its own length says: Kea

@@ -21,11 +21,14 @@ enum class MessageTypeV6 : std::uint8_t {
 enum class OptionCodeV6 : std::uint16_t {
     client_id = 1,                   ///< RFC 8415 §21.2
     server_id = 2,                   ///< RFC 8415 §21.3
+    ia_na = 3,                       ///< RFC 8415 §21.4; not in leasequery
+    ia_ta = 4,                       ///< RFC 8415 §21.5; not in leasequery
     ia_address = 5,                  ///< RFC 8415 §21.6
     option_request = 6,              ///< RFC 8415 §21.7
     relay_message = 9,               ///< RFC 8415 §21.10
     status_code = 13,                ///< RFC 8415 §21.13
     interface_id = 18,               ///< RFC 8415 §21.18
+    ia_pd = 25,                      ///< RFC 8415 §21.21; not in leasequery
     ia_prefix = 26,                  ///< RFC 8415 §21.22
     remote_id = 37,                  ///< RFC 4649 §3
     subscriber_id = 38,              ///< RFC 4580 §2
@@ -84,6 +87,8 @@ enum class BindingStatusV6 : std::uint8_t {
 enum class DuidType : std::uint16_t { link_layer_time = 1, enterprise = 2, link_layer = 3, uuid = 4 };
 
 /// A DUID is a type and at most 128 octets (RFC 8415 §11.1).
+inline constexpr std::size_t ia_header_bytes = 12;  ///< IA_NA and IA_PD before their options (RFC 8415 §21.4, §21.21)
+inline constexpr std::size_t ia_ta_header_bytes = 4;  ///< RFC 8415 §21.5
 inline constexpr std::size_t duid_bytes_max = 130;
 
 /// 2000-01-01 00:00 UTC in Unix seconds: the epoch of options 100-102 (RFC 7653 §6.3.1) and of DUID-LLT

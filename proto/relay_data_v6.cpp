@@ -1,6 +1,10 @@
 // OPTION_LQ_RELAY_DATA (RFC 5007 §4.1.2.4): sixteen octets of peer-address, then the RELAY-FORW message in which the
 // client's message came, without that message; each relay's RELAY-FORW sits in the RELAY_MSG of the next one.
+//
+// An option that cannot be read is left out, and the others count. Where a RELAY_MSG may be among what cannot be read,
+// nothing counts: the relay nearest to the client would be missing, and it is the one that names the link.
 #include "proto/message_v6.hpp"
+#include "proto/unread.hpp"
 
 namespace leasemirror {
 namespace {
@@ -19,6 +23,7 @@ struct LevelV6 {
     IpAddress link_address;
     ByteView interface_id, remote_id, subscriber_id, relay_id, client_link_layer;
     ByteReader nested{ByteView{}};
+    Fault odd;  // the first option that was left out
 };
 
 bool read_option(OptionCodeV6 code, ByteReader data, LevelV6& level) {
@@ -38,7 +43,7 @@ bool read_option(OptionCodeV6 code, ByteReader data, LevelV6& level) {
         case OptionCodeV6::subscriber_id:
             return take(level.subscriber_id, 0);
         case OptionCodeV6::relay_id:
-            return data.remaining() <= duid_bytes_max && take(level.relay_id, 1);
+            return take(level.relay_id, 1);
         case OptionCodeV6::client_link_layer_address:
             return take(level.client_link_layer, link_layer_bytes_min);
         default:
@@ -57,13 +62,22 @@ Fault read_level(ByteReader in, Nesting nesting, LevelV6& level) {
     level.link_address = IpAddress::from_bytes(link_address);
     while (!in.empty()) {
         const auto offset = in.offset();
+        auto left = in;
         const auto code = in.u16();
         auto length = std::size_t{in.u16()};
         if (nesting == Nesting::to_the_end && OptionCodeV6{code} == OptionCodeV6::relay_message)
             length = in.remaining();
         const auto data = in.sub(length);
-        if (!in.ok()) return DecodeError{DecodeFault::runs_past_parent, code, offset};
-        if (!read_option(OptionCodeV6{code}, data, level)) return DecodeError{DecodeFault::bad_length, code, offset};
+        const auto note = [&](DecodeFault fault) {
+            if (!level.odd) level.odd = DecodeError{fault, code, offset};
+        };
+        if (!in.ok()) {
+            if (may_hold_v6(left.rest(), static_cast<std::uint16_t>(OptionCodeV6::relay_message)))
+                return DecodeError{DecodeFault::runs_past_parent, code, offset};
+            note(DecodeFault::runs_past_parent);
+        } else if (!read_option(OptionCodeV6{code}, data, level)) {
+            note(DecodeFault::bad_length);
+        }
     }
     return std::nullopt;
 }
@@ -73,6 +87,7 @@ void merge(const LevelV6& level, RelayDataV6& out) {
     const auto nearer = [](ByteView from, ByteView& to) {
         if (!from.empty()) to = from;
     };
+    if (!out.fault) out.fault = level.odd;
     if (!level.link_address.is_unspecified()) out.link_address = level.link_address;
     nearer(level.interface_id, out.interface_id);
     nearer(level.remote_id, out.remote_id);
@@ -108,9 +123,10 @@ Result<RelayDataV6, DecodeError> read_nest(ByteView option_47, Nesting nesting) 
 
 Result<RelayDataV6, DecodeError> decode_relay_data(ByteView option_47) {
     auto as_told = read_nest(option_47, Nesting::as_told);
-    if (as_told) return as_told;
-    if (auto to_the_end = read_nest(option_47, Nesting::to_the_end)) return to_the_end;
-    return as_told;
+    if (as_told && !as_told->fault) return as_told;
+    auto to_the_end = read_nest(option_47, Nesting::to_the_end);
+    const bool better = to_the_end && (!as_told || !to_the_end->fault);
+    return better ? to_the_end : as_told;
 }
 
 }  // namespace leasemirror

@@ -1,5 +1,7 @@
 #include "proto/reply_reader.hpp"
 
+#include <algorithm>
+
 namespace leasemirror {
 namespace {
 
@@ -35,7 +37,7 @@ ReplyReader::Next ReplyReader::decode(ByteView message) {
         if (!decoded) {
             ByteReader header(message);
             const auto type = MessageTypeV6{header.u8()};
-            return Garbled{decoded.error(), header.u24(), type, std::nullopt};
+            return Garbled{decoded.error(), header.u24(), type, std::nullopt, std::nullopt};
         }
         v6_ = *decoded;
         return &v6_;
@@ -47,7 +49,8 @@ ReplyReader::Next ReplyReader::decode(ByteView message) {
     }
     // The framing says that the fixed header is all there; ciaddr (RFC 2131 §2) names the binding that is lost.
     const auto ciaddr = IpAddress::from_bytes(message.subspan(12, 4));
-    return Garbled{decoded.error(), ByteReader(message.subspan(4)).u32(), std::nullopt, if_specified(ciaddr)};
+    return Garbled{decoded.error(), ByteReader(message.subspan(4)).u32(), std::nullopt, message_type_v4(message),
+                   if_specified(ciaddr)};
 }
 
 void ReplyReader::begin_records(ServerTime server_now) {
@@ -56,12 +59,17 @@ void ReplyReader::begin_records(ServerTime server_now) {
     place_ = {};
 }
 
+void ReplyReader::begin_faults() {
+    reading_ = true;
+    place_ = {};
+    place_.faults_only = true;
+}
+
 std::optional<SessionAction> ReplyReader::next_record() {
     if (!reading_) return std::nullopt;
     if (place_.relay_fault) {
-        // Relay data that cannot be decoded leaves its columns empty, keeps the lease, and goes to quarantine.
-        const auto error = *std::exchange(place_.relay_fault, std::nullopt);
-        return quarantine("relay data: " + to_string(error), false);
+        // What cannot be read of relay data and names leaves its columns empty, keeps the lease, and goes to quarantine.
+        return quarantine(to_string(*std::exchange(place_.relay_fault, std::nullopt)), false);
     }
     auto record = family_ == Family::v4 ? next_record_v4() : next_record_v6();
     reading_ = record.has_value();
@@ -69,7 +77,8 @@ std::optional<SessionAction> ReplyReader::next_record() {
 }
 
 std::optional<SessionAction> ReplyReader::next_record_v4() {
-    if (std::exchange(place_.record_read, true)) return std::nullopt;
+    if (!std::exchange(place_.left_out_told, true) && v4_.left_out) return quarantine(to_string(*v4_.left_out), false);
+    if (place_.faults_only || std::exchange(place_.record_read, true)) return std::nullopt;
     if (is_error(v4_.status)) {  // concerns this binding alone (RFC 6926 §6.2.2)
         return quarantine("for one binding, " + status_in_words(*v4_.status), true, if_specified(v4_.ciaddr));
     }
@@ -82,19 +91,25 @@ std::optional<SessionAction> ReplyReader::next_record_v4() {
 std::optional<SessionAction> ReplyReader::next_record_v6() {
     if (place_.fault < v6_.faults.size()) {
         const auto& fault = v6_.faults[place_.fault++];
-        return quarantine(to_string(fault.error), fault.lease_lost);
+        return quarantine(to_string(fault.error), fault.lease_lost, fault.address, fault.client_id);
     }
-    while (place_.client < v6_.client_data.size()) {
+    while (!place_.faults_only && place_.client < v6_.client_data.size()) {
         const auto& client = v6_.client_data[place_.client];
         if (place_.lease < client.leases.size()) return next_lease(client);
         const auto lost = std::exchange(place_.lost_in_client, false);
         ++place_.client;
         place_.lease = 0;
         // A list with a lease that we could not read is not the complete list.
-        if (!lost && v6_.faults.empty()) return client_listed(client);
+        if (!lost && client.complete && lists_are_complete())
+            if (auto listed = client_listed(client)) return listed;
         place_.listed = 0;
     }
     return std::nullopt;
+}
+
+/// A lease that is lost may be any client's of the message: some servers spread one client over several lists.
+bool ReplyReader::lists_are_complete() const {
+    return std::none_of(v6_.faults.begin(), v6_.faults.end(), [](const FaultV6& fault) { return fault.lease_lost; });
 }
 
 SessionAction ReplyReader::next_lease(const ClientDataV6& client) {
@@ -103,28 +118,30 @@ SessionAction ReplyReader::next_lease(const ClientDataV6& client) {
     if (is_error(lease.status)) {                                 // concerns this lease alone (RFC 8415 §21.13)
         place_.lost_in_client = true;
         return quarantine("for " + address.to_string() + ", " + status_in_words(*lease.status), true,
-                          if_specified(address));
+                          if_specified(address), client.client_id);
     }
     if (const auto error = fill_binding(v6_, client, lease, context(), binding_, place_.relay_fault)) {
         place_.lost_in_client = true;
-        return quarantine(to_string(*error), true, if_specified(address));
+        return quarantine(to_string(*error), true, if_specified(address), client.client_id);
     }
     ++place_.listed;
     return action::Deliver{&binding_};
 }
 
-SessionAction ReplyReader::client_listed(const ClientDataV6& client) {
+/// Nothing for a client that cannot be told: such a list is nobody's.
+std::optional<SessionAction> ReplyReader::client_listed(const ClientDataV6& client) {
     const auto listed = std::exchange(place_.listed, 0);
-    if (listed > 0) return action::ClientListed{&binding_, listed};
-    if (const auto error = fill_client_list(v6_, client, context(), binding_, place_.relay_fault)) {
-        return quarantine(to_string(*error), true);  // what this client held has ended, and cannot be told
+    if (listed == 0) {
+        if (const auto error = fill_client_list(v6_, client, context(), binding_, place_.relay_fault))
+            return quarantine(to_string(*error), true, {}, client.client_id);  // what it held has ended
     }
-    return action::ClientListed{&binding_, 0};
+    if (binding_.client_id.empty()) return std::nullopt;
+    return action::ClientListed{&binding_, listed};
 }
 
-SessionAction ReplyReader::quarantine(const std::string& reason, bool lease_lost,
-                                      std::optional<IpAddress> address) const {
-    return action::Quarantine{message_, reason, lease_lost, address};
+SessionAction ReplyReader::quarantine(const std::string& reason, bool lease_lost, std::optional<IpAddress> address,
+                                      ByteView client_id) const {
+    return action::Quarantine{message_, reason, lease_lost, address, client_id};
 }
 
 }  // namespace leasemirror

@@ -29,8 +29,15 @@ public:
     struct Garbled {
         DecodeError error;
         std::uint32_t xid = 0;                 ///< out of the fixed header, which is there
-        std::optional<MessageTypeV6> type_v6;  ///< likewise; v4 has its type in an option
+        std::optional<MessageTypeV6> type_v6;  ///< likewise
+        std::optional<MessageTypeV4> type_v4;  ///< v4 has its type in an option, which may be readable
         std::optional<IpAddress> address;      ///< the ciaddr of a v4 message whose options cannot be read
+
+        [[nodiscard]] bool is_done() const {
+            return type_v6 == MessageTypeV6::lease_query_done || type_v4 == MessageTypeV4::lease_query_done;
+        }
+        /// A binding may have been in it.
+        [[nodiscard]] bool lease_lost() const { return !is_done() && type_v4 != MessageTypeV4::lease_query_status; }
     };
     using Next = std::variant<Nothing, FramingLost, Garbled, const MessageV4*, const MessageV6*>;
 
@@ -49,13 +56,17 @@ public:
 
     /// Begins to read the bindings of the current message out; `server_now` is the base for a message without base-time.
     void begin_records(ServerTime server_now);
+    /// The same for a message that tells of no bindings: only what was left out of it comes.
+    void begin_faults();
     /// The next Deliver, ClientListed or Quarantine, or nothing when the message is exhausted.
     [[nodiscard]] std::optional<SessionAction> next_record();
 
 private:
     /// How far the current message has been read out.
     struct Place {
-        bool record_read = false;                // v4: the one binding has been handed out
+        bool record_read = false;    // v4: the one binding has been handed out,
+        bool left_out_told = false;  //     and what was left out of the message
+        bool faults_only = false;
         std::size_t fault = 0;                   // v6: next of the faults,
         std::size_t client = 0;                  //     current CLIENT_DATA,
         std::size_t lease = 0;                   //     next lease in it,
@@ -68,9 +79,11 @@ private:
     [[nodiscard]] std::optional<SessionAction> next_record_v4();
     [[nodiscard]] std::optional<SessionAction> next_record_v6();
     [[nodiscard]] SessionAction next_lease(const ClientDataV6& client);
-    [[nodiscard]] SessionAction client_listed(const ClientDataV6& client);
+    [[nodiscard]] bool lists_are_complete() const;
+    [[nodiscard]] std::optional<SessionAction> client_listed(const ClientDataV6& client);
     [[nodiscard]] SessionAction quarantine(const std::string& reason, bool lease_lost,
-                                           std::optional<IpAddress> address = std::nullopt) const;
+                                           std::optional<IpAddress> address = std::nullopt,
+                                           ByteView client_id = {}) const;
     [[nodiscard]] FillContext context() const { return {server_now_, via_, keep_options_}; }
 
     Family family_;

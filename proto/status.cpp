@@ -3,6 +3,7 @@
 #include "proto/numbers_v4.hpp"
 #include "proto/numbers_v6.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace leasemirror {
@@ -169,6 +170,26 @@ void append_printable(std::string& out, std::string_view text, std::size_t bytes
             out += '?';
         room -= bytes;
         text.remove_prefix(character.length == 0 ? 1 : character.length);
+    }
+}
+
+void append_lossless(std::string& out, std::string_view text, char also) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    while (!text.empty()) {
+        const auto character = next_character(text);
+        const auto length = std::max<std::size_t>(character.length, 1);
+        if (character.length == 0 || is_unsafe(character.value)) {
+            for (const char c : text.substr(0, length)) {
+                const auto octet = static_cast<unsigned char>(c);
+                out += "\\x";
+                out += digits[octet >> 4];
+                out += digits[octet & 0xf];
+            }
+        } else {
+            if (text[0] == '\\' || (also != '\0' && text[0] == also)) out += '\\';
+            out += text.substr(0, length);
+        }
+        text.remove_prefix(length);
     }
 }
 

@@ -57,4 +57,8 @@ struct Status {
 /// The same, appended to `out`.
 void append_printable(std::string& out, std::string_view text, std::size_t bytes_max);
 
+/// Text from a peer of which nothing may be lost, appended to `out`: what printable() keeps stays as it is, each octet of
+/// the rest becomes \xHH, a backslash \\. So does `also`, with a backslash before it, unless it is '\0'.
+void append_lossless(std::string& out, std::string_view text, char also = '\0');
+
 }  // namespace leasemirror

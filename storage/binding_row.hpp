@@ -33,7 +33,7 @@ struct BindingRow {
     std::optional<UtcSeconds> client_last_seen, state_since, expires_at, preferred_until, renew_at, rebind_at;
     std::optional<IpAddress> link_address, relay_address;
     Bytes relay_id, remote_id, circuit_id, subscriber_id;  ///< empty: not told, stored as NULL
-    std::string hostname;                                  ///< as storable_text() makes it; empty: NULL
+    std::string hostname;                                  ///< as storable_host_name() makes it; empty: NULL
     std::string options;                                   ///< JSON (options_json()); empty: NULL
     DataSource data_source = DataSource::local;
     Doubt doubt = Doubt::none;  ///< why it is not settled whether it is so; none: it is

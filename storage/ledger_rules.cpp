@@ -113,7 +113,7 @@ void Ledger::fill_told(BindingRow& row, const Change& change) {
     row.remote_id = told.remote_id;
     row.circuit_id = told.circuit_id;
     row.subscriber_id = told.subscriber_id;
-    row.hostname = storable_text(told.hostname, scratch_);
+    row.hostname = storable_host_name(told.hostname, scratch_);
     options_json(told.options, row.options);
     row.data_source = told.data_source;
 }

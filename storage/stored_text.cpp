@@ -40,9 +40,7 @@ std::size_t sequence_length(std::string_view in, std::size_t at) {
     return length;
 }
 
-}  // namespace
-
-std::string_view storable_text(std::string_view in, std::string& scratch) {
+std::string_view escaped(std::string_view in, std::string_view backslash, std::string& scratch) {
     if (std::all_of(in.begin(), in.end(), plain)) return in;
     scratch.clear();
     for (std::size_t at = 0; at < in.size();) {
@@ -51,7 +49,7 @@ std::string_view storable_text(std::string_view in, std::string& scratch) {
         if (length > 0) {
             scratch += in.substr(at, length);
         } else if (c == '\\') {
-            scratch += "\\\\";
+            scratch += backslash;
         } else {
             scratch += "\\x";
             append_hex(scratch, static_cast<std::uint8_t>(c));
@@ -61,9 +59,24 @@ std::string_view storable_text(std::string_view in, std::string& scratch) {
     return scratch;
 }
 
+}  // namespace
+
+std::string_view storable_text(std::string_view in, std::string& scratch) {
+    return escaped(in, "\\\\", scratch);
+}
+
 std::string storable_text(std::string_view in) {
     std::string scratch;
     return std::string(storable_text(in, scratch));
+}
+
+std::string_view storable_host_name(std::string_view in, std::string& scratch) {
+    return escaped(in, "\\", scratch);
+}
+
+std::string storable_host_name(std::string_view in) {
+    std::string scratch;
+    return std::string(storable_host_name(in, scratch));
 }
 
 void colon_hex(ByteView in, std::string& out) {

@@ -14,6 +14,10 @@ namespace leasemirror {
 [[nodiscard]] std::string_view storable_text(std::string_view in, std::string& scratch);
 [[nodiscard]] std::string storable_text(std::string_view in);
 
+/// The same for Binding::hostname, where the decoder has escaped what it must already: a backslash stays one.
+[[nodiscard]] std::string_view storable_host_name(std::string_view in, std::string& scratch);
+[[nodiscard]] std::string storable_host_name(std::string_view in);
+
 /// "00:1a:2b...": lower-case hex with colons, written over `out`.
 void colon_hex(ByteView in, std::string& out);
 

@@ -58,21 +58,18 @@ std::string state_text(std::uint8_t state) {
 
 void describe_relay(ByteView option_82, TextOutline& out) {
     const auto info = decode_relay_agent_information(option_82);
-    out.line(option_name(82), info ? std::to_string(option_82.size()) + " octets" : octets_text(option_82));
+    out.line(option_name(82), info.fault ? octets_text(option_82) : std::to_string(option_82.size()) + " octets");
     out.indent();
-    if (!info) {
-        out.line("malformed", to_string(info.error()));
-    } else {
-        const auto id = [&](std::string_view name, ByteView octets) {
-            if (!octets.empty()) out.line(name, octets_text(octets));
-        };
-        id("circuit-id", info->circuit_id);
-        id("remote-id", info->remote_id);
-        if (info->link_selection) out.line("link-selection", info->link_selection->to_string());
-        id("subscriber-id", info->subscriber_id);
-        id("relay-id", info->relay_id);
-        if (info->vss) out.line("vss", vss_text(info->vss->type, info->vss->info));
-    }
+    if (info.fault) out.line("malformed", to_string(*info.fault));
+    const auto id = [&](std::string_view name, ByteView octets) {
+        if (!octets.empty()) out.line(name, octets_text(octets));
+    };
+    id("circuit-id", info.circuit_id);
+    id("remote-id", info.remote_id);
+    if (info.link_selection) out.line("link-selection", info.link_selection->to_string());
+    id("subscriber-id", info.subscriber_id);
+    id("relay-id", info.relay_id);
+    if (info.vss) out.line("vss", vss_text(info.vss->type, info.vss->info));
     out.outdent();
 }
 

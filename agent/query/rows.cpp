@@ -45,7 +45,7 @@ Record query_record(const Binding& b, const std::string& server, Skew skew) {
             {"client_id", bytes_or_null(b.client_id)},
             {"hw_type", b.hw_type ? Value(std::int64_t{*b.hw_type}) : Value()},
             {"hw_addr", text_or_null(to_hex(b.hw_addr, ':'))},
-            {"hostname", text_or_null(storable_text(b.hostname))},
+            {"hostname", text_or_null(storable_host_name(b.hostname))},
             {"client_last_seen", time(b.client_last_seen)},
             {"state_since", time(b.state_since)},
             {"expires_at", time(b.expires_at)},

@@ -66,7 +66,7 @@ bool contradicts(ByteView told, ByteView asked) {
 
 bool has_other_remote_id(const MessageV4& m, ByteView asked) {
     const auto relay = decode_relay_agent_information(m.relay_agent_information);
-    return relay && contradicts(relay->remote_id, asked);
+    return contradicts(relay.remote_id, asked);
 }
 
 /// A reply repeats what it was asked for: an ACTIVE because it describes that client or address (RFC 4388 §6.4), an

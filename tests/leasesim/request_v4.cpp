@@ -32,10 +32,9 @@ int read_keys(const MessageV4& m, Request& out) {
         out.hw_type = m.htype;
     }
     if (!m.client_id.empty()) key(QueryKind::client_id, m.client_id);
-    if (const auto relay = decode_relay_agent_information(m.relay_agent_information)) {
-        if (!relay->remote_id.empty()) key(QueryKind::remote_id, relay->remote_id);
-        if (!relay->relay_id.empty()) key(QueryKind::relay_id, relay->relay_id);
-    }
+    const auto relay = decode_relay_agent_information(m.relay_agent_information);
+    if (!relay.remote_id.empty()) key(QueryKind::remote_id, relay.remote_id);
+    if (!relay.relay_id.empty()) key(QueryKind::relay_id, relay.relay_id);
     return keys;
 }
 
@@ -63,7 +62,7 @@ bool kea_refuses_times(const QueryWindow& w) {
 Asked read_bulk(const MessageV4& m, const LeaseModel& model, const Personality& p, Request out) {
     if (!m.ciaddr.is_unspecified() || !m.yiaddr.is_unspecified() || !m.siaddr.is_unspecified())
         return refuse(m, StatusCode::malformed_query, "ciaddr, yiaddr and siaddr must be zero");
-    if (!m.relay_agent_information.empty() && !decode_relay_agent_information(m.relay_agent_information))
+    if (decode_relay_agent_information(m.relay_agent_information).fault)
         return refuse(m, StatusCode::malformed_query, "option 82 cannot be read");
     const auto keys = read_keys(m, out);
     if (keys > 1)

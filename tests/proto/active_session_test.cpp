@@ -450,6 +450,26 @@ TEST_CASE("an undecodable first message begins the answer, so that the stream go
     CHECK(v6.hears(V6{.base = 9, .status = StatusCode::catch_up_complete}) == "heard @9; caught-up; advance @9");
 }
 
+TEST_CASE("a base-time that cannot be read in a message without bindings loses no lease, and advances nothing") {
+    const Bytes odd{1, 2, 3};
+    auto v4 = ActiveTalk::answered(Family::v4);
+    auto status = status4(StatusCode::connection_active);
+    status.raw = {{152, odd}};
+    CHECK(v4.hears(status) == "quarantine kept");
+    auto v6 = ActiveTalk::answered(Family::v6);
+    auto keep_alive_6 = V6{}.bytes() + Bytes{0, 100, 0, 3, 1, 2, 3};
+    ByteWriter(keep_alive_6).u16(static_cast<std::uint16_t>(keep_alive_6.size() - 2));
+    CHECK(v6.hears(keep_alive_6) == "heard; quarantine kept");
+}
+
+TEST_CASE("v4: a DHCPLEASEQUERYDONE that cannot be understood ends the active query") {
+    auto talk = ActiveTalk::answered(Family::v4);
+    auto done = done4();
+    const Bytes nothing;
+    done.raw = {{151, nothing}};
+    CHECK(talk.hears(done) == "quarantine kept; close query terminated");
+}
+
 TEST_CASE("v6: an undecodable LEASEQUERY-DONE ends the query: nothing will follow it") {
     auto talk = ActiveTalk::answered(Family::v6);
     CHECK(talk.hears(broken(done6({.base = 8}))) == "quarantine kept; close query terminated");

@@ -42,6 +42,14 @@ Bytes last_reply(Family family) {
     return family == Family::v4 ? done4().bytes() : done6().bytes();
 }
 
+/// With a status that cannot be read.
+Bytes broken_status(const V4& m) {
+    auto bytes = m.bytes();
+    bytes.insert(bytes.end() - 1, {151, 0});
+    ByteWriter(bytes).u16(static_cast<std::uint16_t>(bytes.size() - 2));
+    return bytes;
+}
+
 BulkTalk listing(Family family) {
     auto talk = BulkTalk::asked(family);
     (void)talk.hears(first_reply(family));
@@ -436,6 +444,53 @@ TEST_CASE("v6: an undecodable LEASEQUERY-REPLY costs itself; the DATA after it a
     CHECK(talk.hears(done6()) == "heard; complete");
 }
 
+/// A message with stray octets behind its last option, where a v4 message has its end option.
+Bytes with_stray_octets(const V4& m) {
+    auto bytes = m.bytes();
+    bytes.back() = 7;
+    return bytes;
+}
+Bytes with_stray_octets(const V6& m) {
+    auto bytes = m.bytes() + Bytes{7};
+    ByteWriter(bytes).u16(static_cast<std::uint16_t>(bytes.size() - 2));
+    return bytes;
+}
+
+TEST_CASE("a stray octet behind the options of a message costs nothing but a place in quarantine") {
+    auto v4 = BulkTalk::asked(Family::v4);
+    CHECK(v4.hears(with_stray_octets(active4("192.0.2.7", 5))) ==
+          "heard @5; quarantine kept; binding 192.0.2.7 active @5");
+    CHECK(v4.hears(with_stray_octets(status4(StatusCode::connection_active, 6))) == "heard @6; quarantine kept");
+    CHECK(v4.hears(with_stray_octets(done4(std::nullopt, 7))) == "heard @7; quarantine kept; complete");
+    auto v6 = BulkTalk::asked(Family::v6);
+    CHECK(v6.hears(with_stray_octets(reply6({.clients = {Client{{ia("2001:db8::1")}}}, .base = 5}))) ==
+          "heard @5 from 00030001bb; quarantine kept; binding 2001:db8::1 active @5; listed 1 of 00030001cc");
+    CHECK(v6.hears(with_stray_octets(done6({.base = 6}))) == "heard @6; quarantine kept; complete");
+    CHECK(v6.asks(Family::v6) == "send");
+    CHECK(v6.hears(with_stray_octets(reply6({.base = 6, .id = xid + 1}))) ==
+          "heard @6 from 00030001bb; quarantine kept; complete");
+}
+
+TEST_CASE("v4: a message that ends the answer, or keeps it alive, loses no lease when it cannot be understood") {
+    auto talk = listing(Family::v4);
+    CHECK(talk.hears(broken_status(status4())) == "quarantine kept");
+    CHECK(talk.hears(broken_status(done4())) == "quarantine kept; failed unknown status");
+    CHECK(talk.session.state() == BulkState::idle);
+}
+
+TEST_CASE("v4: the server-identifier is told by the message that carries it, first or later, and by no other") {
+    auto talk = BulkTalk::asked(Family::v4);
+    CHECK(talk.hears(active4("192.0.2.1", 5)) == "heard @5; binding 192.0.2.1 active @5");
+    auto with_identity = active4("192.0.2.2", 5);
+    with_identity.server = "198.51.100.1";
+    CHECK(talk.hears(with_identity) == "heard @5 from c6336401; binding 192.0.2.2 active @5");
+    CHECK(talk.hears(active4("192.0.2.3", 6)) == "heard @6; binding 192.0.2.3 active @6");
+    auto unreadable = active4("192.0.2.4", 6);
+    const Bytes odd{198, 51, 100};
+    unreadable.raw = {{54, odd}};
+    CHECK(talk.hears(unreadable) == "heard @6; quarantine kept; binding 192.0.2.4 active @6");
+}
+
 TEST_CASE("v6: an undecodable LEASEQUERY-DONE ends the query, as one that failed: nobody knows its status") {
     auto talk = listing(Family::v6);
     CHECK(talk.hears(broken(done6())) == "quarantine kept; failed unknown status");
@@ -446,7 +501,8 @@ TEST_CASE("v6: a client that cannot be read does not make the answer look empty"
     Client without_age{{ia("2001:db8::1")}};
     without_age.with_age = false;
     auto talk = BulkTalk::asked(Family::v6);
-    CHECK(talk.hears(reply6({.clients = {without_age}, .base = 5})) == "heard @5 from 00030001bb; quarantine lost");
+    CHECK(talk.hears(reply6({.clients = {without_age}, .base = 5})) ==
+          "heard @5 from 00030001bb; quarantine lost 2001:db8::1");
     CHECK(talk.session.state() == BulkState::listing);
     CHECK(talk.hears(done6()) == "heard; complete");
 }

@@ -63,19 +63,6 @@ Decoded with_client(std::initializer_list<Bytes> parts) {
     return Decoded(join({data_header, option(45, join(parts)), option(45, join({client_7, address_7, client_time}))}));
 }
 
-/// The only fault of a message whose second CLIENT_DATA is good.
-DecodeError fault_in_client(std::initializer_list<Bytes> parts) {
-    const auto m = with_client(parts);
-    REQUIRE(m->client_data.size() == 1);
-    CHECK(equal(m->client_data[0].client_id, hex("00030001020000000007")));
-    REQUIRE(m->client_data[0].leases.size() == 1);
-    CHECK(m->client_data[0].leases[0].address.to_string() == "2001:db8:1::7");
-    CHECK(m->client_data[0].options.size() == 3);
-    REQUIRE(m->faults.size() == 1);
-    CHECK(m->faults[0].lease_lost);
-    return m->faults[0].error;
-}
-
 Bytes encode(const MessageV6& m) {
     Bytes room(65535);
     ByteWriter out(room);
@@ -171,15 +158,40 @@ TEST_CASE("a keep-alive without any option is a message") {
     CHECK(m->client_data.empty());
 }
 
-TEST_CASE("octets after the last option are the start of another, or a fault") {
+bool tells(MessageTypeV6 type) {
+    return type == MessageTypeV6::lease_query_reply || type == MessageTypeV6::lease_query_data ||
+           type == MessageTypeV6::lease_query_done;
+}
+
+TEST_CASE("octets after the last option cost themselves, or a query") {
     for (const auto& golden : golden::messages_v6) {
         CAPTURE(golden.name);
         const Decoded whole(golden);
-        for (const auto* tail : {"00", "0000", "000000", "0001 0005 00"})
+        for (const auto* tail : {"00", "0000", "000000", "0027 0005 00"}) {
+            const Decoded longer(join({golden.bytes(), hex(tail)}));
+            if (!tells(whole->type)) {
+                CHECK(longer.error().fault == DecodeFault::truncated);
+                continue;
+            }
+            CHECK(longer->options.size() == whole->options.size());
+            CHECK(longer->client_data.size() == whole->client_data.size());
+            REQUIRE(longer->faults.size() == 1);
+            CHECK(longer->faults[0].error.fault == DecodeFault::truncated);
+            CHECK(longer->faults[0].error.offset == golden.bytes().size());
+            CHECK_FALSE(longer->faults[0].lease_lost);
+        }
+        // What decides may be among them: a CLIENT_DATA, a link to ask, a status, a base-time, a VPN.
+        for (const auto* tail : {"002d", "002d 0040 00", "0030 0010", "0027 0040 0009 002d 0004 00"})
             CHECK(Decoded(join({golden.bytes(), hex(tail)})).error().fault == DecodeFault::truncated);
-        const Decoded longer(join({golden.bytes(), hex("ffff 0002 abcd")}));
-        CHECK(longer->options.size() == whole->options.size() + 1);
-        CHECK(longer->options.back().code == 0xffff);
+        const Decoded more(join({golden.bytes(), hex("ffff 0002 abcd")}));
+        CHECK(more->options.size() == whole->options.size() + 1);
+        CHECK(more->options.back().code == 0xffff);
+    }
+    for (const auto* tail : {"000d 0004 00", "0064 0004 00", "0044 0004 00"})
+        CHECK(Decoded(join({data_header, hex(tail)})).error().fault == DecodeFault::truncated);
+    for (const auto* tail : {"0001 0004 00", "0002 0004 00"}) {
+        CHECK(Decoded(join({data_header, hex(tail)})).ok());  // which only a LEASEQUERY-REPLY must have
+        CHECK_FALSE(Decoded(join({hex("0f 000202"), hex(tail)})).ok());
     }
 }
 
@@ -196,7 +208,10 @@ TEST_CASE("a v6 message cut anywhere is refused or lacks what was cut") {
                 continue;
             }
             CHECK(cut->options.size() < whole->options.size());
-            CHECK(cut->faults.empty());
+            for (const auto& fault : cut->faults) {
+                CHECK(fault.error.fault == DecodeFault::truncated);
+                CHECK_FALSE(fault.lease_lost);
+            }
         }
     }
 }
@@ -272,51 +287,156 @@ TEST_CASE("a raw option is written where its typed field is not set") {
     MessageV6 m;
     m.type = MessageTypeV6::lease_query_data;
     m.options = raw;
-    CHECK(Decoded(encode(m)).error() == bad_length(100, 4));
+    CHECK(Decoded(encode(m))->faults[0].error == bad_length(100, 4));
     m.base_time = server_time_from_unix(1795180538);
     CHECK(Decoded(encode(m))->options.size() == 2);
 }
 
-TEST_CASE("a fault inside one CLIENT_DATA never costs its siblings") {
-    CHECK(fault_in_client({client_7, address_7}) == DecodeError{DecodeFault::missing_option, 46, 4});
-    CHECK(fault_in_client({address_7, client_time}) == DecodeError{DecodeFault::missing_option, 1, 4});
-    CHECK(fault_in_client({}) == DecodeError{DecodeFault::missing_option, 1, 4});
-    CHECK(fault_in_client({client_7, client_time, hex("0005 0019 00")}) ==
-          DecodeError{DecodeFault::runs_past_parent, 5, 30});
-    CHECK(fault_in_client({client_7, client_time, hex("00")}) == DecodeError{DecodeFault::runs_past_parent, 0, 30});
-    CHECK(fault_in_client({hex("0001 0000"), client_time}) == bad_length(1, 8));
-    CHECK(fault_in_client({option(1, Bytes(131)), client_time}) == bad_length(1, 8));
-    CHECK(fault_in_client({client_7, hex("002e 0003 000000")}) == bad_length(46, 22));
-    CHECK(fault_in_client({client_7, client_time, hex("0044 0000")}) == bad_length(68, 30));
-    CHECK(fault_in_client({client_7, client_time, option(5, Bytes(23))}) == bad_length(5, 30));
-    CHECK(fault_in_client({client_7, client_time, option(26, Bytes(24))}) == bad_length(26, 30));
+TEST_CASE("a CLIENT_DATA whose client, time or VPN cannot be read is lost, with the addresses in it, and no sibling") {
+    const auto lost = [](std::initializer_list<Bytes> parts, const DecodeError& error, const std::string& addresses) {
+        const auto m = with_client(parts);
+        REQUIRE(m->client_data.size() == 1);
+        CHECK(equal(m->client_data[0].client_id, hex("00030001020000000007")));
+        REQUIRE(m->client_data[0].leases.size() == 1);
+        CHECK(m->client_data[0].leases[0].address.to_string() == "2001:db8:1::7");
+        CHECK(m->client_data[0].options.size() == 3);
+        std::string told;
+        for (const auto& fault : m->faults) {
+            CHECK(fault.lease_lost);
+            CHECK(fault.error == error);
+            told += (fault.address ? fault.address->to_string() : "?") + " ";
+        }
+        CHECK(told == addresses);
+    };
+    const auto missing = [](std::uint16_t code) { return DecodeError{DecodeFault::missing_option, code, 4}; };
+    const auto prefix = hex("001a 0019 00000001 00000002 38 20010db8010000000000000000000001");
+    lost({client_7, address_7}, missing(46), "2001:db8:1::7 ");
+    lost({address_7, client_time}, missing(1), "2001:db8:1::7 ");
+    lost({address_7, prefix, client_time}, missing(1), "2001:db8:1::7 2001:db8:100:: ");
+    lost({}, missing(1), "? ");
+    lost({client_7, hex("002e 0003 000000"), address_7}, bad_length(46, 22), "2001:db8:1::7 ");
+    lost({client_7, client_time, hex("0044 0000")}, bad_length(68, 30), "? ");
+    lost({client_7, client_time, address_7, hex("0044 0005 00")}, {DecodeFault::runs_past_parent, 68, 58},
+         "2001:db8:1::7 ");
+    lost({client_7, client_time, address_7, hex("0027 0040 0044 0002 00 61")}, {DecodeFault::runs_past_parent, 39, 58},
+         "2001:db8:1::7 ");
 }
 
-TEST_CASE("a lease that cannot be read costs its CLIENT_DATA, with the good leases in it") {
+TEST_CASE("octets behind the last option of a CLIENT_DATA cost no lease, unless one may be among them") {
+    for (const auto* tail : {"00", "0027", "0027 0009 00 04 \"host\"", "ff ff ff ff ff ff"}) {
+        const auto m = with_client({client_7, client_time, address_7, hex(tail)});
+        REQUIRE(m->client_data.size() == 2);
+        CHECK(m->client_data[0].leases.size() == 1);
+        CHECK(m->client_data[0].complete);
+        REQUIRE(m->faults.size() == 1);
+        CHECK_FALSE(m->faults[0].lease_lost);
+        CHECK(m->faults[0].error.fault == DecodeFault::runs_past_parent);
+        CHECK(m->faults[0].error.offset == 58);
+    }
+    for (const auto* tail : {"0005", "0005 0018 20", "001a 0019", "0003 0028 00", "0027 0040 0005 0018 00*24"}) {
+        const auto m = with_client({client_7, client_time, address_7, hex(tail)});
+        REQUIRE(m->client_data.size() == 2);
+        CHECK(m->client_data[0].leases.size() == 1);
+        CHECK_FALSE(m->client_data[0].complete);
+        REQUIRE(m->faults.size() == 1);
+        CHECK(m->faults[0].lease_lost);
+        CHECK_FALSE(m->faults[0].address);
+        CHECK(equal(m->faults[0].client_id, hex("00030001020000000007")));
+    }
+}
+
+TEST_CASE("client identifiers of any length are kept as they came") {
+    for (const auto octets : {0U, 1U, 131U, 2000U}) {
+        const Bytes duid(octets, 0xaa);
+        const auto m = with_client({option(1, duid), client_time, address_7});
+        CHECK(m->faults.empty());
+        REQUIRE(m->client_data.size() == 2);
+        CHECK(equal(m->client_data[0].client_id, duid));
+        CHECK(m->client_data[0].leases.size() == 1);
+    }
+    const Decoded reply(join({hex("0f 000202 0001 0000"), option(2, Bytes(300, 0xbb))}));
+    CHECK(reply->server_id.size() == 300);
+    CHECK(reply->client_id.empty());
+}
+
+TEST_CASE("a lease that cannot be read costs itself, and the list is then not the complete one") {
+    const auto lost = [](const Bytes& lease) {
+        const auto m = with_client({client_7, client_time, address_7, lease});
+        REQUIRE(m->client_data.size() == 2);
+        CHECK(m->client_data[0].leases.size() == 1);
+        CHECK_FALSE(m->client_data[0].complete);
+        CHECK(m->client_data[1].complete);
+        REQUIRE(m->faults.size() == 1);
+        CHECK(m->faults[0].lease_lost);
+        CHECK(equal(m->faults[0].client_id, hex("00030001020000000007")));
+        return m->faults[0];
+    };
     const auto prefix = [](unsigned length) {
-        return join({hex("001a 0019 00000001 00000002"), Bytes{static_cast<std::uint8_t>(length)}, Bytes(16)});
+        return join({hex("001a 0019 00000001 00000002"), Bytes{static_cast<std::uint8_t>(length)},
+                     hex("20010db8000800000000000000000000")});
     };
-    CHECK(fault_in_client({client_7, client_time, address_7, prefix(129)}) ==
-          DecodeError{DecodeFault::bad_value, 26, 58});
+    CHECK(lost(prefix(129)).error == DecodeError{DecodeFault::bad_value, 26, 58});
     CHECK(with_client({client_7, client_time, prefix(128)})->faults.empty());
-    const auto with_sub_option = [](std::string_view sub_option) {
-        return option(5, join({Bytes(24), hex(sub_option)}));
+    const auto address = hex("20010db8000100000000000000000008");
+    const auto in_lease = [&](std::string_view behind) {
+        return option(5, join({address, hex("00000001 00000002"), hex(behind)}));
     };
-    CHECK(fault_in_client({client_7, client_time, with_sub_option("000d 0001 00")}) == bad_length(13, 58));
-    CHECK(fault_in_client({client_7, client_time, with_sub_option("0072 0002 0101")}) == bad_length(114, 58));
-    CHECK(fault_in_client({client_7, client_time, with_sub_option("000d 0009 0000")}) ==
-          DecodeError{DecodeFault::runs_past_parent, 13, 58});
+    const auto lost_8 = [&](const Bytes& lease) {
+        const auto fault = lost(lease);
+        CHECK(fault.address == IpAddress::parse("2001:db8:1::8"));
+        return fault.error;
+    };
+    CHECK(lost_8(in_lease("000d 0001 00")) == bad_length(13, 86));
+    CHECK(lost_8(in_lease("0072 0002 0101")) == bad_length(114, 86));
+    CHECK(lost_8(in_lease("000d 0009 0000")) == DecodeError{DecodeFault::runs_past_parent, 13, 86});
+    CHECK(lost_8(option(5, join({address, Bytes(7)}))) == bad_length(5, 58));
+    CHECK_FALSE(lost(option(5, Bytes(15))).address);
+    CHECK_FALSE(lost(option(26, Bytes(24))).address);
 }
 
-TEST_CASE("at most sixteen faults are listed") {
+TEST_CASE("octets behind the options of a lease cost no lease") {
+    const auto lease = option(5, join({hex("20010db8000100000000000000000008 00000001 00000002"), hex("ff")}));
+    const auto m = with_client({client_7, client_time, lease});
+    REQUIRE(m->client_data.size() == 2);
+    CHECK(m->client_data[0].leases.size() == 1);
+    CHECK(m->client_data[0].complete);
+    REQUIRE(m->faults.size() == 1);
+    CHECK_FALSE(m->faults[0].lease_lost);
+}
+
+TEST_CASE("an identity association in a CLIENT_DATA is never read as that the client holds nothing") {
+    const auto address_8 = hex("0005 0018 20010db8000100000000000000000008 00000708 00000e10");
+    const auto prefix_9 = hex("001a 0019 00000001 00000002 38 20010db8000900000000000000000000");
+    const auto lost = [](const Bytes& association) {
+        const auto m = with_client({client_7, client_time, association});
+        REQUIRE(m->client_data.size() == 2);
+        CHECK_FALSE(m->client_data[0].complete);
+        REQUIRE_FALSE(m->faults.empty());
+        CHECK(m->faults[0].lease_lost);
+        CHECK(m->faults[0].error.fault == DecodeFault::bad_value);
+        return m->faults[0].address;
+    };
+    CHECK(lost(option(3, join({Bytes(12), address_8}))) == IpAddress::parse("2001:db8:1::8"));
+    CHECK(lost(option(4, join({Bytes(4), address_8}))) == IpAddress::parse("2001:db8:1::8"));
+    CHECK(lost(option(25, join({Bytes(12), prefix_9}))) == IpAddress::parse("2001:db8:9::"));
+    CHECK(lost(option(3, Bytes(12))) == std::nullopt);
+    CHECK(lost(option(3, {})) == std::nullopt);
+    CHECK(lost(option(3, join({Bytes(12), hex("0005 0018 20")}))) == std::nullopt);
+}
+
+TEST_CASE("at most sixteen faults are listed, and the last stands for the others") {
     Bytes message = data_header;
     for (int i = 0; i < 100; ++i) {
-        const auto empty = option(45, {});
-        message.insert(message.end(), empty.begin(), empty.end());
+        const auto client = option(45, address_7);
+        message.insert(message.end(), client.begin(), client.end());
     }
     const Decoded m(message);
     CHECK(m->client_data.empty());
-    CHECK(m->faults.size() == 16);
+    REQUIRE(m->faults.size() == 16);
+    CHECK(m->faults[14].address);
+    CHECK(m->faults[15].lease_lost);
+    CHECK_FALSE(m->faults[15].address);
+    CHECK(m->faults[15].error.fault == DecodeFault::too_many);
 }
 
 TEST_CASE("statuses are told apart by where they stand") {
@@ -338,21 +458,56 @@ TEST_CASE("of an option that should come once the first counts") {
 
 TEST_CASE("a fault at message level costs the message") {
     const auto fault = [](std::string_view wire) { return Decoded(join({data_header, hex(wire)})).error(); };
-    CHECK(fault("0001 0000") == bad_length(1, 4));
-    CHECK(fault("0002 0000") == bad_length(2, 4));
-    CHECK(fault("0006 0003 000000") == bad_length(6, 4));
     CHECK(fault("000d 0001 00") == bad_length(13, 4));
-    CHECK(fault("002c 0010 00*16") == bad_length(44, 4));
     CHECK(fault("0030 0000") == bad_length(48, 4));
     CHECK(fault("0030 0011 00*17") == bad_length(48, 4));
-    CHECK(fault("0044 0000") == bad_length(68, 4));
-    CHECK(fault("0064 0003 000000") == bad_length(100, 4));
-    CHECK(fault("0065 0005 0000000000") == bad_length(101, 4));
-    CHECK(fault("0066 0000") == bad_length(102, 4));
-    CHECK(fault("002c 0015 00*17 0005 0001") == DecodeError{DecodeFault::runs_past_parent, 5, 25});
     CHECK(fault("002d 0001") == DecodeError{DecodeFault::truncated, 45, 4});
+    // A query must be whole.
+    const auto in_query = [](std::string_view wire) { return Decoded(join({hex("0e 000202"), hex(wire)})).error(); };
+    CHECK(in_query("0001 0000") == bad_length(1, 4));
+    CHECK(in_query("0001 0083 00*131") == bad_length(1, 4));
+    CHECK(in_query("0002 0000") == bad_length(2, 4));
+    CHECK(in_query("0006 0003 000000") == bad_length(6, 4));
+    CHECK(in_query("002c 0010 00*16") == bad_length(44, 4));
+    CHECK(in_query("0044 0000") == bad_length(68, 4));
+    CHECK(in_query("0064 0003 000000") == bad_length(100, 4));
+    CHECK(in_query("0065 0005 0000000000") == bad_length(101, 4));
+    CHECK(in_query("0066 0000") == bad_length(102, 4));
+    CHECK(in_query("002c 0015 00*17 0005 0001") == DecodeError{DecodeFault::runs_past_parent, 5, 25});
     CHECK(Decoded(hex("")).error() == DecodeError{DecodeFault::truncated, 0, 0});
     CHECK(Decoded(hex("11 0000")).error().fault == DecodeFault::truncated);
+}
+
+TEST_CASE("what only queries have costs an answer nothing") {
+    for (const auto* wire : {"0006 0003 000000", "002c 0010 00*16", "0065 0005 0000000000", "0066 0000"}) {
+        const Decoded m(join({data_header, hex(wire), option(45, join({client_7, client_time, address_7}))}));
+        CHECK(m->client_data.size() == 1);
+        REQUIRE(m->faults.size() == 1);
+        CHECK_FALSE(m->faults[0].lease_lost);
+    }
+}
+
+TEST_CASE("where the base-time or the VPN of a message cannot be read all its leases are lost, with their addresses") {
+    const auto address_8 = hex("0005 0018 20010db8000100000000000000000008 00000708 00000e10");
+    for (const auto* wire : {"0064 0003 000000", "0064 0000 0064 0004 00000001", "0044 0000"}) {
+        CAPTURE(wire);
+        const Decoded m(join({data_header, option(45, join({client_7, client_time, address_7, address_8})), hex(wire),
+                              hex("000d 0002 000d")}));
+        CHECK(m->client_data.empty());
+        CHECK_FALSE(m->base_time);
+        CHECK(m->status->code == StatusCode::catch_up_complete);  // which is told all the same
+        REQUIRE(m->faults.size() == 2);
+        CHECK(m->faults[0].lease_lost);
+        CHECK(m->faults[0].address == IpAddress::parse("2001:db8:1::7"));
+        CHECK(m->faults[1].address == IpAddress::parse("2001:db8:1::8"));
+        // An empty list tells of an end, which is lost too.
+        const Decoded empty(join({data_header, option(45, join({client_7, client_time})), hex(wire)}));
+        REQUIRE_FALSE(empty->faults.empty());
+        CHECK(empty->faults[0].lease_lost);
+        const Decoded keep_alive(join({data_header, hex(wire)}));
+        REQUIRE(keep_alive->faults.size() == 1);
+        CHECK_FALSE(keep_alive->faults[0].lease_lost);
+    }
 }
 
 TEST_CASE("only types that travel on a leasequery connection are taken") {

@@ -197,6 +197,31 @@ TEST_CASE("the VPN comes from option 221, else from option 82, else it is the de
     CHECK(Filled(m).fault == DecodeError{DecodeFault::bad_value, 221, 0});
 }
 
+TEST_CASE("a VPN that option 82 named and that cannot be read is not the default one") {
+    auto m = least();
+    for (const auto* wire : {"97 02 01 00", "97 00", "97 01 fe", "01 02 \"c1\" 97 05 00 \"blu\"",
+                             "02 63 97 05 00 \"blue\"", "97 02 00 07"}) {
+        CAPTURE(wire);
+        const auto relay = hex(wire);
+        m.relay_agent_information = relay;
+        m.vss.reset();
+        CHECK(Filled(m).fault->code == 82);
+        m.vss = VssV4{255, {}};  // option 221 says it instead
+        CHECK_FALSE(Filled(m).fault);
+        CHECK(Filled(m).binding.key.vpn_id == "");
+    }
+}
+
+TEST_CASE("two VPNs stay two, whatever stands in sub-option 152 besides") {
+    auto m = least();
+    const auto blue = hex("97 05 00 \"blue\" 98 01 01");
+    const auto red = hex("97 04 00 \"red\" 98 01 01");
+    m.relay_agent_information = blue;
+    CHECK(Filled(m).binding.key.vpn_id == "ascii:blue");
+    m.relay_agent_information = red;
+    CHECK(Filled(m).binding.key.vpn_id == "ascii:red");
+}
+
 TEST_CASE("only VPN names that can be a key are taken") {
     CHECK(vpn_id_from_vss(0, hex("\"a b\"")) == "ascii:a b");
     CHECK_FALSE(vpn_id_from_vss(0, {}));
@@ -212,16 +237,18 @@ TEST_CASE("only VPN names that can be a key are taken") {
     CHECK_FALSE(vpn_id_from_vss(2, hex("61")));
 }
 
-TEST_CASE("relay information that cannot be read leaves its columns empty and keeps the lease") {
+TEST_CASE("relay information of which a part cannot be read leaves that empty and keeps the lease") {
     auto m = least();
     m.giaddr = IpAddress::v4(0xc0000201);
-    for (const auto* wire : {"01 02 \"c1\" 02 05 \"abc\"", "01 02 \"c1\" 97 02 01 00"}) {
+    for (const auto* wire : {"01 02 \"c1\" 02 05 \"abc\"", "05 03 010203 01 02 \"c1\"", "01 02 \"c1\" ff"}) {
         const auto relay = hex(wire);
         m.relay_agent_information = relay;
         const Filled filled(m);
         CHECK_FALSE(filled.fault);
         CHECK(filled.relay_fault->code == 82);
-        CHECK(filled.binding.circuit_id.empty());
+        CHECK(filled.binding.circuit_id == hex("\"c1\""));
+        CHECK(filled.binding.remote_id.empty());
+        CHECK_FALSE(filled.binding.link_address);
         CHECK(filled.binding.relay_address->to_string() == "192.0.2.1");
     }
     m.relay_agent_information = {};
@@ -241,23 +268,66 @@ TEST_CASE("the host name is option 12, else the name in option 81 in either of i
     m.host_name = "pc";
     CHECK(Filled(m).binding.hostname == "pc");
     m.host_name = {};
-    for (const ByteView none : {ByteView(broken), ByteView(flags), ByteView(flags).first(1)}) {
+    for (const ByteView none : {ByteView(flags), ByteView(flags).first(1)}) {
         m.client_fqdn = none;
         CHECK(Filled(m).binding.hostname == "");
         CHECK_FALSE(Filled(m).fault);
     }
+    m.client_fqdn = broken;  // clients send such: it is kept as text
+    CHECK(Filled(m).binding.hostname == "@host");
 }
 
-TEST_CASE("a host name that no text column can hold is made one that it can") {
+TEST_CASE("of a host name nothing is lost") {
     using namespace std::string_view_literals;
     auto m = least();
-    m.host_name = "pc\0"sv;
-    CHECK(Filled(m).binding.hostname == "pc");
-    m.host_name = "p\0c\xff"sv;
-    CHECK(Filled(m).binding.hostname == "p?c?");
+    const auto name_of = [&](std::string_view octets) {
+        m.host_name = octets;
+        const Filled filled(m);
+        CHECK_FALSE(filled.relay_fault);
+        return filled.binding.hostname;
+    };
+    CHECK(name_of("pc\0"sv) == "pc");  // RFC 2132 §2: NULs at the end are no part of it
+    CHECK(name_of("pc ") == "pc ");
+    CHECK(name_of("p\0c\xff"sv) == R"(p\x00c\xff)");
+    CHECK(name_of("\xab\xa5\xad\xa0") == R"(\xab\xa5\xad\xa0)");
+    CHECK(name_of(R"(a\x00)") == R"(a\\x00)");
+    CHECK(name_of("a.b") == "a.b");
+    CHECK(name_of("Z\xc3\xbcrich") == "Z\xc3\xbcrich");
+    const std::string longest(255, 'a');
+    CHECK(name_of(longest) == longest);
+}
+
+TEST_CASE("a host name longer than DNS allows is cut, and that is told") {
+    auto m = least();
     const std::string name(300, 'a');
     m.host_name = name;
     CHECK(Filled(m).binding.hostname.size() == 255);
+    CHECK(Filled(m).relay_fault == DecodeError{DecodeFault::bad_length, 12, 0});
+}
+
+TEST_CASE("a dot inside a label of a name in wire form is not two labels") {
+    auto m = least();
+    const auto one = hex("04 00 00 09 \"host.prod\" 03 \"lan\" 00");
+    const auto two = hex("04 00 00 04 \"host\" 04 \"prod\" 03 \"lan\" 00");
+    const auto odd = hex("04 00 00 04 5c 00 ff 20 00");
+    m.client_fqdn = one;
+    CHECK(Filled(m).binding.hostname == R"(host\.prod.lan)");
+    m.client_fqdn = two;
+    CHECK(Filled(m).binding.hostname == "host.prod.lan");
+    m.client_fqdn = odd;
+    CHECK(Filled(m).binding.hostname == R"(\\\x00\xff )");
+}
+
+TEST_CASE("an infinite time is none, one that is reduced by the age of the lease too") {
+    auto m = least();
+    m.client_last_transaction_age = 100;
+    m.lease_time = m.renewal_time = m.rebinding_time = 0xffffffff - 100;
+    const auto b = Filled(m).binding;
+    CHECK_FALSE(b.expires_at);
+    CHECK_FALSE(b.renew_at);
+    CHECK_FALSE(b.rebind_at);
+    m.lease_time = 0xffffffff - 101;
+    CHECK(at(Filled(m).binding.expires_at) == server_now + 0xffffffffLL - 101);
 }
 
 }  // namespace leasemirror

@@ -248,19 +248,60 @@ TEST_CASE("relay data is looked for inside the CLIENT_DATA, then at message leve
     CHECK(l.fill().binding.relay_id.empty());
 }
 
+TEST_CASE("remote-id, subscriber-id and relay-id in the CLIENT_DATA itself fill what the relay data does not tell") {
+    const auto remote = hex("00000009 0102");
+    const auto subscriber = hex("\"sub7\"");
+    const auto relay = hex("0002 00000009 aa");
+    const RawOptionV6 options[] = {{37, remote}, {38, subscriber}, {53, relay}};
+    Least l;
+    l.client.options = options;
+    auto b = l.fill().binding;
+    CHECK(b.remote_id == remote);
+    CHECK(b.subscriber_id == subscriber);
+    CHECK(b.relay_id == relay);
+    const auto relay_data = hex("fe80000000000000000000000000000a 0c 00 00*16 00*16 0025 0005 00000009 ff");
+    l.client.relay_data = relay_data;
+    b = l.fill().binding;
+    CHECK(b.remote_id == hex("00000009 ff"));
+    CHECK(b.subscriber_id == subscriber);
+}
+
+TEST_CASE("of an option that is to be kept every instance is kept, in the order in which they came") {
+    const auto first = hex("00000009 0001");
+    const auto second = hex("00000137 0002");
+    const RawOptionV6 options[] = {{17, first}, {39, {}}, {17, second}};
+    Least l;
+    l.client.options = options;
+    const std::uint16_t keep[] = {17};
+    const Filled filled(l.message, l.client, l.lease, keep);
+    CHECK(filled.binding.options == hex("0011 0006 00000009 0001 0011 0006 00000137 0002"));
+}
+
+TEST_CASE("relay data of which a part cannot be read leaves that empty") {
+    const auto odd = hex("fe80000000000000000000000000000a 0c 00 00*16 00*16 0026 0001 0a 0012 0009 00");
+    Least l;
+    l.client.relay_data = odd;
+    const auto filled = l.fill();
+    CHECK_FALSE(filled.fault);
+    CHECK(filled.relay_fault == DecodeError{DecodeFault::runs_past_parent, 18, 55});
+    CHECK(filled.binding.relay_address->to_string() == "fe80::a");
+    CHECK(filled.binding.subscriber_id == hex("0a"));
+    CHECK(filled.binding.circuit_id.empty());
+}
+
 TEST_CASE("relay data that cannot be read leaves its columns empty and keeps the lease") {
-    const auto broken = hex("fe80000000000000000000000000000a 0c 00 00*16 00*16 0026 0001 0a 0012 0009 00");
+    const auto broken = hex("fe80000000000000000000000000000a 0c 00 00*16 00*16 0026 0001 0a 0009 00");
     Least l;
     l.client.relay_data = broken;
     const auto filled = l.fill();
     CHECK_FALSE(filled.fault);
-    CHECK(filled.relay_fault == DecodeError{DecodeFault::runs_past_parent, 18, 55});
+    CHECK(filled.relay_fault == DecodeError{DecodeFault::runs_past_parent, 9, 55});
     CHECK_FALSE(filled.binding.relay_address);
     CHECK(filled.binding.subscriber_id.empty());
     CHECK(at(filled.binding.expires_at) == server_now + 3600);
 }
 
-TEST_CASE("the host name is option 39, and a malformed one is none") {
+TEST_CASE("the host name is option 39, and a malformed one is kept as text") {
     Least l;
     const auto name_of = [&](std::string_view wire) {
         const auto fqdn = hex(wire);
@@ -270,9 +311,11 @@ TEST_CASE("the host name is option 39, and a malformed one is none") {
     };
     CHECK(name_of("01 02 \"h1\" 07 \"example\" 00") == "h1.example");
     CHECK(name_of("00 02 \"h1\"") == "h1");
-    CHECK(name_of("00 02 6800") == "h");
-    CHECK(name_of("00 c0 0c") == "");
-    CHECK(name_of("00 05 \"h1\"") == "");
+    CHECK(name_of("00 02 6800") == R"(h\x00)");
+    CHECK(name_of("00 c0 0c") == R"(\xc0\x0c)");
+    CHECK(name_of("00 05 \"h1\"") == R"(\x05h1)");
+    CHECK(name_of("00 09 \"host.prod\" 03 \"lan\" 00") == R"(host\.prod.lan)");
+    CHECK(name_of("00 04 \"host\" 04 \"prod\" 03 \"lan\" 00") == "host.prod.lan");
     CHECK(name_of("00") == "");
     CHECK(name_of("") == "");
 }

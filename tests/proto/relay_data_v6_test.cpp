@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
 
 namespace leasemirror {
 namespace {
@@ -114,10 +115,35 @@ TEST_CASE("relay data that cannot be read says why") {
     CHECK(fault(hex("00*16")) == DecodeError{DecodeFault::bad_value, 47, 16});
     CHECK(fault(hex("00*16 0d 00 00*32")) == DecodeError{DecodeFault::bad_value, 47, 16});
     CHECK(fault(hex("00*16 0c 00 00*31")) == DecodeError{DecodeFault::runs_past_parent, 0, 16});
-    CHECK(fault(hex(head + "0012 0004 \"if0\"")) == DecodeError{DecodeFault::runs_past_parent, 18, 50});
-    CHECK(fault(hex(head + "0025 0004 00000009")) == DecodeError{DecodeFault::bad_length, 37, 50});
-    CHECK(fault(hex(head + "0035 0000")) == DecodeError{DecodeFault::bad_length, 53, 50});
-    CHECK(fault(hex(head + "004f 0001 00")) == DecodeError{DecodeFault::bad_length, 79, 50});
+    // Another relay may be among what cannot be read, and would name the link.
+    CHECK(fault(hex(head + "0009 0029 0c 00 00*16")) == DecodeError{DecodeFault::runs_past_parent, 9, 50});
+    CHECK(fault(hex(head + "0012 0040 \"if0\" 0009 0001 01")) == DecodeError{DecodeFault::runs_past_parent, 18, 50});
+}
+
+TEST_CASE("one odd option of a relay is left out, and the others count") {
+    for (const auto& [wire, fault] : {std::pair{"0025 0004 00000009", DecodeError{DecodeFault::bad_length, 37, 50}},
+                                      std::pair{"0035 0000", DecodeError{DecodeFault::bad_length, 53, 50}},
+                                      std::pair{"004f 0001 00", DecodeError{DecodeFault::bad_length, 79, 50}}}) {
+        const auto bytes = hex(head + wire + "0012 0003 \"if0\" 0026 0001 aa");
+        const auto relay = decode_relay_data(bytes);
+        REQUIRE(relay);
+        CHECK(relay->fault == fault);
+        CHECK(text(relay->interface_id) == "if0");
+        CHECK(equal(relay->subscriber_id, hex("aa")));
+        CHECK(relay->remote_id.empty());
+        CHECK(relay->relay_id.empty());
+        CHECK(relay->client_link_layer.empty());
+    }
+    for (const auto* tail : {"00", "000000", "0026 0004 aa"}) {
+        const auto bytes = hex(head + "0012 0003 \"if0\"" + tail);
+        const auto relay = decode_relay_data(bytes);
+        REQUIRE(relay);
+        CHECK(relay->fault->fault == DecodeFault::runs_past_parent);
+        CHECK(text(relay->interface_id) == "if0");
+    }
+    const auto long_id = hex(head + "0035 00ff aa*255");  // what relays send, servers store
+    CHECK(decode_relay_data(long_id)->relay_id.size() == 255);
+    CHECK_FALSE(decode_relay_data(long_id)->fault);
 }
 
 TEST_CASE("relay data cut anywhere is refused or lacks what was cut") {

@@ -286,7 +286,14 @@ TEST_CASE("an OPTION_CLIENT_DATA that cannot be read is told first, costs itself
     Client without_age{{ia("2001:db8::9")}};
     without_age.with_age = false;
     const V6 m{.clients = {{{ia("2001:db8::1")}}, without_age, {{ia("2001:db8::2")}}}, .base = 5};
-    CHECK(read(m).words == "quarantine lost; binding 2001:db8::1 active @5; binding 2001:db8::2 active @5");
+    CHECK(read(m).words == "quarantine lost 2001:db8::9; binding 2001:db8::1 active @5; binding 2001:db8::2 active @5");
+}
+
+TEST_CASE("a list of a client that cannot be told is nobody's") {
+    Client nobody{{ia("2001:db8::1")}};
+    nobody.duid = {0, 0, 0};
+    const V6 m{.clients = {nobody, {{ia("2001:db8::2")}}}, .base = 5};
+    CHECK(read(m).words == "binding 2001:db8::1 abandoned @5; binding 2001:db8::2 active @5; listed 1 of 00030001cc");
 }
 
 TEST_CASE("relay data that cannot be read costs its columns and keeps every v6 lease") {

@@ -194,7 +194,7 @@ inline Bytes broken(const V4& m) {
 }
 inline Bytes broken(const V6& m) {
     auto bytes = m.bytes();
-    bytes.insert(bytes.end(), {0, 100, 0, 200});  // a base-time of 200 octets, none of them there
+    bytes.insert(bytes.end(), {0, 45, 0, 200});  // a CLIENT_DATA of 200 octets, none of them there
     ByteWriter(bytes).u16(static_cast<std::uint16_t>(bytes.size() - 2));
     return bytes;
 }

@@ -21,6 +21,14 @@ TEST_CASE("octets that are no UTF-8 and control characters are escaped, and a ba
     CHECK(storable_text("\xc2\x85\x7f"s) == R"(\xc2\x85\x7f)");  // C1 control and DEL
 }
 
+TEST_CASE("a host name keeps what the decoder escaped, and two names stay two") {
+    CHECK(storable_host_name(R"(host\.prod.lan)"s) == R"(host\.prod.lan)");
+    CHECK(storable_host_name("host.prod.lan"s) == "host.prod.lan");
+    CHECK(storable_host_name(R"(\xab\xa5\xad\xa0)"s) == R"(\xab\xa5\xad\xa0)");
+    CHECK(storable_host_name(R"(a\\b)"s) == R"(a\\b)");
+    CHECK(storable_host_name("pc\x01"s) == R"(pc\x01)");  // which no decoder leaves
+}
+
 TEST_CASE("options become a JSON object of hex, and repeated ones an array, in the order of their codes") {
     std::string json = "old";
     options_json({}, json);

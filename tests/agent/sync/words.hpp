@@ -87,8 +87,8 @@ inline std::string words_of_query(const MessageV4& m) {
     std::string what = "everything";
     if (!m.relay_agent_information.empty()) {
         const auto option_82 = decode_relay_agent_information(m.relay_agent_information);
-        REQUIRE(option_82);
-        what = "relay-id " + to_hex(option_82->relay_id);
+        REQUIRE_FALSE(option_82.fault);
+        what = "relay-id " + to_hex(option_82.relay_id);
     } else if (!m.client_id.empty()) {
         what = "client-id " + to_hex(m.client_id);
     } else if (m.hlen > 0) {
