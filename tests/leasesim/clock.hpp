@@ -1,8 +1,8 @@
 // The clock of the simulated server: true time plus an offset that may step.
 //
 // One rule for steps: durations are kept in true time. An instant is stored as true time and shown in the clock
-// that runs now, so the age of a client and what remains of a lease survive a step. Only two things look at the
-// stepped clock: base-time, and the comparison of changes with a query's window. The latter uses what the clock
+// that runs now, so the age of a client and what remains of a lease survive a step (ModelOptions::absolute_times is the
+// other way to go about it). Only two things look at the stepped clock: base-time, and the comparison of changes with a query's window. The latter uses what the clock
 // showed when the change happened, as a server that writes its clock into its log would.
 #pragma once
 

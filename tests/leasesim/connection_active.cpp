@@ -1,5 +1,6 @@
 // Active queries: RFC 7724 §7.4 and §8.2, RFC 7653 §8.4 and §9.3.
 #include "tests/leasesim/connection_impl.hpp"
+#include "tests/leasesim/hash.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -41,7 +42,10 @@ void ModelConnection::Impl::start_active(Request q, UtcMillis now) {
 
 UtcMillis ModelConnection::Impl::stream_time(UtcMillis now) const {
     const auto event = server.model().churn().peek(live);
-    return event && event->at < now ? event->at : now;
+    auto at = event && event->at < now ? event->at : now;
+    for (const auto& waiting : delayed)
+        at = std::min(at, waiting.event.at);
+    return at;
 }
 
 ModelConnection::Impl::Step ModelConnection::Impl::produce_active(UtcMillis now) {
@@ -73,18 +77,62 @@ bool ModelConnection::Impl::send_live(UtcMillis now) {
     const auto before = messages;
     for (int looked = 0; looked < looks_max && messages == before; ++looked) {
         const auto event = model.churn().peek(live);
-        if (!event || event->at > now) return false;
-        const bool changed = model.apply(*event, unit);
-        if (changed && matching(unit) != 0) send_change(unit, unit.ended, event->at, now);
-        model.churn().advance(live, *event);
+        const bool happened = event && event->at <= now;
+        if (happened && (server.reorder().count() > 0 || !delayed.empty())) {
+            delay(*event);
+            model.churn().advance(live, *event);
+        } else if (!delayed.empty() && delayed.front().due <= now) {
+            const auto waited = delayed.front().event;
+            delayed.pop_front();
+            tell(waited, now);
+        } else if (happened) {
+            tell(*event, now);
+            model.churn().advance(live, *event);
+        } else {
+            return false;
+        }
     }
     return true;
+}
+
+/// Until its turn: the changes of one unit keep their order, and whatever else comes between.
+void ModelConnection::Impl::delay(const ChurnEvent& event) {
+    const auto window = static_cast<std::uint64_t>(server.reorder().count());
+    const auto wait = mix(event.unit, static_cast<std::uint64_t>(event.at.time_since_epoch().count())) % (window + 1);
+    auto due = event.at + std::chrono::milliseconds{static_cast<std::int64_t>(wait)};
+    for (const auto& waiting : delayed)
+        if (waiting.event.unit == event.unit) due = std::max(due, waiting.due);
+    const auto place = std::upper_bound(delayed.begin(), delayed.end(), due,
+                                        [](UtcMillis at, const Delayed& other) { return at < other.due; });
+    delayed.insert(place, {due, event});
+}
+
+void ModelConnection::Impl::tell(const ChurnEvent& event, UtcMillis now) {
+    if (!server.model().apply(event, unit) || matching(unit) == 0) return;
+    send_change(unit, unit.ended, event.at, now);
+    if (server.options().personality.late_end_of_former) end_former_client(event, now);
+}
+
+/// Who had the leases until this change gave them to another is told to have them no more, after the other was told.
+void ModelConnection::Impl::end_former_client(const ChurnEvent& event, UtcMillis now) {
+    const auto end = server.options().personality.end;
+    if (v4() || end == EndEncoding::nothing) return;
+    UnitState former;
+    server.model().state_of(event.unit, event.at - std::chrono::milliseconds{1}, former);
+    const auto same = std::ranges::equal(former.client_id.view(), unit.client_id.view());
+    const auto lost = static_cast<std::uint8_t>(former.held & unit.held);
+    if (same || !former.known_client || lost == 0) return;
+    const auto faults = message_faults(true, false, false, now);
+    const auto type = first ? MessageTypeV6::lease_query_reply : MessageTypeV6::lease_query_data;
+    emit_about(former, lost, now,
+               [&](ByteWriter& w) { write_client_v6(context(event.at, faults), type, former, 0, lost, w); });
 }
 
 ModelConnection::Impl::Step ModelConnection::Impl::send_replayed(UtcMillis now) {
     const auto& model = server.model();
     auto& r = *replay;
-    const auto at = stream_time(now);
+    const bool stale = server.options().personality.stale_catch_up;
+    const auto at = stale ? r.until : stream_time(now);
     const auto before = messages;
     const auto floor = server.history_floor(now);
     for (int looked = 0; messages == before; ++looked) {
@@ -104,6 +152,8 @@ ModelConnection::Impl::Step ModelConnection::Impl::send_replayed(UtcMillis now) 
             number = event->unit;
             model.churn().advance(r.cursor, *event);
         }
+        // What has changed since is told live: the message that was made for the catch-up is dropped.
+        if (stale && model.churn().visits(number, now) != model.churn().visits(number, at)) continue;
         model.state_of(number, at, unit);
         if (!model.changed_in(unit, {r.start, std::nullopt}) || matching(unit) == 0) continue;
         end_former_clients(number, at, now);
@@ -177,12 +227,13 @@ void ModelConnection::Impl::send_change(const UnitState& s, std::uint8_t ended, 
     if (state == ConnectionState::bulk) ++bulk.sent;
     if (v4()) {
         const auto faults = message_faults(true, false, s.held == 0, now);
-        return emit(now, [&](ByteWriter& w) { write_binding_v4(context(at, faults), s, w); });
+        return emit_about(s, 1, now, [&](ByteWriter& w) { write_binding_v4(context(at, faults), s, w); });
     }
     const auto send = [&](std::uint8_t held, std::uint8_t gone) {
         const auto faults = message_faults(true, false, false, now);
         const auto type = first ? MessageTypeV6::lease_query_reply : MessageTypeV6::lease_query_data;
-        emit(now, [&](ByteWriter& w) { write_client_v6(context(at, faults), type, s, held, gone, w); });
+        const auto about = static_cast<std::uint8_t>(held | gone);
+        emit_about(s, about, now, [&](ByteWriter& w) { write_client_v6(context(at, faults), type, s, held, gone, w); });
     };
     const auto& p = server.options().personality;
     const auto asked = matching(s);

@@ -16,7 +16,9 @@ std::uint8_t all_of(const UnitState& s) {
 }  // namespace
 
 ReplyContext ModelConnection::Impl::context(UtcMillis at, const MessageFaults& faults) {
-    return ReplyContext{server.model(), server.options().personality, server.server_id(), request, at, first, faults};
+    const auto& p = server.options().personality;
+    const bool tells_server_id = p.late_identity ? replies == 1 : first;
+    return ReplyContext{server.model(), p, server.server_id(), request, at, first, tells_server_id, faults};
 }
 
 void ModelConnection::Impl::refuse(const Refusal& r, UtcMillis now) {
@@ -58,12 +60,14 @@ std::uint8_t ModelConnection::Impl::matching(const UnitState& s) const {
     // RFC 6926 §8.2: only the query for everything shows what is not bound.
     const bool whole = v4() && q.kind == QueryKind::all && p.all_configured && !q.active;
     auto leases = whole || q.active ? all_of(s) : s.held;
-    if (leases == 0) return 0;
+    if (leases == 0 || !s.configured) return 0;
     if (v4() && q.vpn && model.name(s.first_binding).vpn != *q.vpn) return 0;
     if (q.link && model.link_of(s.unit) != *q.link) return 0;
     if (q.binding) {
         if (*q.binding < s.first_binding || *q.binding >= s.first_binding + s.size) return 0;
-        leases &= static_cast<std::uint8_t>(1U << (*q.binding - s.first_binding));
+        const auto asked = static_cast<std::uint8_t>(leases & (1U << (*q.binding - s.first_binding)));
+        // RFC 5007 §4.1.2.2: it MUST return all of the client's leases on that link.
+        leases = p.all_leases_together && asked != 0 ? leases : asked;
     }
     const auto is = [&](ByteView id) { return std::ranges::equal(id, q.id); };
     switch (q.kind) {
@@ -86,7 +90,7 @@ std::uint8_t ModelConnection::Impl::matching(const UnitState& s) const {
     }
     if (q.active || (!q.window.start && !q.window.end)) return leases;
     if (p.v4_times_only && s.last_seen) {  // Kea looks at the client's last transaction alone
-        const auto stamp = model.clock().stamped(*s.last_seen);
+        const auto stamp = model.stamp(s, *s.last_seen);
         const bool within = (!q.window.start || stamp >= *q.window.start) && (!q.window.end || stamp <= *q.window.end);
         return within ? leases : 0;
     }

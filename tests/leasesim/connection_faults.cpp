@@ -7,6 +7,32 @@
 
 namespace leasemirror::leasesim {
 
+namespace {
+
+ServerTime new_year(int year) {
+    const std::chrono::sys_days day{std::chrono::year{year} / std::chrono::January / 1};
+    return ServerTime{day.time_since_epoch()};
+}
+
+}  // namespace
+
+std::optional<Unreadable> ModelConnection::Impl::unreadable(const UnitState& s, std::uint8_t leases) const {
+    for (const auto& [binding, what] : server.unreadable()) {
+        if (binding < s.first_binding || binding >= s.first_binding + s.size) continue;
+        if ((leases >> (binding - s.first_binding) & 1U) != 0) return what;
+    }
+    return std::nullopt;
+}
+
+/// What becomes of a message on a server that is odd in all of them, or in this one.
+void ModelConnection::Impl::distort(ByteView message, ByteWriter& to) const {
+    const auto family = server.model().family();
+    if (spoiled == Unreadable::everything)
+        return write_garbage(family, MessageTypeV6{message.front()}, request.xid, to);
+    if (spoiled) return write_stray_octet(family, message, to);
+    write_fixed_options_twice(family, message, to);
+}
+
 std::optional<Fault> ModelConnection::Impl::strike(FaultKind kind, bool sending, UtcMillis now) {
     if (!has_faults()) return std::nullopt;
     const auto next = messages + 1;
@@ -35,6 +61,9 @@ MessageFaults ModelConnection::Impl::message_faults(bool has_client, bool is_sta
     if (is_status) f.nul_in_status = struck_by(FaultKind::nul_in_status);
     if (has_client && unit.relayed) f.broken_relay_data = struck_by(FaultKind::broken_relay_data);
     if (has_client && !v4()) f.no_client_time = struck_by(FaultKind::no_client_time);
+    if (has_client && !v4()) f.lease_in_ia = struck_by(FaultKind::lease_in_ia);
+    if (const auto absurd = strike(FaultKind::absurd_base_time, true, now))
+        f.base_time = new_year(static_cast<int>(std::clamp<std::int64_t>(absurd->arg.value_or(2100), 1970, 2106)));
     if (!v4()) return f;
     if (unassigned) f.unassigned_with_lease_time = struck_by(FaultKind::unassigned_with_lease_time);
     if (has_client && unit.relayed)
@@ -48,6 +77,7 @@ bool ModelConnection::Impl::is_sending(UtcMillis now) const {
     if (state == ConnectionState::bulk) return now >= allowed_at(bulk.began, bulk.sent);
     if (state != ConnectionState::active) return false;
     if (replay || now >= last_made + server.options().idle_timeout) return true;
+    if (!delayed.empty() && delayed.front().due <= now) return true;
     const auto event = server.model().churn().peek(live);
     return event && event->at <= now;
 }
@@ -59,11 +89,13 @@ void ModelConnection::Impl::lose_changes(const Fault& fault, UtcMillis now) {
     }
     ++server.stats_.data_missing;
     live = server.model().churn().cursor_after(now);
+    delayed.clear();
     finish_replay(StatusCode::data_missing, now);
 }
 
 /// Messages that a correct server would not send at all.
 void ModelConnection::Impl::stray_messages(UtcMillis now) {
+    const auto told = replies;
     const bool sending = is_sending(now);
     const auto bare = [&](MessageTypeV6 type) {
         emit(now, [&](ByteWriter& w) { write_status_v6(context(now, {}), type, std::nullopt, "", false, w); });
@@ -74,6 +106,7 @@ void ModelConnection::Impl::stray_messages(UtcMillis now) {
             write_garbage(server.model().family(), MessageTypeV6::lease_query_data, request.xid, w);
         });
         first = was_first;
+        replies = told;
     }
     if (strike(FaultKind::done_for_foreign_xid, sending, now)) {
         const bool was_first = first;
@@ -86,6 +119,7 @@ void ModelConnection::Impl::stray_messages(UtcMillis now) {
                 write_status_v6(context(now, foreign), MessageTypeV6::lease_query_done, std::nullopt, "", false, w);
         });
         first = was_first;
+        replies = told;
     }
     if (v4()) return;
     if (first && strike(FaultKind::data_before_reply, sending, now)) {
@@ -123,6 +157,10 @@ bool ModelConnection::Impl::end_faults(bool sending, UtcMillis now) {
 bool ModelConnection::Impl::flow_faults(UtcMillis now) {
     if (const auto step = strike(FaultKind::clock_step, is_sending(now), now))
         server.step_clock(std::chrono::milliseconds{step->arg.value_or(-3'600'000)}, now);
+    if (const auto jitter = strike(FaultKind::clock_jitter, is_sending(now), now)) server.jitter_clock(*jitter, now);
+    for (const auto kind :
+         {FaultKind::reorder, FaultKind::unconfigure, FaultKind::unreadable_option, FaultKind::unreadable_lease})
+        if (const auto lasting = strike(kind, is_sending(now), now)) server.make_lasting(*lasting, now);
     if (state != ConnectionState::bulk && state != ConnectionState::active) return true;
     if (silent_until && now < *silent_until) return false;
     if (losing_until && now < *losing_until) return false;

@@ -3,6 +3,10 @@
 
 #include "tests/leasesim/model_connection.hpp"
 #include "tests/leasesim/reply.hpp"
+#include "tests/leasesim/reply_parts.hpp"
+#include "tests/leasesim/wire_tricks.hpp"
+
+#include <deque>
 
 namespace leasemirror::leasesim {
 
@@ -88,6 +92,9 @@ struct ModelConnection::Impl {
     [[nodiscard]] Step send_replayed(UtcMillis now);
     void end_former_clients(std::uint64_t number, UtcMillis at, UtcMillis now);
     void finish_replay(StatusCode marker, UtcMillis now);
+    void delay(const ChurnEvent& event);
+    void tell(const ChurnEvent& event, UtcMillis now);
+    void end_former_client(const ChurnEvent& event, UtcMillis now);
     void send_change(const UnitState& s, std::uint8_t ended, UtcMillis at, UtcMillis now);
     void send_marker(std::optional<StatusCode> status, std::string_view text, bool always_base_time, UtcMillis now);
     void end_active(StatusCode status, std::string_view text, UtcMillis now);
@@ -106,17 +113,36 @@ struct ModelConnection::Impl {
 
     [[nodiscard]] ReplyContext context(UtcMillis at, const MessageFaults& faults);
     [[nodiscard]] bool v4() const { return server.model().family() == Family::v4; }
+    /// What about messages that concern these leases of `s` cannot be read, if anything.
+    [[nodiscard]] std::optional<Unreadable> unreadable(const UnitState& s, std::uint8_t leases) const;
+    void distort(ByteView message, ByteWriter& to) const;
+    /// A message about these leases of `s`, which may be one that nobody can read.
+    template <class Write>
+    void emit_about(const UnitState& s, std::uint8_t leases, UtcMillis now, Write write) {
+        spoiled = unreadable(s, leases);
+        emit(now, write);
+        spoiled.reset();
+    }
     /// Makes one framed message with `write(ByteWriter&)`.
     template <class Write>
     void emit(UtcMillis now, Write write) {
         assert(out.room() >= ReplyBuffer::message_bytes_max);
         auto writer = out.writer();
         const auto length = writer.reserve_u16();
-        write(writer);
+        if (spoiled || server.options().personality.options_twice) {
+            Bytes room(ReplyBuffer::message_bytes_max / 2);
+            ByteWriter plain(room);
+            write(plain);
+            assert(plain.ok());
+            distort(plain.written(), writer);
+        } else {
+            write(writer);
+        }
         writer.patch_u16(length);
         assert(writer.ok());
         out.commit(writer.size());
         first = false;
+        ++replies;
         last_made = now;
         ++messages;
         ++frames_waiting;
@@ -141,11 +167,19 @@ struct ModelConnection::Impl {
     ScratchV6 scratch_v6;
     Request request;
     UnitState unit;
-    bool first = true;  ///< no reply to this request yet
+    bool first = true;          ///< no reply to this request yet
+    std::uint64_t replies = 0;  ///< to this request
     BulkQueryState bulk;
     ChurnCursor live;
     std::optional<Replay> replay;
     bool turn_of_replay = false;
+    /// With the fault `reorder`: changes whose turn has not come, by when it comes.
+    struct Delayed {
+        UtcMillis due;
+        ChurnEvent event;
+    };
+    std::deque<Delayed> delayed;
+    std::optional<Unreadable> spoiled;  ///< of the message that is made just now
     std::uint64_t messages = 0;
     UtcMillis last_activity;
     UtcMillis last_made;

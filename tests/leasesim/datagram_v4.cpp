@@ -48,7 +48,7 @@ void answer_datagram_v4(Request q, const DatagramContext& c, ByteWriter& out) {
     auto found = find_units(q, c.model, c.now);
     if (q.kind == QueryKind::address && !found.empty()) add_others_of_client(c.model, c.now, found);
     set_associated(c, found, q);
-    const ReplyContext reply{c.model, c.personality, c.server_id, q, c.now, true, c.faults};
+    const ReplyContext reply{c.model, c.personality, c.server_id, q, c.now, true, true, c.faults};
     if (!found.empty()) return write_binding_v4(reply, found.front(), out);
     // UNASSIGNED is for addresses alone: one of ours that nobody has.
     write_none_v4(reply, q.binding ? MessageTypeV4::lease_unassigned : MessageTypeV4::lease_unknown, out);

@@ -46,7 +46,7 @@ void answer_datagram_v6(const Asked& asked, const DatagramContext& c, ByteWriter
     auto manner = c.personality;
     manner.relay_data_outside = manner.relay_data_outside || manner.udp_relay_data_outside;
     const auto context = [&](const Request& q) {
-        return ReplyContext{c.model, manner, c.server_id, q, c.now, true, c.faults};
+        return ReplyContext{c.model, manner, c.server_id, q, c.now, true, true, c.faults};
     };
     if (const auto* r = std::get_if<Refusal>(&asked)) {
         Request q;

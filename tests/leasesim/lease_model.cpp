@@ -3,6 +3,7 @@
 #include "tests/leasesim/hash.hpp"
 #include "tests/leasesim/lease_life.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace leasemirror::leasesim {
@@ -39,6 +40,8 @@ void LeaseModel::state_of(std::uint64_t unit, UtcMillis now, UnitState& out) con
     std::uint8_t held_before = 0;
     const auto life = life_after(unit, churn_.visits(unit, now), held_before);
     out.unit = unit;
+    out.as_of = now;
+    out.configured = configured(unit, now);
     out.first_binding = first_binding(unit);
     out.size = unit_size(unit);
     out.held = life.held;
@@ -63,7 +66,42 @@ void LeaseModel::state_of(std::uint64_t unit, UtcMillis now, UnitState& out) con
         set_relay_v4(life, out);
     else
         set_relay_v6(life, out);
+    if (options_.absolute_times) keep_written(out, now);
     lapse(out, now);
+    if (!out.configured) take_away(out);
+}
+
+bool LeaseModel::configured(std::uint64_t unit, UtcMillis now) const {
+    return std::none_of(removed_.begin(), removed_.end(),
+                        [&](const Removed& r) { return r.at <= now && unit >= r.first && unit < r.end; });
+}
+
+void LeaseModel::unconfigure(std::uint64_t count, UtcMillis now) {
+    const auto first = roll(removed_.size(), 0, 10) % units();
+    auto end = first;
+    for (std::uint64_t taken = 0; end < units() && taken < count; ++end)
+        taken += unit_size(end);
+    removed_.push_back({first, end, now});
+}
+
+void LeaseModel::take_away(UnitState& out) {
+    out.held = out.ended = 0;
+    out.state = BindingState::available;
+    out.known_client = out.relayed = false;
+    out.last_seen.reset();
+    out.expires.reset();
+    out.client_id.clear();
+    out.hw_addr.clear();
+}
+
+/// What was written down before the clock stepped.
+void LeaseModel::keep_written(UnitState& out, UtcMillis now) const {
+    const auto kept = [&](UtcMillis at, UtcMillis written) { return at + clock_.offset(written) - clock_.offset(now); };
+    for (auto* time : {&out.expires, &out.preferred_until, &out.renew_at, &out.rebind_at})
+        if (*time) *time = kept(**time, *out.last_seen);
+    if (out.last_seen) out.last_seen = kept(*out.last_seen, *out.last_seen);
+    out.since = kept(out.since, out.since);
+    out.changed = kept(out.changed, out.changed);
 }
 
 bool LeaseModel::apply(const ChurnEvent& event, UnitState& out) const {
@@ -107,12 +145,16 @@ void LeaseModel::lapse(UnitState& out, UtcMillis now) const {
 
 bool LeaseModel::changed_in(const UnitState& s, const QueryWindow& window) const {
     const auto within = [&](UtcMillis at) {
-        const auto stamp = clock_.stamped(at);
-        return (!window.start || stamp >= *window.start) && (!window.end || stamp <= *window.end);
+        const auto written = stamp(s, at);
+        return (!window.start || written >= *window.start) && (!window.end || written <= *window.end);
     };
     // RFC 6926 §8.2: client-last-transaction-time or start-time-of-state; v6 knows one time of change.
     if (family() == Family::v6) return within(s.changed);
     return within(s.since) || (s.last_seen && within(*s.last_seen));
+}
+
+ServerTime LeaseModel::stamp(const UnitState& s, UtcMillis at) const {
+    return options_.absolute_times ? clock_.shown(at, s.as_of) : clock_.stamped(at);
 }
 
 bool LeaseModel::changed_in(std::uint64_t binding, const QueryWindow& window, UtcMillis now) const {

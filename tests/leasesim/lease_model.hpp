@@ -24,6 +24,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace leasemirror::leasesim {
 
@@ -44,6 +45,8 @@ struct ModelOptions {
     IpAddress v4_base = IpAddress::v4(0x0a000000);
     /// Preferred lifetimes of a quarter of the valid one, so that they pass long before (Kea does so).
     bool short_preferred = false;
+    /// What a step of the clock leaves as it was: the times that the server wrote down, and not how long ago they were.
+    bool absolute_times = false;
 };
 
 inline constexpr unsigned leases_per_unit_max = 3;
@@ -56,12 +59,15 @@ struct LeaseName {
     unsigned vpn = 0;  ///< 0: the default VPN, else its number
 };
 
-/// Everything the server knows of one unit at one moment. Instants are true time; the clock shows them.
+/// Everything the server knows of one unit at one moment. Instants are true time; the clock shows them. With
+/// ModelOptions::absolute_times they are moved so that the clock of that moment shows what was written down.
 struct UnitState {
     std::uint64_t unit = 0;
     std::uint64_t first_binding = 0;
-    unsigned size = 1;      ///< leases of this unit
-    std::uint8_t held = 0;  ///< bit j: lease number j is in force
+    UtcMillis as_of;         ///< that moment
+    bool configured = true;  ///< false: no answer shows it
+    unsigned size = 1;       ///< leases of this unit
+    std::uint8_t held = 0;   ///< bit j: lease number j is in force
     /// Leases that were in force before the latest visit and are not now.
     std::uint8_t ended = 0;
     BindingState state = BindingState::available;
@@ -89,6 +95,8 @@ public:
     void step_clock(std::chrono::milliseconds delta, UtcMillis now) { clock_.step(delta, now); }
     void set_churn(double events_per_second, UtcMillis now) { churn_.set_rate(events_per_second, now); }
     void stop_churn(UtcMillis now) { churn_.set_rate(0, now); }
+    /// Takes neighbouring units out of the configuration, `count` bindings at least: they and their leases are gone.
+    void unconfigure(std::uint64_t count, UtcMillis now);
 
     [[nodiscard]] const ModelOptions& options() const { return options_; }
     [[nodiscard]] Family family() const { return options_.family; }
@@ -129,6 +137,10 @@ public:
     /// Whether the latest change of this binding was stamped within the window, both bounds inclusive.
     [[nodiscard]] bool changed_in(std::uint64_t binding, const QueryWindow& window, UtcMillis now) const;
     [[nodiscard]] bool changed_in(const UnitState& s, const QueryWindow& window) const;
+    /// What the server wrote down for an instant of `s`.
+    [[nodiscard]] ServerTime stamp(const UnitState& s, UtcMillis at) const;
+    /// Whether the unit is configured at `now`.
+    [[nodiscard]] bool configured(std::uint64_t unit, UtcMillis now) const;
 
 private:
     static constexpr std::uint64_t visits_per_block = 8;
@@ -144,7 +156,9 @@ private:
     void set_identity(const Life& life, UnitState& out) const;
     void set_relay_v4(const Life& life, UnitState& out) const;
     void set_relay_v6(const Life& life, UnitState& out) const;
+    void keep_written(UnitState& out, UtcMillis now) const;
     void lapse(UnitState& out, UtcMillis now) const;
+    static void take_away(UnitState& out);
     void fill(const UnitState& s, std::uint64_t binding, UtcMillis now, Binding& out,
               std::span<const std::uint16_t> keep_options) const;
 
@@ -152,6 +166,11 @@ private:
     UtcMillis t0_;
     Churn churn_;
     SteppedClock clock_;
+    struct Removed {
+        std::uint64_t first, end;  // units
+        UtcMillis at;
+    };
+    std::vector<Removed> removed_;
 };
 
 /// "ascii:vpn-1", ...: the name of VPN number `vpn` as column `vpn_id` has it; '' for 0. Even numbers are

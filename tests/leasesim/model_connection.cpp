@@ -163,6 +163,7 @@ void ModelConnection::Impl::read_request(ByteView frame, UtcMillis now) {
     auto asked = v4() ? read_request_v4(frame, scratch_v4, model, p)
                       : read_request_v6(frame, scratch_v6, model, p, server.server_id());
     first = true;
+    replies = 0;
     ++requests;
     if (const auto* upgrade = std::get_if<Upgrade>(&asked)) return on_upgrade(upgrade->xid, now);
     if (in_clear()) {
@@ -188,6 +189,7 @@ std::optional<UtcMillis> ModelConnection::Impl::active_deadline(UtcMillis now) c
     std::optional<UtcMillis> next = last_made + server.options().idle_timeout;
     if (replay) earlier(next, allowed_at(replay->began, replay->sent));
     if (const auto event = server.model().churn().peek(live)) earlier(next, event->at);
+    if (!delayed.empty()) earlier(next, delayed.front().due);
     return next;
 }
 

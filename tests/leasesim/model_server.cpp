@@ -16,6 +16,7 @@ Bytes default_identity(Family family, std::uint64_t seed) {
 }
 
 ServerOptions with_identity(ServerOptions o) {
+    o.model.absolute_times = o.model.absolute_times || o.personality.absolute_expiries;
     if (o.server_id.empty()) o.server_id = default_identity(o.model.family, o.model.seed);
     return o;
 }
@@ -68,6 +69,28 @@ void ModelServer::restart(UtcMillis now) {
 
 void ModelServer::inject(const Fault& fault) {
     faults_.push_back(Armed{fault, 0});
+}
+
+void ModelServer::jitter_clock(const Fault& jitter, UtcMillis now) {
+    const auto most = std::clamp<std::int64_t>(jitter.arg.value_or(1500), 0, 3'600'000);
+    dice_ = mix(dice_);
+    step_clock(
+        std::chrono::milliseconds{static_cast<std::int64_t>(dice_ % (2 * static_cast<std::uint64_t>(most) + 1)) - most},
+        now);
+}
+
+void ModelServer::make_lasting(const Fault& fault, UtcMillis now) {
+    const auto arg = [&](std::int64_t otherwise) {
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(0, fault.arg.value_or(otherwise)));
+    };
+    if (fault.kind == FaultKind::reorder)
+        set_reorder(std::chrono::milliseconds{arg(2000)});
+    else if (fault.kind == FaultKind::unconfigure)
+        unconfigure(arg(10), now);
+    else if (fault.kind == FaultKind::unreadable_option)
+        make_unreadable(arg(0), Unreadable::stray_octet);
+    else if (fault.kind == FaultKind::unreadable_lease)
+        make_unreadable(arg(0), Unreadable::everything);
 }
 
 UtcMillis ModelServer::history_floor(UtcMillis now) const {

@@ -5,6 +5,7 @@
 #include "tests/leasesim/lease_model.hpp"
 #include "tests/leasesim/options.hpp"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ struct Datagram {
     std::chrono::milliseconds delay{0};  ///< before it is sent
     bool other_port = false;             ///< not from the port that was asked
 };
+
+/// What about the messages that concern a binding cannot be read.
+enum class Unreadable : std::uint8_t { stray_octet, everything };
 
 class ModelServer {
 public:
@@ -38,6 +42,8 @@ public:
     void set_churn(double events_per_second, UtcMillis now) { model_.set_churn(events_per_second, now); }
     void stop_churn(UtcMillis now) { model_.stop_churn(now); }
     void step_clock(std::chrono::milliseconds delta, UtcMillis now) { model_.step_clock(delta, now); }
+    /// The clock steps by up to the argument of the fault, in ms, either way.
+    void jitter_clock(const Fault& jitter, UtcMillis now);
     void set_identity(Bytes server_id);
     /// It learned active leasequery, or forgot it; for connections made from now on. restart() ends the others.
     void set_on_active(OnActive on_active) { options_.personality.on_active = on_active; }
@@ -49,12 +55,20 @@ public:
     void restart(UtcMillis now);
     /// Strikes on the next occasion (or by its trigger), on any connection.
     void inject(const Fault& fault);
-    /// No fault strikes any more.
+    /// Neighbouring bindings are taken out of the configuration (LeaseModel::unconfigure).
+    void unconfigure(std::uint64_t count, UtcMillis now) { model_.unconfigure(count, now); }
+    /// From now on messages about this binding have a stray octet, or cannot be read at all.
+    void make_unreadable(std::uint64_t binding, Unreadable what) { unreadable_[binding] = what; }
+    /// From now on changes are told out of order, each up to so much later than it happened.
+    void set_reorder(std::chrono::milliseconds window) { reorder_ = window; }
+    /// No fault strikes any more. What they did for ever stays.
     void clear_faults() { faults_.clear(); }
 
     [[nodiscard]] const LeaseModel& model() const { return model_; }
     [[nodiscard]] const ServerOptions& options() const { return options_; }
     [[nodiscard]] ByteView server_id() const { return options_.server_id; }
+    [[nodiscard]] const std::map<std::uint64_t, Unreadable>& unreadable() const { return unreadable_; }
+    [[nodiscard]] std::chrono::milliseconds reorder() const { return reorder_; }
     [[nodiscard]] bool accepting() const { return !shut_down_; }
     /// Changes up to this instant are no longer in the history.
     [[nodiscard]] UtcMillis history_floor(UtcMillis now) const;
@@ -87,6 +101,8 @@ private:
                                               std::vector<std::size_t>& struck, UtcMillis now);
     [[nodiscard]] std::optional<Fault> strike_datagram(FaultKind kind, UtcMillis now);
     [[nodiscard]] std::vector<Datagram> finish_datagram(Datagram answer, UtcMillis now);
+    /// What a fault of the kinds that last for ever does.
+    void make_lasting(const Fault& fault, UtcMillis now);
     [[nodiscard]] bool is_due(const Armed& armed, std::uint64_t message, bool sending, UtcMillis now);
     [[nodiscard]] std::optional<UtcMillis> next_timed_fault(UtcMillis now) const;
 
@@ -99,6 +115,8 @@ private:
     std::vector<Armed> faults_;
     std::vector<ModelConnection*> connections_;
     std::uint64_t datagrams_to_drop_ = 0;
+    std::map<std::uint64_t, Unreadable> unreadable_;  // by number of binding
+    std::chrono::milliseconds reorder_{0};
     Stats stats_;
 };
 

@@ -8,7 +8,7 @@ namespace leasemirror::leasesim {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, FaultKind>, 42> fault_names{
+constexpr std::array<std::pair<std::string_view, FaultKind>, 49> fault_names{
     {{"tiny-writes", FaultKind::tiny_writes},
      {"hold-frames", FaultKind::hold_frames},
      {"truncated-frame", FaultKind::truncated_frame},
@@ -50,7 +50,14 @@ constexpr std::array<std::pair<std::string_view, FaultKind>, 42> fault_names{
      {"tls-garbage", FaultKind::tls_garbage},
      {"tls-stall", FaultKind::tls_stall},
      {"tls-renegotiate", FaultKind::tls_renegotiate},
-     {"tls-cut", FaultKind::tls_cut}}};
+     {"tls-cut", FaultKind::tls_cut},
+     {"clock-jitter", FaultKind::clock_jitter},
+     {"absurd-base-time", FaultKind::absurd_base_time},
+     {"lease-in-ia", FaultKind::lease_in_ia},
+     {"reorder", FaultKind::reorder},
+     {"unconfigure", FaultKind::unconfigure},
+     {"unreadable-option", FaultKind::unreadable_option},
+     {"unreadable-lease", FaultKind::unreadable_lease}}};
 
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {
@@ -179,14 +186,19 @@ bool apply_personality(std::string_view word, Personality& p) {
         if (end == EndEncoding::snapshot) p.all_leases_together = true;
         return true;
     }
-    constexpr std::array<std::pair<std::string_view, bool Personality::*>, 7> flags{
+    constexpr std::array<std::pair<std::string_view, bool Personality::*>, 12> flags{
         {{"malformed-several-keys", &Personality::several_keys_are_malformed},
          {"all-leases", &Personality::all_leases_together},
          {"relay-data-outside", &Personality::relay_data_outside},
          {"relay-data-unasked", &Personality::relay_data_unasked},
          {"ignores-times", &Personality::ignores_times},
          {"preferred-unreduced", &Personality::preferred_unreduced},
-         {"v4-times-only", &Personality::v4_times_only}}};
+         {"v4-times-only", &Personality::v4_times_only},
+         {"absolute-expiries", &Personality::absolute_expiries},
+         {"late-identity", &Personality::late_identity},
+         {"late-end-of-former", &Personality::late_end_of_former},
+         {"options-twice", &Personality::options_twice},
+         {"stale-catch-up", &Personality::stale_catch_up}}};
     for (const auto& [name, flag] : flags)
         if (name == word) return p.*flag = true;
     if (word == "kea")
@@ -195,6 +207,12 @@ bool apply_personality(std::string_view word, Personality& p) {
         p.on_active = OnActive::refuse;
     else if (word == "closes-on-active")
         p.on_active = OnActive::close;
+    else if (word == "active-not-allowed")
+        p.on_active = OnActive::not_allowed;
+    else if (word == "refuses-all-vpns")
+        p.all_vpns = AllVpns::refuse;
+    else if (word == "ignores-all-vpns")
+        p.all_vpns = AllVpns::ignore;
     else if (word == "success-in-reply")
         p.success = SuccessStatus::in_reply;
     else if (word == "success-in-done")

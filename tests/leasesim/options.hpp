@@ -21,7 +21,18 @@ enum class EndEncoding : std::uint8_t {
     nothing             ///< (e) not told at all
 };
 enum class SuccessStatus : std::uint8_t { absent, in_reply, in_done };
-enum class OnActive : std::uint8_t { serve, refuse, close };  ///< refuse: v6 NotSupported; v4 has none and closes
+enum class OnActive : std::uint8_t {
+    serve,
+    refuse,       ///< v6 NotSupported; v4 has none and closes
+    close,        ///< as a server that does not know the message
+    not_allowed,  ///< refused by a status that both families have, then close
+};
+/// What a v4 bulk query with option 221 for all VPNs gets (RFC 6607 §3.5); Active tells the bindings of all all the same.
+enum class AllVpns : std::uint8_t {
+    serve,
+    refuse,  ///< NotAllowed; a VPN that is named is served
+    ignore   ///< the option is not known: the default VPN, whatever it asks for
+};
 
 /// Differences between servers that the RFCs allow, or that exist.
 struct Personality {
@@ -40,6 +51,12 @@ struct Personality {
     bool udp_echoes = false;                  ///< v4 over UDP: server-id and the key in every answer; no remote-id
     bool udp_relay_data_outside = false;      ///< v6 over UDP: as relay_data_outside
     bool udp_bulk_types_unknown = false;      ///< v6 over UDP: bulk's query types get UnknownQueryType, not NotAllowed
+    bool absolute_expiries = false;           ///< ModelOptions::absolute_times
+    bool late_identity = false;               ///< v4: server-id in the second reply, not in the first
+    bool late_end_of_former = false;          ///< v6: whose lease passes on is told to hold it no more, after that
+    bool options_twice = false;               ///< options of fixed length come twice, each whole
+    bool stale_catch_up = false;              ///< catch-up messages are made when the query comes, and wait
+    AllVpns all_vpns = AllVpns::serve;
     SuccessStatus success = SuccessStatus::absent;
     EndEncoding end = EndEncoding::valid_zero;
 };
@@ -90,6 +107,14 @@ enum class FaultKind : std::uint8_t {
     tls_stall,                   ///< nothing in answer to the ClientHello
     tls_renegotiate,             ///< another handshake is asked for after the first (TLS 1.2 and older)
     tls_cut,                     ///< the connection ends without close_notify
+    clock_jitter,                ///< the clock steps by up to `arg` ms, either way
+    absurd_base_time,            ///< one message with a base-time of the year `arg`
+    lease_in_ia,                 ///< v6: one message whose leases are inside IA_NA and IA_PD
+    // These last for ever, on all connections, once they have struck.
+    reorder,            ///< changes wait up to `arg` ms each before they are told, those of one unit in order
+    unconfigure,        ///< about `arg` bindings are taken out of the configuration: they are in no answer any more
+    unreadable_option,  ///< all messages about binding `arg` have a stray octet behind their last option
+    unreadable_lease,   ///< all messages about binding `arg` cannot be read at all
 };
 
 /// Whether connections are secured, and how that begins (RFC 7653 §8.2, RFC 7724 §7.2).

@@ -14,6 +14,8 @@ struct MessageFaults {
     bool no_client_time = false;
     bool foreign_client_id = false;
     bool broken_relay_data = false;
+    bool lease_in_ia = false;
+    std::optional<ServerTime> base_time;  ///< told instead of the right one
     LayoutV4 layout;
 };
 
@@ -23,8 +25,9 @@ struct ReplyContext {
     const Personality& personality;
     ByteView server_id;
     const Request& request;
-    UtcMillis at;        ///< the message's base-time and the state it shows are of this moment
-    bool first = false;  ///< the first reply: carries the identities
+    UtcMillis at;                  ///< the message's base-time and the state it shows are of this moment
+    bool first = false;            ///< the first reply: carries the identities
+    bool tells_server_id = false;  ///< v4: this reply has the server identifier
     MessageFaults faults;
 };
 

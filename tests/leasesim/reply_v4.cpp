@@ -55,13 +55,13 @@ MessageV4 begin(const ReplyContext& c, MessageTypeV4 type) {
     m.xid = c.request.xid ^ (c.faults.wrong_xid ? 0x5a5a5a5aU : 0U);
     if (c.request.giaddr.family() == Family::v4) m.giaddr = c.request.giaddr;
     // RFC 6926 §8.3: in the first message, not in later ones.
-    if (c.first && !c.faults.missing_server_id) m.server_identifier = IpAddress::from_bytes(c.server_id);
+    if (c.tells_server_id && !c.faults.missing_server_id) m.server_identifier = IpAddress::from_bytes(c.server_id);
     return m;
 }
 
 void set_times(const ReplyContext& c, const UnitState& s, MessageV4& m) {
     const bool all = !c.personality.v4_times_only;
-    if (wants(c, base_time)) m.base_time = c.model.server_now(c.at);
+    if (wants(c, base_time)) m.base_time = c.faults.base_time.value_or(c.model.server_now(c.at));
     if (wants(c, client_last_transaction_time) && s.last_seen) m.client_last_transaction_age = since(c, *s.last_seen);
     if (all && wants(c, start_time_of_state)) m.start_time_of_state_age = since(c, s.since);
     if (all && wants(c, dhcp_state)) m.dhcp_state = dhcp_state_of(s.state);
@@ -149,7 +149,7 @@ void write_status_v4(const ReplyContext& c, MessageTypeV4 type, std::optional<St
     if (status) m.status = make_status_v4(*status, text);
     // Kea's DONE has no base-time.
     const bool asked = wants(c, base_time) && !c.personality.v4_times_only;
-    if (asked || always_base_time) m.base_time = c.model.server_now(c.at);
+    if (asked || always_base_time) m.base_time = c.faults.base_time.value_or(c.model.server_now(c.at));
     encode_v4(m, out, c.faults.layout);
 }
 

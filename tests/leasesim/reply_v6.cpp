@@ -2,6 +2,7 @@
 #include "tests/leasesim/reply.hpp"
 #include "tests/leasesim/reply_parts.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace leasemirror::leasesim {
@@ -11,6 +12,7 @@ namespace {
 using enum OptionCodeV6;
 using namespace std::string_view_literals;
 
+constexpr std::uint16_t ia_na = 3, ia_pd = 25;  // RFC 8415 §21.4, §21.21
 constexpr std::array<std::uint8_t, 10> foreign_duid{0, 3, 0, 1, 2, 0, 0, 0, 0xde, 0xad};
 
 bool wants(const ReplyContext& c, OptionCodeV6 code) {
@@ -27,7 +29,7 @@ MessageV6 begin(const ReplyContext& c, MessageTypeV6 type, bool always_base_time
     }
     // RFC 7653 §9.3: in every reply, once asked for.
     if (wants(c, lq_base_time) || (always_base_time && !c.personality.ignores_times))
-        m.base_time = c.model.server_now(c.at);
+        m.base_time = c.faults.base_time.value_or(c.model.server_now(c.at));
     return m;
 }
 
@@ -89,10 +91,30 @@ std::size_t list_leases(const ReplyContext& c, const UnitState& s, std::uint8_t 
     return n;
 }
 
-/// What the client sent and the requestor asked for, with the room that it takes.
+/// Leases inside IA_NA and IA_PD, as clients see them (RFC 8415 §21.4, §21.21) and no leasequery server should send them.
+void write_ia(std::span<const LeaseV6> leases, BindingKind kind, ByteWriter& out) {
+    constexpr std::uint32_t iaid = 1;
+    out.u32(iaid);
+    out.zeros(8);  // T1, T2
+    for (const auto& lease : leases) {
+        if (lease.kind != kind) continue;
+        const bool prefix = kind == BindingKind::prefix;
+        out.u16(static_cast<std::uint16_t>(prefix ? ia_prefix : ia_address));
+        const auto length = out.reserve_u16();
+        if (!prefix) out.bytes(lease.address.bytes());
+        out.u32(lease.preferred);
+        out.u32(lease.valid);
+        if (prefix) out.u8(lease.prefix_len);
+        if (prefix) out.bytes(lease.address.bytes());
+        out.patch_u16(length);
+    }
+}
+
+/// What the client sent and the requestor asked for, with the room that it takes; and its leases in their IAs.
 class ClientOptions {
 public:
-    [[nodiscard]] std::span<const RawOptionV6> list(const ReplyContext& c, const UnitState& s) {
+    [[nodiscard]] std::span<const RawOptionV6> list(const ReplyContext& c, const UnitState& s,
+                                                    std::span<const LeaseV6> in_ia) {
         std::size_t n = 0;
         if (wants(c, client_fqdn) && !s.hostname.empty()) {
             write_client_fqdn(s.hostname.chars(), name_);
@@ -102,6 +124,12 @@ public:
             write_vendor_class(s, class_);
             options_[n++] = {vendor_class_v6, class_.written()};
         }
+        for (const auto kind : {BindingKind::address, BindingKind::prefix}) {
+            auto& ia = kind == BindingKind::address ? addresses_ : prefixes_;
+            if (std::none_of(in_ia.begin(), in_ia.end(), [&](const LeaseV6& l) { return l.kind == kind; })) continue;
+            write_ia(in_ia, kind, ia);
+            options_[n++] = {kind == BindingKind::address ? ia_na : ia_pd, ia.written()};
+        }
         return std::span(options_).first(n);
     }
 
@@ -110,7 +138,9 @@ private:
     std::array<std::uint8_t, 64> class_room_;
     ByteWriter name_{name_room_};
     ByteWriter class_{class_room_};
-    std::array<RawOptionV6, 2> options_;
+    std::array<std::uint8_t, 128> addresses_room_, prefixes_room_;
+    ByteWriter addresses_{addresses_room_}, prefixes_{prefixes_room_};
+    std::array<RawOptionV6, 4> options_;
 };
 
 }  // namespace
@@ -128,7 +158,8 @@ void write_client_v6(const ReplyContext& c, MessageTypeV6 type, const UnitState&
         client.client_last_transaction_age = static_cast<std::uint32_t>(std::max<std::int64_t>(0, age.count()));
     }
     std::array<LeaseV6, leases_per_unit_max> leases;
-    client.leases = std::span(leases).first(list_leases(c, s, held, ended, leases));
+    const auto listed = std::span(leases).first(list_leases(c, s, held, ended, leases));
+    if (!c.faults.lease_in_ia) client.leases = listed;
 
     std::array<std::uint8_t, 512> relay_room;
     ByteWriter relay(relay_room);
@@ -137,7 +168,7 @@ void write_client_v6(const ReplyContext& c, MessageTypeV6 type, const UnitState&
         (c.personality.relay_data_outside ? m.relay_data : client.relay_data) = relay.written();
     }
     ClientOptions options;
-    client.options = options.list(c, s);
+    client.options = options.list(c, s, c.faults.lease_in_ia ? listed : std::span<LeaseV6>());
     m.client_data = std::span(&client, 1);
     encode_v6(m, out);
 }

@@ -39,7 +39,8 @@ int read_keys(const MessageV4& m, Request& out) {
 }
 
 /// False for a VPN that is not configured: nothing is found there.
-bool read_vpn(const MessageV4& m, unsigned vpns, Request& out) {
+bool read_vpn(const MessageV4& m, unsigned vpns, const Personality& p, Request& out) {
+    if (p.all_vpns == AllVpns::ignore) return true;
     if (!m.vss || m.vss->type == static_cast<std::uint8_t>(VssType::global)) return true;
     if (m.vss->type == static_cast<std::uint8_t>(VssType::all_vpns)) {
         out.vpn.reset();
@@ -69,16 +70,24 @@ Asked read_bulk(const MessageV4& m, const LeaseModel& model, const Personality& 
         return refuse(m, p.several_keys_are_malformed ? StatusCode::malformed_query : StatusCode::not_allowed,
                       "more than one primary query");
     if (m.vss && !p.vpn) return refuse(m, StatusCode::not_allowed, "VPN-ID is not supported");
+    const bool all_vpns = m.vss && m.vss->type == static_cast<std::uint8_t>(VssType::all_vpns);
+    if (all_vpns && p.all_vpns == AllVpns::refuse)
+        return refuse(m, StatusCode::not_allowed, "a query for all VPNs is not supported");
     if (keys == 0 && !p.all_configured)
         return refuse(m, StatusCode::not_allowed, "query for all configured addresses is not supported");
     if (p.v4_times_only && kea_refuses_times(out.window))
         return refuse(m, StatusCode::malformed_query, "invalid query times");
-    if (!read_vpn(m, model.options().vpns, out)) out.vpn = model.options().vpns + 1;
+    if (!read_vpn(m, model.options().vpns, p, out)) out.vpn = model.options().vpns + 1;
     return out;
 }
 
 /// RFC 7724 §7.3: no ciaddr, no chaddr, no client-id; no query types at all (§4).
 Asked read_active(const MessageV4& m, const Personality& p, Request out) {
+    if (p.on_active == OnActive::not_allowed) {
+        auto not_allowed = refuse(m, StatusCode::not_allowed, "active leasequery is not allowed to you");
+        not_allowed.close = true;
+        return not_allowed;
+    }
     if (p.on_active != OnActive::serve) return CloseNow{};
     auto refusal = refuse(m, StatusCode::malformed_query, "query-end-time in an active query");
     refusal.close = true;
@@ -168,7 +177,7 @@ std::optional<Request> read_datagram_v4(ByteView message, ScratchV4& scratch, co
         out.id.assign(address.begin(), address.end());
     }
     if (keys != 1 || (m.vss && !p.vpn)) return std::nullopt;
-    if (!read_vpn(m, model.options().vpns, out)) out.vpn = model.options().vpns + 1;
+    if (!read_vpn(m, model.options().vpns, p, out)) out.vpn = model.options().vpns + 1;
     if (!out.vpn) return std::nullopt;  // all VPNs: a question of bulk (RFC 6607 §3.5)
     if (*out.vpn > model.options().vpns) return out;
     if (const auto first = model.find(m.ciaddr); first && *first + *out.vpn < model.bindings())

@@ -79,6 +79,8 @@ Asked read_query(const MessageV6& m, const LeaseModel& model, const Personality&
     if (q.active && p.on_active == OnActive::close) return CloseNow{};
     if (q.active && p.on_active == OnActive::refuse)
         return refuse(q, StatusCode::not_supported, "active leasequery is not supported");
+    if (q.active && p.on_active == OnActive::not_allowed)
+        return refuse(q, StatusCode::not_allowed, "active leasequery is not allowed to you");
     if (m.client_id.empty()) return discard(p);
     if (!m.server_id.empty() && !std::ranges::equal(m.server_id, server_id)) return discard(p);
     if (q.active && m.end_time) return refuse(q, StatusCode::malformed_query, "OPTION_LQ_END_TIME in an active query");
