@@ -50,6 +50,16 @@ void add(sim::WorldStats& sum, const sim::WorldStats& s) {
     sum.bulk_only += s.bulk_only;
     sum.windowed_polls += s.windowed_polls;
     sum.support_changes += s.support_changes;
+    sum.host_clock_steps += s.host_clock_steps;
+    sum.jitters += s.jitters;
+    sum.judged += s.judged;
+}
+
+std::string names_of_oddities() {
+    std::string names;
+    for (const auto& [name, oddity] : sim::oddity_names)
+        names += (names.empty() ? "" : ", ") + std::string(name);
+    return names;
 }
 
 /// Files of the world go to memory.
@@ -72,9 +82,19 @@ int main(int argc, char** argv) {
     app.add_option("--seed", one, "run this one alone");
     app.add_option("--engine", options.engine, "of the database: sqlite or postgresql");
     app.add_flag("--fresh", fresh, "one more seed, drawn anew");
+    std::vector<std::string> without;
+    app.add_option("--without", without, "leave these oddities out: " + names_of_oddities())->delimiter(',');
     app.add_flag("--trace", options.trace, "print what happens");
     CLI11_PARSE(app, argc, argv);
 
+    for (const auto& word : without) {
+        const auto oddity = sim::find_oddity(word);
+        if (!oddity) {
+            std::cerr << "sim: --without " << word << ": one of " << names_of_oddities() << "\n";
+            return 2;
+        }
+        options.without.insert(*oddity);
+    }
     use_memory_folder();
     std::vector<std::uint64_t> seeds;
     for (std::uint64_t i = 0; !one && i < count; ++i)
@@ -102,7 +122,8 @@ int main(int argc, char** argv) {
               << sum.server_faults << " message faults, " << sum.stops << " stops, " << sum.restores
               << " databases put back, " << sum.terminations << " terminations, " << sum.fenced << " batches fenced, "
               << sum.feed_rows << " changes followed, " << sum.bulk_only << " servers that only know bulk, "
-              << sum.windowed_polls << " windowed polls, " << sum.support_changes << " changes of what they know"
-              << std::endl;
+              << sum.windowed_polls << " windowed polls, " << sum.support_changes << " changes of what they know, "
+              << sum.host_clock_steps << " steps of the host's clock, " << sum.jitters << " jitters, " << sum.judged
+              << " looks at a live mirror" << std::endl;
     return failed == 0 ? 0 : 1;
 }

@@ -2,26 +2,29 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <tuple>
 
 namespace leasemirror::sim {
 namespace {
 
-/// What expires this soon may already have been ended by one side and not by the other.
 constexpr auto about_to_expire = std::chrono::seconds{4};
 
-constexpr const char* identifiers[] = {"client_id", "relay_id", "remote_id", "circuit_id", "subscriber_id"};
-constexpr const char* words[] = {"hw_type", "hw_addr", "link_address", "relay_address", "hostname", "data_source"};
-constexpr const char* times[] = {"client_last_seen", "state_since", "expires_at", "preferred_until"};
+constexpr std::size_t identifiers = 5;
+constexpr std::array words{"client_id", "relay_id",     "remote_id",     "circuit_id", "subscriber_id", "hw_type",
+                           "hw_addr",   "link_address", "relay_address", "hostname",   "data_source"};
+constexpr std::array times{"client_last_seen", "state_since", "expires_at", "preferred_until"};
 
-std::string rows_sql(const std::string& server, std::int64_t now) {
-    return "SELECT vpn_id, kind, host(address), prefix_len, hex(client_id), hex(relay_id), hex(remote_id), "
+std::int64_t seconds_of(UtcMillis at) {
+    return unix_seconds(std::chrono::floor<std::chrono::seconds>(at));
+}
+
+std::string rows_sql(const std::string& server, std::int64_t now, bool doubts) {
+    return std::string(
+               "SELECT vpn_id, kind, host(address), prefix_len, hex(client_id), hex(relay_id), hex(remote_id), ") +
            "hex(circuit_id), hex(subscriber_id), hw_type, hw_addr, host(link_address), host(relay_address), hostname, "
-           "data_source, epoch(client_last_seen), epoch(state_since), epoch(expires_at), epoch(preferred_until) "
-           "FROM binding JOIN server USING (server_id) WHERE name = '" +
-           server + "' AND state = 'active' AND (expires_at IS NULL OR epoch(expires_at) > " + std::to_string(now) +
-           ")";
+           "data_source, epoch(client_last_seen), epoch(state_since), epoch(expires_at), epoch(preferred_until)" +
+           (doubts ? ", doubt" : "") + " FROM binding JOIN server USING (server_id) WHERE name = '" + server +
+           "' AND state = 'active' AND (expires_at IS NULL OR epoch(expires_at) > " + std::to_string(now) + ")";
 }
 
 std::string promises_sql(const std::string& server) {
@@ -29,12 +32,6 @@ std::string promises_sql(const std::string& server) {
            "gaps_open FROM server s WHERE name = '" +
            server + "'";
 }
-
-/// A row, or a truth, in one form: columns as text, times as numbers of our clock.
-struct Row {
-    std::map<std::string, std::string> words;
-    std::map<std::string, std::optional<std::int64_t>> times;
-};
 
 std::string lower(std::string hex) {
     std::transform(hex.begin(), hex.end(), hex.begin(),
@@ -50,38 +47,13 @@ std::string key_of(const std::string& vpn, std::string_view kind, const std::str
 Row row_of(const std::vector<testing::Cell>& cells) {
     Row row;
     auto cell = cells.begin() + 4;
-    for (const auto* name : identifiers)
-        row.words[name] = lower((cell++)->value_or(""));
-    for (const auto* name : words)
-        row.words[name] = (cell++)->value_or("");
-    for (const auto* name : times) {
-        row.times[name] = *cell ? std::optional<std::int64_t>(std::stoll(**cell)) : std::nullopt;
+    for (std::size_t i = 0; i < words.size(); ++i, ++cell)
+        row.words[i] = i < identifiers ? lower(cell->value_or("")) : cell->value_or("");
+    for (auto& time : row.times) {
+        if (*cell) time = std::stoll(**cell);
         ++cell;
     }
-    return row;
-}
-
-Row truth_row(const Binding& b, Skew offset) {
-    const auto text = [](const std::optional<IpAddress>& a) { return a ? a->to_string() : std::string(); };
-    const auto ours = [offset](std::optional<ServerTime> t) {
-        return t ? std::optional(unix_seconds(to_utc(*t, offset))) : std::nullopt;
-    };
-    Row row;
-    row.words = {{"client_id", to_hex(b.client_id)},
-                 {"relay_id", to_hex(b.relay_id)},
-                 {"remote_id", to_hex(b.remote_id)},
-                 {"circuit_id", to_hex(b.circuit_id)},
-                 {"subscriber_id", to_hex(b.subscriber_id)},
-                 {"hw_type", b.hw_type ? std::to_string(*b.hw_type) : ""},
-                 {"hw_addr", to_hex(b.hw_addr, ':')},
-                 {"link_address", text(b.link_address)},
-                 {"relay_address", text(b.relay_address)},
-                 {"hostname", b.hostname},
-                 {"data_source", std::string(to_string(b.data_source))}};
-    row.times = {{"client_last_seen", ours(b.client_last_seen)},
-                 {"state_since", ours(b.state_since)},
-                 {"expires_at", ours(b.expires_at)},
-                 {"preferred_until", ours(b.preferred_until)}};
+    if (cell != cells.end()) row.doubt = cell->value_or("");
     return row;
 }
 
@@ -91,55 +63,171 @@ bool close_enough(const std::optional<std::int64_t>& a, const std::optional<std:
     return std::llabs(*a - *b) <= tolerance.count();
 }
 
+bool is_default_vpn(const std::string& key) {
+    return key.front() == ' ';
+}
+
+/// Keys that are in doubt, in force or not.
+std::set<std::string> keys_in_doubt(const testing::Engine& database, const std::string& server, bool doubts) {
+    std::set<std::string> keys;
+    if (!doubts) return keys;
+    for (const auto& cells : database.table("SELECT vpn_id, kind, host(address), prefix_len FROM binding JOIN server "
+                                            "USING (server_id) WHERE doubt IS NOT NULL AND name = '" +
+                                            server + "'"))
+        keys.insert(key_of(*cells[0], *cells[1], *cells[2], std::stoi(*cells[3])));
+    return keys;
+}
+
+/// All moments between the two at which a binding may have begun to be otherwise: `since`, each visit and the moment
+/// before, `now`.
+std::vector<UtcMillis> moments_of(const leasesim::LeaseModel& model, std::uint64_t unit, UtcMillis since,
+                                  UtcMillis now) {
+    std::vector<UtcMillis> out{since};
+    const auto& churn = model.churn();
+    for (auto visit = churn.visits(unit, since); visit < churn.visits(unit, now); ++visit) {
+        out.push_back(churn.visit_time(unit, visit + 1) - std::chrono::milliseconds{1});
+        out.push_back(churn.visit_time(unit, visit + 1));
+    }
+    out.push_back(now);
+    return out;
+}
+
+/// What is wrong with `row`, or with there being none, if it never was so between the two.
+std::optional<std::string> lie_about(std::uint64_t binding, const std::string& key, const Row* row,
+                                     const Witness& witness, UtcMillis since, UtcMillis now) {
+    const auto& model = witness.model;
+    std::optional<std::string> wrong;
+    for (const auto at : moments_of(model, model.unit_of(binding), since, now)) {
+        const auto b = model.truth(binding, at);
+        const auto truth = truth_row(b, witness, at);
+        if (!row && (!b.in_force() || expires_soon(truth, witness.host_time(at)))) return std::nullopt;
+        if (row && !b.in_force()) wrong = key + " is in force here, but not at the server";
+        if (!row) wrong = key + " is not in force here, but at the server, for " + truth.words[0];
+        if (row && b.in_force()) wrong = compare(key, *row, truth, witness.tolerance);
+        if (!wrong) return std::nullopt;
+    }
+    return wrong;
+}
+
+/// The number of the binding of that key; none: the server has no such address.
+std::optional<std::uint64_t> number_of(const leasesim::LeaseModel& model, const std::string& key) {
+    const auto at = key.find(' ', key.find(' ') + 1) + 1;
+    const auto address = IpAddress::parse(key.substr(at, key.rfind('/') - at));
+    const auto first = address ? model.find(*address) : std::nullopt;
+    for (unsigned vpn = 0; first && vpn <= model.options().vpns; ++vpn)
+        if (leasesim::vpn_name(vpn) == key.substr(0, key.find(' '))) return *first + vpn;
+    return std::nullopt;
+}
+
+}  // namespace
+
+bool Witness::may_be_unknown(const std::string& key) const {
+    return unreadable.contains(key) || (vpns_unreached && !is_default_vpn(key));
+}
+
+std::string key_of(const BindingKey& key) {
+    return key_of(key.vpn_id, to_string(key.kind), key.address.to_string(), key.prefix_len);
+}
+
+Rows rows_in_force(const testing::Engine& database, const std::string& server, UtcMillis host_now, bool doubts) {
+    Rows rows;
+    for (const auto& cells : database.table(rows_sql(server, seconds_of(host_now), doubts)))
+        rows[key_of(*cells[0], *cells[1], *cells[2], std::stoi(*cells[3]))] = row_of(cells);
+    return rows;
+}
+
+Row truth_row(const Binding& b, const Witness& witness, UtcMillis at) {
+    const auto text = [](const std::optional<IpAddress>& a) { return a ? a->to_string() : std::string(); };
+    const auto skew = witness.model.clock().offset(at) - witness.host;
+    const auto ours = [skew](std::optional<ServerTime> t) {
+        return t ? std::optional(unix_seconds(to_utc(*t, skew))) : std::nullopt;
+    };
+    Row row;
+    row.words = {to_hex(b.client_id),
+                 to_hex(b.relay_id),
+                 to_hex(b.remote_id),
+                 to_hex(b.circuit_id),
+                 to_hex(b.subscriber_id),
+                 b.hw_type ? std::to_string(*b.hw_type) : "",
+                 to_hex(b.hw_addr, ':'),
+                 text(b.link_address),
+                 text(b.relay_address),
+                 b.hostname,
+                 std::string(to_string(b.data_source))};
+    row.times = {ours(b.client_last_seen), ours(b.state_since), ours(b.expires_at), ours(b.preferred_until)};
+    return row;
+}
+
 std::optional<std::string> compare(const std::string& key, const Row& row, const Row& truth,
                                    std::chrono::seconds tolerance) {
     const auto shown = [](const std::optional<std::int64_t>& t) {
         return t ? std::to_string(*t) : std::string("none");
     };
-    for (const auto& [name, value] : truth.words) {
-        const auto& found = row.words.at(name);
-        if (found != value) return key + ": " + name + " is '" + found + "', the server says '" + value + "'";
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if (row.words[i] != truth.words[i])
+            return key + ": " + words[i] + " is '" + row.words[i] + "', the server says '" + truth.words[i] + "'";
     }
-    for (const auto& [name, value] : truth.times) {
-        const auto& found = row.times.at(name);
-        if (!close_enough(found, value, tolerance))
-            return key + ": " + name + " is " + shown(found) + ", the server says " + shown(value);
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        if (!close_enough(row.times[i], truth.times[i], tolerance))
+            return key + ": " + times[i] + " is " + shown(row.times[i]) + ", the server says " + shown(truth.times[i]);
     }
     return std::nullopt;
 }
 
-bool expires_soon(const Row& row, std::int64_t now) {
-    const auto& expiry = row.times.at("expires_at");
-    return expiry && *expiry <= now + about_to_expire.count();
+bool expires_soon(const Row& row, UtcMillis host_now) {
+    return row.expires_at() && *row.expires_at() <= seconds_of(host_now) + about_to_expire.count();
 }
 
-}  // namespace
-
-std::optional<std::string> compare_mirror(const testing::Engine& database, const std::string& name,
-                                          const leasesim::LeaseModel& model, UtcMillis now,
-                                          std::chrono::seconds tolerance) {
-    const auto ours = unix_seconds(std::chrono::floor<std::chrono::seconds>(now));
-    std::map<std::string, Row> rows;
-    for (const auto& cells : database.table(rows_sql(name, ours)))
-        rows[key_of(*cells[0], *cells[1], *cells[2], std::stoi(*cells[3]))] = row_of(cells);
+std::optional<std::string> compare_mirror(const testing::Engine& database, const Witness& witness, UtcMillis now,
+                                          bool doubts) {
+    const auto host_now = witness.host_time(now);
+    auto rows = rows_in_force(database, witness.name, host_now, doubts);
     std::optional<std::string> wrong;
-    model.for_each_in_force(now, [&](const Binding& b) {
-        const auto key = key_of(b.key.vpn_id, to_string(b.key.kind), b.key.address.to_string(), b.key.prefix_len);
-        const auto truth = truth_row(b, model.clock().offset(now));
+    witness.model.for_each_in_force(now, [&](const Binding& b) {
+        const auto key = key_of(b.key);
+        const auto truth = truth_row(b, witness, now);
         const auto found = rows.extract(key);
-        if (wrong || expires_soon(truth, ours)) return;
-        wrong = found ? compare(key, found.mapped(), truth, tolerance) : key + " is missing";
+        if (wrong || expires_soon(truth, host_now)) return;
+        if (witness.may_be_unknown(key) && (!found || !found.mapped().doubt.empty())) return;
+        wrong = found ? compare(key, found.mapped(), truth, witness.tolerance) : key + " is missing";
+        if (!wrong && found && !found.mapped().doubt.empty())
+            wrong = key + " is right, and still in doubt: " + found.mapped().doubt;
     });
     if (wrong) return wrong;
     for (const auto& [key, row] : rows) {
-        if (!expires_soon(row, ours)) return key + " is in force here, but not at the server";
+        if (witness.may_be_unknown(key) && !row.doubt.empty()) continue;
+        if (!expires_soon(row, host_now)) return key + " is in force here, but not at the server";
     }
-    const auto promises = database.table(promises_sql(name));
+    const auto promises = database.table(promises_sql(witness.name));
     if (promises.size() != 1) return "there is no such server in the database";
     const auto& [bindings, counted, gaps] = std::tie(*promises[0][0], *promises[0][1], *promises[0][2]);
     if (bindings != counted) return "server.bindings is " + bindings + ", rows in force: " + counted;
     if (gaps != "0") return gaps + " gaps are open";
     return std::nullopt;
+}
+
+std::optional<std::string> find_silent_lie(const testing::Engine& database, const Witness& witness, UtcMillis since,
+                                           UtcMillis now, bool doubts) {
+    const auto host_now = witness.host_time(now);
+    auto rows = rows_in_force(database, witness.name, host_now, doubts);
+    const auto doubtful = keys_in_doubt(database, witness.name, doubts);
+    std::optional<std::string> lie;
+    const auto look = [&](const std::string& key, const Row* row) {
+        if (lie || doubtful.contains(key) || (row && expires_soon(*row, host_now))) return;
+        if (!row && witness.may_be_unknown(key)) return;
+        const auto number = number_of(witness.model, key);
+        lie = number ? lie_about(*number, key, row, witness, since, now) : key + " is no address of the server";
+    };
+    // Most are as they were at the end: only the others are looked at more closely.
+    witness.model.for_each_in_force(now, [&](const Binding& b) {
+        const auto key = key_of(b.key);
+        const auto found = rows.extract(key);
+        if (!found) return look(key, nullptr);
+        if (compare(key, found.mapped(), truth_row(b, witness, now), witness.tolerance)) look(key, &found.mapped());
+    });
+    for (const auto& [key, row] : rows)
+        look(key, &row);
+    return lie;
 }
 
 }  // namespace leasemirror::sim

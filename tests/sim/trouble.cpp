@@ -1,5 +1,4 @@
 // What the world is made of, and what goes wrong in it: every choice is drawn from the seed.
-#include "tests/sim/mirror.hpp"
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -126,7 +125,9 @@ void World::make_servers() {
             bulk_only_.insert(i);
             ++stats_.bulk_only;
         }
+        make_odd(i, options, server);
         servers_.push_back(std::make_unique<leasesim::ModelServer>(options, began_));
+        begin_odd(i);
         if (model.family == Family::v6) {
             server.bulk.covers = BulkCovers::all;
             for (unsigned link = 0; link < model.links; ++link) {
@@ -143,6 +144,7 @@ void World::make_servers() {
 std::optional<std::string> World::run() {
     start_agent();
     schedule_trouble();
+    schedule_odd();
     run_until(began_ + options_.troubled);
     heal();
     const auto last = now_ + options_.to_heal;
@@ -294,7 +296,7 @@ void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     servers_[server]->step_clock(by, now_);
     database_->forget_copy();  // a base-time of that age would be of another clock, and nothing could tell
     clock_stepped_.insert(server);
-    step_unknown_since_[server] = now_;
+    step_unknown_since_[server] = host_now();
 }
 
 /// Nothing goes wrong from here on. Every connection is made anew, since some faults would last as long as theirs.
@@ -312,22 +314,6 @@ void World::heal() {
         keys.push_back(key);
     for (const auto& key : keys)
         break_wire(key, "the simulation heals");
-}
-
-std::optional<std::string> World::difference() {
-    if (!engine_) return "the agent is not running";
-    for (std::size_t i = 0; i < servers_.size(); ++i) {
-        const auto name = config_.servers[i].name;
-        // A small step of a clock cannot be told from disorder at once, and times told meanwhile are off by it.
-        const auto tolerance = clock_stepped_.contains(i) ? 2s + ClockSkew::step_min : 2s;
-        if (auto found = compare_mirror(database_->engine(), name, servers_[i]->model(), now_, tolerance))
-            return name + ": " + *found;
-        const auto& server = engine_->server(i);
-        // One that has learned it in the meantime is asked within a day: until then it is polled.
-        const auto polled = bulk_only_.contains(i) && server.phase() == Phase::polling;
-        if (!polled && server.phase() != Phase::live) return name + ": phase " + std::string(to_string(server.phase()));
-    }
-    return std::nullopt;
 }
 
 }  // namespace leasemirror::sim

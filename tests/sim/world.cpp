@@ -39,7 +39,7 @@ void World::at(UtcMillis when, Work work) {
 }
 
 Now World::now() const {
-    return {SteadyTime{std::chrono::hours{1} + (now_ - began_)}, now_};
+    return {SteadyTime{std::chrono::hours{1} + (now_ - began_)}, host_now()};
 }
 
 void World::run_until(UtcMillis until) {
@@ -59,6 +59,7 @@ void World::start_agent() {
         return after(100ms + up_to(2s), [this, life = life_] {
             if (life == life_) start_agent();
         });
+    if (const auto by = std::exchange(step_host_at_start_, std::nullopt)) step_host_clock(*by);
     const auto life = ++life_;
     trace("agent starts, life " + std::to_string(life));
     const auto opened = open_desks();
@@ -123,6 +124,8 @@ void World::stop_agent() {
 void World::end_life(std::chrono::milliseconds pause) {
     engine_.reset();
     desks_.clear();
+    for (auto& [server, batch] : unsettled_)
+        batch.reset();
     timer_.reset();
     for (auto& [key, wire] : wires_)
         wire->peer->on_end_of_stream(now_);

@@ -11,6 +11,8 @@
 #include "tests/leasesim/model_connection.hpp"
 #include "tests/leasesim/model_server.hpp"
 #include "tests/sim/database.hpp"
+#include "tests/sim/mirror.hpp"
+#include "tests/sim/oddities.hpp"
 
 #include <deque>
 #include <functional>
@@ -33,13 +35,15 @@ struct WorldOptions {
     std::chrono::milliseconds to_heal = std::chrono::hours{3};      ///< and the mirror must be right this long after
     bool trace = false;                                             ///< log lines and faults on stdout
     std::string engine = "sqlite";                                  ///< of the database
+    std::set<Oddity> without;                                       ///< these do not happen, or are not judged
 };
 
 /// What happened, to show that a seed tested something.
 struct WorldStats {
     std::uint64_t crashes = 0, drops = 0, stalls = 0, restarts = 0, clock_steps = 0, identities = 0, store_faults = 0,
                   server_faults = 0, commits = 0, bindings = 0, gaps = 0, stops = 0, restores = 0, terminations = 0,
-                  fenced = 0, feed_rows = 0, bulk_only = 0, windowed_polls = 0, support_changes = 0;
+                  fenced = 0, feed_rows = 0, bulk_only = 0, windowed_polls = 0, support_changes = 0,
+                  host_clock_steps = 0, jitters = 0, judged = 0;
 };
 
 class World {
@@ -67,6 +71,7 @@ private:
     void after(std::chrono::milliseconds delay, Work work) { at(now_ + delay, std::move(work)); }
     void run_until(UtcMillis until);
     [[nodiscard]] Now now() const;
+    [[nodiscard]] UtcMillis host_now() const { return now_ + host_offset_; }
 
     // Chance.
     [[nodiscard]] std::uint64_t below(std::uint64_t n) { return chance_.next() % n; }
@@ -96,6 +101,7 @@ private:
     void write_next(std::size_t desk);
     void write_front(std::size_t desk);
     void on_store_error(std::size_t desk, const StoreError& error);
+    void settle(std::size_t server, std::uint64_t batch);
     void on_written(std::size_t desk, const Applied& applied, const Swept& swept);
     void try_again(std::size_t desk);
     void leave_behind(Desk desk);
@@ -119,6 +125,17 @@ private:
     void change_support(std::size_t server);
     void step_clock(std::size_t server, std::chrono::milliseconds by);
     [[nodiscard]] double hasty_churn(double rate, std::uint64_t bindings) const;
+    // What came later (oddities.cpp).
+    [[nodiscard]] Jitter odd_chance(Oddity oddity, std::size_t server) const;
+    [[nodiscard]] bool has(Oddity oddity, std::size_t server, std::uint64_t one_in_n, Jitter& chance) const;
+    void make_odd(std::size_t server, leasesim::ServerOptions& options, ServerConfig& config);
+    void begin_odd(std::size_t server);
+    void schedule_odd();
+    void schedule_odd(Oddity oddity, Jitter chance);
+    void strike_odd(Oddity oddity, Jitter& chance);
+    void step_host_clock(std::chrono::milliseconds by);
+    void jitter_clock(std::size_t server, std::chrono::milliseconds by);
+
     void stall(WireKey key);
     [[nodiscard]] bool has_octets_on_the_way(WireKey key);
     [[nodiscard]] std::vector<WireKey> wires_of(std::size_t server) const;
@@ -126,7 +143,9 @@ private:
 
     void heal();
 
-    // Judgement.
+    // Judgement (judge.cpp).
+    [[nodiscard]] Witness witness(std::size_t server) const;
+    void judge_mirror(std::size_t server);
     [[nodiscard]] std::optional<std::string> difference();
 
     WorldOptions options_;
@@ -143,7 +162,16 @@ private:
     std::set<std::size_t> clock_stepped_;
     std::set<std::size_t> bulk_only_;
     std::map<std::size_t, UtcMillis> silent_until_;
-    std::map<std::size_t, UtcMillis> step_unknown_since_;  // until the database has what was told after it
+    std::map<std::size_t, UtcMillis>
+        step_unknown_since_;  // until the database has what was told after it; host's clock
+    Skew host_offset_{0};     // the host's clock minus true time
+    std::optional<std::chrono::milliseconds> step_host_at_start_;
+    /// Servers of which the database has nothing that was closed since the host's clock stepped; and the number of the
+    /// first batch that was.
+    std::map<std::size_t, std::optional<std::uint64_t>> unsettled_;
+    std::set<std::size_t> unreached_vpns_;
+    std::map<std::size_t, UtcMillis> judged_at_;
+    std::optional<bool> doubts_;  // whether the database has a column for them
 
     Config config_;
     std::vector<std::unique_ptr<leasesim::ModelServer>> servers_;

@@ -9,6 +9,8 @@ namespace leasemirror::sim {
 using namespace std::chrono_literals;
 
 void World::perform(sync_action::Commit& a) {
+    const auto unsettled = unsettled_.find(a.server);
+    if (unsettled != unsettled_.end() && !unsettled->second) unsettled->second = a.batch.number;
     const auto desk = group_->writer_of(a.server);
     desks_[desk].steps.emplace_back(std::move(a));
     write_next(desk);
@@ -67,7 +69,9 @@ void World::on_written(std::size_t desk, const Applied& applied, const Swept& sw
     auto step = std::move(desks_[desk].steps.front());
     desks_[desk].steps.pop_front();
     desks_[desk].writing = false;
-    if (auto* commit = std::get_if<sync_action::Commit>(&step)) {
+    auto* commit = std::get_if<sync_action::Commit>(&step);
+    if (commit) {
+        settle(commit->server, commit->batch.number);
         const auto& heard = commit->batch.status ? commit->batch.status->last_message_at : std::nullopt;
         const auto unknown = step_unknown_since_.find(commit->server);
         if (heard && unknown != step_unknown_since_.end() && *heard > unknown->second)
@@ -77,8 +81,14 @@ void World::on_written(std::size_t desk, const Applied& applied, const Swept& sw
         engine_->on_swept(*all, now());
     }
     if (life != life_) return;
+    if (commit) judge_mirror(commit->server);
     write_next(desk);
     drain();
+}
+
+void World::settle(std::size_t server, std::uint64_t batch) {
+    const auto unsettled = unsettled_.find(server);
+    if (unsettled != unsettled_.end() && unsettled->second && batch >= *unsettled->second) unsettled_.erase(unsettled);
 }
 
 /// Real trouble with a real database, which terminate_sessions() makes.

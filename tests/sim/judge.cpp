@@ -1,0 +1,78 @@
+// What is held against the agent: that the mirror is equal in the end, and says nothing wrong without a word before.
+#include "tests/sim/world.hpp"
+
+#include <exception>
+
+namespace leasemirror::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Between two looks at a mirror. Each reads all of it.
+constexpr std::chrono::milliseconds between_looks{20s};
+
+/// How much earlier than `fresh_as_of` a change may be and still be missing: base-times are whole seconds, and skews are
+/// estimates.
+constexpr std::chrono::milliseconds allowance{3s};
+
+bool has_doubts(const testing::Engine& database) {
+    try {
+        (void)database.table("SELECT doubt FROM binding LIMIT 0");
+        return true;
+    } catch (const std::exception&) {
+        return false;  // as the schema was until its fourth migration
+    }
+}
+
+}  // namespace
+
+Witness World::witness(std::size_t server) const {
+    const auto& model = *servers_[server];
+    Witness out{config_.servers[server].name, model.model(), host_offset_, 2s, {}, unreached_vpns_.contains(server)};
+    // A small step of a clock cannot be told from disorder at once, and times told meanwhile are off by it.
+    if (clock_stepped_.contains(server)) out.tolerance += ClockSkew::step_min;
+    for (const auto& [binding, what] : model.unreadable()) {
+        if (what == leasesim::Unreadable::everything)
+            out.unreadable.insert(key_of(model.model().truth(binding, now_).key));
+    }
+    return out;
+}
+
+/// The promise that holds at every moment: while the phase is live and no gap is open, a row that is not in doubt was
+/// true at `fresh_as_of` or later.
+void World::judge_mirror(std::size_t server) {
+    if (wrong_ || options_.without.contains(Oddity::silent_lie) || unsettled_.contains(server)) return;
+    auto& last = judged_at_[server];
+    if (now_ < last + between_looks / haste_) return;
+    last = now_;
+    if (!doubts_) doubts_ = has_doubts(database_->engine());
+    const auto seen = witness(server);
+    const auto status = database_->engine().table(
+        "SELECT phase, gaps_open, epoch(fresh_as_of) FROM server WHERE name = '" + seen.name + "'");
+    if (status.size() != 1 || *status[0][0] != "live" || *status[0][1] != "0" || !status[0][2]) return;
+    const UtcMillis fresh{std::chrono::seconds{std::stoll(*status[0][2])}};
+    const auto since = fresh - host_offset_ - allowance - servers_[server]->reorder();
+    ++stats_.judged;
+    const auto lie = find_silent_lie(database_->engine(), seen, std::min(since, now_), now_, *doubts_);
+    if (lie)
+        wrong_ = "silent lie about " + seen.name + " at " + std::to_string(now_.time_since_epoch().count() / 1000) +
+                 ", fresh as of " + *status[0][2] + ": " + *lie;
+}
+
+std::optional<std::string> World::difference() {
+    if (!engine_) return "the agent is not running";
+    if (!doubts_) doubts_ = has_doubts(database_->engine());
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+        const auto seen = witness(i);
+        if (auto found = compare_mirror(database_->engine(), seen, now_, *doubts_)) return seen.name + ": " + *found;
+        const auto& server = engine_->server(i);
+        // One that has learned it in the meantime is asked within a day: until then it is polled.
+        const auto polled = bulk_only_.contains(i) && server.phase() == Phase::polling;
+        if (!polled && server.phase() != Phase::live)
+            return seen.name + ": phase " + std::string(to_string(server.phase()));
+    }
+    return std::nullopt;
+}
+
+}  // namespace leasemirror::sim
