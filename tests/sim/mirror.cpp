@@ -106,7 +106,9 @@ std::optional<std::string> lie_about(std::uint64_t binding, const std::string& k
         if (row && b.in_force()) wrong = compare(key, *row, truth, witness.tolerance);
         if (!wrong) return std::nullopt;
     }
-    return wrong;
+    leasesim::UnitState s;
+    model.state_of(model.unit_of(binding), now, s);
+    return *wrong + "; so since " + std::to_string(seconds_of(s.changed)) + " in true time";
 }
 
 /// The number of the binding of that key; none: the server has no such address.
