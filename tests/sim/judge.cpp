@@ -1,4 +1,5 @@
 // What is held against the agent: that the mirror is equal in the end, and says nothing wrong without a word before.
+#include "tests/sim/holdings.hpp"
 #include "tests/sim/world.hpp"
 
 #include <exception>
@@ -29,9 +30,11 @@ bool has_doubts(const testing::Engine& database) {
 
 Witness World::witness(std::size_t server) const {
     const auto& model = *servers_[server];
-    Witness out{config_.servers[server].name, model.model(), host_offset_, 2s, {}, unreached_vpns_.contains(server)};
+    Witness out{config_.servers[server].name,     model.model(), host_offset_, 2s, {},
+                unreached_vpns_.contains(server), false};
     // A small step of a clock cannot be told from disorder at once, and times told meanwhile are off by it.
     if (clock_stepped_.contains(server)) out.tolerance += ClockSkew::step_min;
+    out.past_is_moot = model.options().personality.absolute_expiries && clock_stepped_.contains(server);
     for (const auto& [binding, what] : model.unreadable()) {
         if (what == leasesim::Unreadable::everything)
             out.unreadable.insert(key_of(model.model().truth(binding, now_).key));
@@ -58,6 +61,18 @@ void World::judge_mirror(std::size_t server) {
     if (lie)
         wrong_ = "silent lie about " + seen.name + " at " + std::to_string(now_.time_since_epoch().count() / 1000) +
                  ", fresh as of " + *status[0][2] + ": " + *lie;
+}
+
+/// Not of a server whose clock stepped and whose times are absolute: when its leases began is no longer told.
+std::optional<std::string> World::judge_assignments() const {
+    if (options_.without.contains(Oddity::history)) return std::nullopt;
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+        const auto seen = witness(i);
+        if (seen.past_is_moot) continue;
+        if (auto wrong = find_wrong_assignment(database_->engine(), seen, now_, host_offsets_))
+            return seen.name + ": " + *wrong;
+    }
+    return std::nullopt;
 }
 
 std::optional<std::string> World::difference() {

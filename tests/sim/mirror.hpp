@@ -35,12 +35,16 @@ struct Witness {
     std::set<std::string> unreadable;
     /// The same for all that are not in the default VPN: no bulk query reaches them.
     bool vpns_unreached = false;
+    /// Its clock stepped, and it says of what is past what its clock showed: that may be told either way.
+    bool past_is_moot = false;
 
     [[nodiscard]] UtcMillis host_time(UtcMillis at) const { return at + host; }
     [[nodiscard]] bool may_be_unknown(const std::string& key) const;
 };
 
 [[nodiscard]] std::string key_of(const BindingKey& key);
+/// The number of the binding of that key; none: the server has no such address.
+[[nodiscard]] std::optional<std::uint64_t> number_of(const leasesim::LeaseModel& model, const std::string& key);
 
 /// The rows of that server that are in force in the eyes of a clock that shows `host_now`. `doubts`: there is a column
 /// of that name.
@@ -50,7 +54,7 @@ struct Witness {
 [[nodiscard]] Row truth_row(const Binding& truth, const Witness& witness, UtcMillis at);
 /// The first column that differs, in words.
 [[nodiscard]] std::optional<std::string> compare(const std::string& key, const Row& row, const Row& truth,
-                                                 std::chrono::seconds tolerance);
+                                                 const Witness& witness);
 /// What expires this soon may already have been ended by one side and not by the other.
 [[nodiscard]] bool expires_soon(const Row& row, UtcMillis host_now);
 

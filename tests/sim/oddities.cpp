@@ -127,6 +127,7 @@ void World::step_host_clock(std::chrono::milliseconds by) {
     ++stats_.host_clock_steps;
     trace("the clock of the host steps by " + std::to_string(by.count()) + " ms");
     host_offset_ += by;
+    host_offsets_.push_back(host_offset_);
     database_->forget_copy();  // what is in it is of another clock, and nothing could tell
     for (auto& [server, since] : step_unknown_since_)
         since += by;

@@ -158,6 +158,7 @@ std::optional<std::string> World::run() {
     for (const auto& server : servers_)
         stats_.bindings += server->model().count_in_force(now_);
     if (!verdict) verdict = database_->fault_of_history(true);
+    if (!verdict) verdict = judge_assignments();
     if (!verdict) verdict = database_->finish_feed();
     stats_.feed_rows += database_->feed_rows_seen();
     return verdict;

@@ -146,6 +146,7 @@ private:
     // Judgement (judge.cpp).
     [[nodiscard]] Witness witness(std::size_t server) const;
     void judge_mirror(std::size_t server);
+    [[nodiscard]] std::optional<std::string> judge_assignments() const;
     [[nodiscard]] std::optional<std::string> difference();
 
     WorldOptions options_;
@@ -163,8 +164,9 @@ private:
     std::set<std::size_t> bulk_only_;
     std::map<std::size_t, UtcMillis> silent_until_;
     std::map<std::size_t, UtcMillis>
-        step_unknown_since_;  // until the database has what was told after it; host's clock
-    Skew host_offset_{0};     // the host's clock minus true time
+        step_unknown_since_;                   // until the database has what was told after it; host's clock
+    Skew host_offset_{0};                      // the host's clock minus true time
+    std::vector<Skew> host_offsets_{Skew{0}};  // all that it ever was
     std::optional<std::chrono::milliseconds> step_host_at_start_;
     /// Servers of which the database has nothing that was closed since the host's clock stepped; and the number of the
     /// first batch that was.

@@ -1,0 +1,212 @@
+#include "tests/sim/holdings.hpp"
+
+#include <algorithm>
+
+namespace leasemirror::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds about_to_end{4};
+
+/// One client at one place, as an assignment names it.
+struct Holder {
+    std::string client_id, hw_addr, remote_id;
+    bool operator==(const Holder&) const = default;
+};
+struct Holding {
+    Holder holder;
+    UtcMillis from;
+    std::optional<UtcMillis> to;
+};
+struct Assignment {
+    std::string id, key;
+    Holder holder;
+    UtcMillis began;
+    std::optional<UtcMillis> ended;
+    bool began_inferred, ended_inferred;
+};
+
+std::string assignments_sql(const std::string& server) {
+    return "SELECT assignment_id, vpn_id, kind, host(address), prefix_len, lower(hex(a.client_id)), hw_addr, "
+           "lower(hex(remote_id)), epoch(began_at), epoch(ended_at), CAST(began_inferred AS INTEGER), "
+           "CAST(ended_inferred AS INTEGER) FROM assignment a JOIN server USING (server_id) WHERE name = '" +
+           server + "' ORDER BY assignment_id";
+}
+
+Assignment assignment_of(const std::vector<testing::Cell>& cells) {
+    const auto time = [](const testing::Cell& cell) { return UtcMillis{seconds{std::stoll(*cell)}}; };
+    Assignment a;
+    a.id = *cells[0];
+    a.key = *cells[1] + " " + *cells[2] + " " + *cells[3] + "/" + *cells[4];
+    a.holder = {cells[5].value_or(""), cells[6].value_or(""), cells[7].value_or("")};
+    a.began = time(cells[8]);
+    if (cells[9]) a.ended = time(cells[9]);
+    a.began_inferred = *cells[10] == "1";
+    a.ended_inferred = *cells[11] == "1";
+    return a;
+}
+
+/// In order. What goes on where the one before it ended, for the same client, is one: some servers tell that all leases
+/// of a client ended, and then which it still has.
+std::vector<Assignment> assignments_of(const testing::Engine& database, const std::string& server) {
+    std::vector<Assignment> all;
+    std::map<std::string, std::size_t> last;
+    for (const auto& cells : database.table(assignments_sql(server))) {
+        auto a = assignment_of(cells);
+        const auto [before, is_first] = last.try_emplace(a.key, all.size());
+        auto* goes_on = is_first ? nullptr : &all[before->second];
+        if (goes_on && goes_on->holder == a.holder && goes_on->ended == a.began) {
+            goes_on->ended = a.ended;
+            goes_on->ended_inferred = a.ended_inferred;
+            continue;
+        }
+        before->second = all.size();
+        all.push_back(std::move(a));
+    }
+    return all;
+}
+
+/// Follows one binding through its visits.
+class Follower {
+public:
+    Follower(const leasesim::LeaseModel& model, std::uint64_t binding) : model_(model), binding_(binding) {}
+
+    [[nodiscard]] std::vector<Holding> follow(UtcMillis now) {
+        const auto unit = model_.unit_of(binding_);
+        const auto& churn = model_.churn();
+        const auto visits = churn.visits(unit, now);
+        for (std::uint64_t visit = 0; visit <= visits; ++visit) {
+            const auto at = visit == 0 ? churn.began() : churn.visit_time(unit, visit);
+            const auto next = visit < visits ? churn.visit_time(unit, visit + 1) : now;
+            see(at, visit == 0);
+            if (next - milliseconds{1} > at) see(next - milliseconds{1}, false);  // it may have expired in between
+        }
+        return std::move(held_);
+    }
+
+private:
+    void see(UtcMillis at, bool first) {
+        model_.state_of(model_.unit_of(binding_), at, state_);
+        const auto b = model_.truth(binding_, at);
+        auto* open = held_.empty() || held_.back().to ? nullptr : &held_.back();
+        const bool by_clock = state_.state == BindingState::expired;
+        if (!b.in_force()) {
+            if (open) open->to = by_clock ? state_.since : at;
+            return;
+        }
+        Holder holder{to_hex(b.client_id), to_hex(b.hw_addr, ':'), to_hex(b.remote_id)};
+        if (open && open->holder == holder) return;
+        if (open) open->to = at;
+        held_.push_back({std::move(holder), first ? state_.since : at, std::nullopt});
+    }
+
+    const leasesim::LeaseModel& model_;
+    std::uint64_t binding_;
+    leasesim::UnitState state_;
+    std::vector<Holding> held_;
+};
+
+std::string shown(const std::optional<UtcMillis>& at) {
+    return at ? std::to_string(unix_seconds(std::chrono::floor<seconds>(*at))) : "never";
+}
+
+bool close(UtcMillis a, UtcMillis b, milliseconds tolerance) {
+    return std::chrono::abs(a - b) <= tolerance;
+}
+
+/// Who held it about that time, for the message.
+std::string list(const std::vector<Holding>& held, const Assignment& about) {
+    std::string out = "; in truth";
+    for (const auto& h : held) {
+        if ((h.to && *h.to + std::chrono::minutes{1} < about.began) || (about.ended && h.from > *about.ended)) continue;
+        out += (h.holder.client_id == about.holder.client_id ? " it, " : " another, ") + shown(h.from) + " to " +
+               shown(h.to) + ";";
+    }
+    return out;
+}
+
+/// The holdings of one binding, and what may be told of each.
+class Holdings {
+public:
+    Holdings(const std::vector<Holding>& held, Family family, milliseconds tolerance, UtcMillis now)
+        : held_(held), v6_(family == Family::v6), tolerance_(tolerance), now_(now) {}
+
+    /// Whether the assignment tells of number `i`.
+    [[nodiscard]] bool tells_of(const Assignment& a, std::size_t i) const {
+        const auto& h = held_[i];
+        if (h.holder != a.holder || (h.to && a.began > *h.to + tolerance_)) return false;
+        return may_begin(a, i) && (a.ended_inferred || may_end(a, i));
+    }
+
+private:
+    [[nodiscard]] bool may_begin(const Assignment& a, std::size_t i) const {
+        for (auto k = i;; --k) {
+            if (same_client(k, i) && a.began_inferred && a.began >= held_[k].from - tolerance_) return true;
+            if (same_client(k, i) && close(a.began, held_[k].from, tolerance_)) return true;
+            // Where the client was before it was first seen need not be known. And only v4 tells since when it has the
+            // lease: in v6 it may have left and come back unseen.
+            const bool goes_on = k > 0 && (v6_ || (same_client(k - 1, i) && held_[k - 1].to == held_[k].from));
+            if (!goes_on) return false;
+        }
+    }
+    [[nodiscard]] bool may_end(const Assignment& a, std::size_t i) const {
+        for (auto m = i; m < held_.size(); ++m) {
+            const auto& to = held_[m].to;
+            if (same_client(m, i) && (a.ended ? to && close(*a.ended, *to, tolerance_) : !to || ends_now(*to)))
+                return true;
+            // Nor where it went before it was last seen.
+            const bool goes_on = m + 1 < held_.size() && (v6_ || (same_client(m + 1, i) && to == held_[m + 1].from));
+            if (!goes_on) return false;
+        }
+        return false;
+    }
+    [[nodiscard]] bool ends_now(UtcMillis at) const { return at + about_to_end > now_; }
+    [[nodiscard]] bool same_client(std::size_t a, std::size_t b) const {
+        return held_[a].holder.client_id == held_[b].holder.client_id &&
+               held_[a].holder.hw_addr == held_[b].holder.hw_addr;
+    }
+
+    const std::vector<Holding>& held_;
+    bool v6_;
+    milliseconds tolerance_;
+    UtcMillis now_;
+};
+
+bool is_right(const Assignment& a, const std::vector<Holding>& held, Family family, milliseconds tolerance,
+              UtcMillis now) {
+    const Holdings holdings(held, family, tolerance, now);
+    for (std::size_t i = 0; i < held.size(); ++i)
+        if (holdings.tells_of(a, i)) return true;
+    return false;
+}
+
+}  // namespace
+
+std::optional<std::string> find_wrong_assignment(const testing::Engine& database, const Witness& witness, UtcMillis now,
+                                                 const std::vector<Skew>& offsets) {
+    std::map<std::string, std::vector<Holding>> truth;
+    const milliseconds tolerance = witness.tolerance + milliseconds{999};  // both are cut to seconds
+    for (const auto& told : assignments_of(database, witness.name)) {
+        const auto number = number_of(witness.model, told.key);
+        if (!number) return "assignment " + told.id + " is of " + told.key + ", no address of the server";
+        if (witness.may_be_unknown(told.key)) continue;
+        if (!witness.model.configured(witness.model.unit_of(*number), now)) continue;
+        auto [held, is_new] = truth.try_emplace(told.key);
+        if (is_new) held->second = Follower(witness.model, *number).follow(now);
+        const auto right = std::any_of(offsets.begin(), offsets.end(), [&](Skew offset) {
+            auto a = told;
+            a.began -= offset;
+            if (a.ended) *a.ended -= offset;
+            return is_right(a, held->second, witness.model.family(), tolerance, now);
+        });
+        if (right) continue;
+        return "assignment " + told.id + " of " + told.key + " to " + told.holder.client_id + " from " +
+               shown(told.began) + (told.began_inferred ? " (inferred)" : "") + " to " + shown(told.ended) +
+               (told.ended_inferred ? " (inferred)" : "") + list(held->second, told);
+    }
+    return std::nullopt;
+}
+
+}  // namespace leasemirror::sim
