@@ -46,8 +46,10 @@ public:
     /// next `rows` bindings of the servers that this store has opened: those in force whose expiry is at or before
     /// `now` end, with reason 'expired' (agent/README.md, "Ended bindings"), and those that ended longer ago than
     /// StoreSettings::retention says are removed. Of the change feed and of ended assignments at most `rows` each that
-    /// are older than it says are removed.
-    virtual Swept sweep(UtcSeconds now, std::size_t rows) = 0;
+    /// are older than it says are removed. Bindings of the servers in `held` stay as they are: their times may be in
+    /// another clock than `now` is.
+    virtual Swept sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) = 0;
+    Swept sweep(UtcSeconds now, std::size_t rows) { return sweep(now, rows, {}); }
 
     /// The DUID that this installation presents to DHCPv6 servers: the stored one, or `proposal` stored now.
     virtual Bytes requestor_duid(ByteView proposal) = 0;

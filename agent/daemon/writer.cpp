@@ -133,7 +133,7 @@ Writer::Event Writer::Work::perform(Step& step) {
         return Committed{commit->server, std::move(commit->batch), std::move(applied)};
     }
     const auto& sweep = std::get<sync_action::Sweep>(step);
-    return Swept{store_->sweep(sweep.now, sweep.rows)};
+    return Swept{store_->sweep(sweep.now, sweep.rows, sweep.held)};
 }
 
 /// None when the writer is to stop instead.

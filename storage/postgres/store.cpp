@@ -36,7 +36,8 @@ public:
     }
 
     Applied apply(const Batch& batch) override;
-    Swept sweep(UtcSeconds now, std::size_t rows) override;
+    using Store::sweep;
+    Swept sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) override;
 
     Bytes requestor_duid(ByteView proposal) override {
         return in_transaction("keep the requestor's DUID", [&](auto& transaction) {
@@ -50,7 +51,8 @@ private:
     void apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care, Applied& applied);
     Tally apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                         const Batch& batch, Care care, Applied& applied);
-    void sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows, Swept& out);
+    void sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
+                        std::span<const ServerId> held, Swept& out);
 
     /// The connection, opened anew if there is none, on a schema that is up to date.
     PostgresConnection& connected() {
@@ -167,10 +169,11 @@ Tally PostgresStore::apply_changes(PostgresTransaction& transaction, PostgresFee
     return tally;
 }
 
-Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows) {
+Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) {
     assert(rows > 0);
     Swept out;
-    in_transaction("end what has expired", [&](auto& transaction) { sweep_bindings(transaction, now, rows, out); });
+    in_transaction("end what has expired",
+                   [&](auto& transaction) { sweep_bindings(transaction, now, rows, held, out); });
     // Each in a transaction of its own: none holds its locks for longer than it needs them.
     out.removed_changes = in_transaction("remove old changes", [&](auto& transaction) {
         return remove_changes(transaction, now, rows, settings_.retention);
@@ -181,9 +184,12 @@ Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows) {
     return out;
 }
 
-void PostgresStore::sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows, Swept& out) {
+void PostgresStore::sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
+                                   std::span<const ServerId> held, Swept& out) {
     servers_.require_owned(transaction);
-    const auto part = look_through(transaction, servers_.owned(), swept_to_, now, rows, settings_.retention);
+    auto part = look_through(transaction, servers_.owned(), swept_to_, now, rows, settings_.retention);
+    for (const auto server : held)
+        part.of.erase(server);
     PostgresFeed feed(transaction);
     for (const auto& [server, share] : part.of) {
         auto counts = remove_bindings(transaction, server, share.outlived);

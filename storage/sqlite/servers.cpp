@@ -148,10 +148,11 @@ void SqliteServers::require_owned() {
         owned_.require(server, find(server));
 }
 
-std::string SqliteServers::owned_json() const {
+std::string SqliteServers::owned_json_without(std::span<const ServerId> held) const {
     std::string out;
     for (const auto server : owned_.servers())
-        out.append(out.empty() ? "[" : ",").append(std::to_string(server));
+        if (std::find(held.begin(), held.end(), server) == held.end())
+            out.append(out.empty() ? "[" : ",").append(std::to_string(server));
     return out.append(out.empty() ? "[]" : "]");
 }
 

@@ -37,7 +37,7 @@ public:
     /// That no server has been taken over from us.
     void require_owned();
     /// The ids of the servers that we have taken over, as a JSON array: a parameter cannot be a list.
-    [[nodiscard]] std::string owned_json() const;
+    [[nodiscard]] std::string owned_json_without(std::span<const ServerId> held) const;
     /// Corrects how many bindings there are in each state, and in doubt.
     void count(ServerId server, const StateCounts& more);
 

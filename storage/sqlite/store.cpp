@@ -66,7 +66,8 @@ public:
         return applied;
     }
 
-    Swept sweep(UtcSeconds now, std::size_t rows) override;
+    using Store::sweep;
+    Swept sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) override;
 
     Bytes requestor_duid(ByteView proposal) override {
         return in_transaction("keep the requestor's DUID", [&] {
@@ -90,7 +91,7 @@ private:
 
     Applied apply_in_transaction(const Batch& batch, Care care);
     Tally apply_changes(const BatchContext& context, const Batch& batch, Care care, Applied& applied);
-    void sweep_bindings(UtcSeconds now, std::size_t rows, Swept& out);
+    void sweep_bindings(UtcSeconds now, std::size_t rows, std::span<const ServerId> held, Swept& out);
 
     [[nodiscard]] FileIdentity file_at_path() const {
         struct stat info {};
@@ -182,10 +183,10 @@ Tally SqliteStore::apply_changes(const BatchContext& context, const Batch& batch
     return tally;
 }
 
-Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows) {
+Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) {
     assert(rows > 0);
     Swept out;
-    in_transaction("end what has expired", [&] { sweep_bindings(now, rows, out); });
+    in_transaction("end what has expired", [&] { sweep_bindings(now, rows, held, out); });
     // Each in a transaction of its own: others may write in between.
     if (translated(path_, "look for old changes", [&] { return retention_.changes_due(now); }))
         out.removed_changes =
@@ -196,7 +197,7 @@ Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows) {
     return out;
 }
 
-void SqliteStore::sweep_bindings(UtcSeconds now, std::size_t rows, Swept& out) {
+void SqliteStore::sweep_bindings(UtcSeconds now, std::size_t rows, std::span<const ServerId> held, Swept& out) {
     servers_.require_owned();
     first_load_.on_time(now);
     BindingRange range{swept_to_, 0};
@@ -208,7 +209,7 @@ void SqliteStore::sweep_bindings(UtcSeconds now, std::size_t rows, Swept& out) {
         range.last = use.number(0);
         out.around = static_cast<std::size_t>(use.number(1)) < rows;
     }
-    const auto ours = servers_.owned_json();
+    const auto ours = servers_.owned_json_without(held);
     const auto removed = retention_.remove_bindings(now, range.after, range.last, ours);
     out.around = out.around && removed.reached == range.last;
     range.last = removed.reached;

@@ -45,7 +45,7 @@ void World::write_front(std::size_t desk) {
     Swept swept;
     try {
         if (const auto* sweep = std::get_if<sync_action::Sweep>(&step)) {
-            swept = store.sweep(sweep->now, sweep->rows);
+            swept = store.sweep(sweep->now, sweep->rows, sweep->held);
         } else {
             applied = store.apply(std::get<sync_action::Commit>(step).batch);
         }

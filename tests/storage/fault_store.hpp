@@ -51,8 +51,9 @@ public:
             return true;
         });
     }
-    Swept sweep(UtcSeconds now, std::size_t rows) override {
-        return call([&] { return real_->sweep(now, rows); });
+    using Store::sweep;
+    Swept sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) override {
+        return call([&] { return real_->sweep(now, rows, held); });
     }
     Bytes requestor_duid(ByteView proposal) override {
         return call([&] { return real_->requestor_duid(proposal); });

@@ -148,7 +148,7 @@ public:
         if (const auto fault = record_.on_apply(batch)) throw StoreError(*fault, text_of(*fault));
         return {batch.changes.size(), 0, 0, {}};
     }
-    Swept sweep(UtcSeconds, std::size_t rows) override {
+    Swept sweep(UtcSeconds, std::size_t rows, std::span<const ServerId>) override {
         Swept swept;
         swept.ended = rows;
         return swept;
