@@ -151,6 +151,7 @@ bool covers(const LeaseV6& lease, const IpAddress& address) {
 /// By address: one of the client's leases is that address, or a prefix that contains it (RFC 5007 §4.1.2.1).
 bool is_about_another(const ClientDataV6& client, const BulkQuery& query) {
     if (query.kind == QueryKind::client_id) return !equal(client.client_id, query.id);
+    if (!client.complete) return false;  // what could not be read may be it
     return std::none_of(client.leases.begin(), client.leases.end(),
                         [&](const LeaseV6& lease) { return covers(lease, query.address); });
 }
@@ -186,7 +187,7 @@ Result<UdpReply, UdpDiscard> read_v6(ReplyReader& reader, const MessageV6& m, co
     take_records(reader, m.base_time, server_now, reply);
     follow_links(m, question, reply);
     // A CLIENT_DATA that could not be read is not the same as none: the next answer may be better.
-    if (reply.bindings.empty() && reply.named.empty() && !m.faults.empty()) return Unexpected{UdpDiscard::undecodable};
+    if (reply.bindings.empty() && reply.named.empty() && reply.left_out > 0) return Unexpected{UdpDiscard::undecodable};
     const auto without_data = reply.named.empty() ? UdpOutcome::no_binding : UdpOutcome::several_links;
     reply.outcome = any_in_force(reply) ? UdpOutcome::found : without_data;
     return reply;

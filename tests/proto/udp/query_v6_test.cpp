@@ -275,6 +275,17 @@ TEST_CASE("v6: a server of whose answers none can be used was heard: it is not s
     CHECK(stranger.reply_of(0).outcome() == UdpOutcome::silent);
 }
 
+TEST_CASE("v6: a stray octet behind an answer without client data does not make it unusable") {
+    UdpTalk talk(udp_v6(), by_client_id());
+    auto nothing = holds({});
+    nothing.clients.clear();
+    auto bytes = nothing.to(talk.sent[0].bytes);
+    bytes.push_back(0);
+    talk.hear(bytes, endpoint("2001:db8::1"));
+    CHECK(talk.reply_of(0).outcome() == UdpOutcome::no_binding);
+    CHECK(talk.discarded(UdpDiscard::undecodable) == 0);
+}
+
 TEST_CASE("v6: a port is not what tells a server: none is prescribed for what it sends from") {
     UdpTalk talk(udp_v6(), ask_for("2001:db8:1::5"));
     talk.answer(0, holds({ia("2001:db8:1::5")}), endpoint("2001:db8::1", 40000));
