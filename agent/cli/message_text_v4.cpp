@@ -89,9 +89,12 @@ std::string addresses_text(ByteView octets) {
 
 /// The value of a known option, which decode_v4() has checked; nothing for one without a typed field.
 std::optional<std::string> typed_value(OptionCodeV4 code, const MessageV4& m) {
-    const auto remaining = [&](const auto& field) { return remaining_text(field.value_or(0), m.base_time); };
-    const auto age = [&](const auto& field) { return age_text(field.value_or(0), m.base_time); };
-    const auto time = [](const auto& field) { return iso_utc(field.value_or(ServerTime{})); };
+    using Text = std::optional<std::string>;  // nothing for what could not be read
+    const auto remaining = [&](const auto& field) {
+        return field ? Text(remaining_text(*field, m.base_time)) : Text();
+    };
+    const auto age = [&](const auto& field) { return field ? Text(age_text(*field, m.base_time)) : Text(); };
+    const auto time = [](const auto& field) { return field ? Text(iso_utc(*field)) : Text(); };
     switch (code) {
         case OptionCodeV4::host_name:
             return printable(m.host_name);
@@ -140,7 +143,8 @@ void describe_header(const MessageV4& m, TextOutline& out) {
     address("siaddr", m.siaddr);
     address("giaddr", m.giaddr);
     if (m.hops != 0) out.line("hops", std::to_string(m.hops));
-    if (m.hlen != 0) out.line("chaddr", "hardware type " + std::to_string(m.htype) + ", " + to_hex(m.chaddr, ':'));
+    if (!m.chaddr.empty())
+        out.line("chaddr", "hardware type " + std::to_string(m.htype) + ", " + to_hex(m.chaddr, ':'));
 }
 
 }  // namespace
@@ -179,6 +183,7 @@ void describe(const MessageV4& m, TextOutline& out) {
         else
             out.line(option_name(option.code), typed_value(code, m).value_or(octets_text(option.data)));
     }
+    if (m.left_out) out.line("malformed, the lease is good", to_string(*m.left_out));
 }
 
 }  // namespace leasemirror

@@ -101,6 +101,7 @@ void describe_relay_data(ByteView option_47, TextOutline& out) {
     if (!relay) {
         out.line("malformed", to_string(relay.error()));
     } else {
+        if (relay->fault) out.line("malformed", to_string(*relay->fault));
         out.line("peer-address", relay->peer_address.to_string());
         if (relay->link_address) out.line("link-address", relay->link_address->to_string());
         const auto id = [&](std::string_view name, ByteView octets) {

@@ -12,8 +12,8 @@ from played import Played, both
 
 
 def unreadable(query, n, base):
-    """A lease whose last option runs past the end of the message."""
-    more = b"\xe0\xff\x00" if query.family == "v4" else b"\0\xe0\xff\xff\0"
+    """A lease whose last option, which names its VPN, runs past the end of the message."""
+    more = b"\xdd\xff\x00" if query.family == "v4" else b"\0\x44\xff\xff\0"
     message = query.binding(n, base, "z", more=more)
     return message[:-1] if query.family == "v4" else message  # without the end option
 

@@ -151,8 +151,11 @@ TEST_CASE("faults of order and content in v6") {
     Struck broken(Family::v6, "broken-relay-data@msg:3");
     std::size_t bad = 0;
     for_each_v6(broken.peer, [&](const MessageV6& m) {
-        for (const auto& c : m.client_data)
-            bad += !c.relay_data.empty() && !decode_relay_data(c.relay_data);
+        for (const auto& c : m.client_data) {
+            if (c.relay_data.empty()) continue;
+            const auto relay = decode_relay_data(c.relay_data);
+            bad += !relay || relay->fault;
+        }
     });
     CHECK(bad == 1);
 }
