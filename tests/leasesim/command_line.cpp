@@ -34,6 +34,9 @@ void add_options(CLI::App& app, Words& w, Run& run) {
     app.add_option("--skew", w.skew_ms, "server clock minus true time, in ms")->capture_default_str();
     app.add_option("--links", s.model.links, "v6: number of links")->check(CLI::Range(1, 4096))->capture_default_str();
     app.add_option("--relays", s.model.relays, "number of relays")->check(CLI::Range(1, 65535))->capture_default_str();
+    app.add_option("--unrelayed-one-in", s.model.unrelayed_one_in, "one client in so many has no relay")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
     app.add_option("--units-per-client", s.model.units_per_client,
                    "clients with several v4 addresses, or v6 links; see README.md")
         ->check(CLI::Range(1, 64))

@@ -78,7 +78,7 @@ void LeaseModel::set_relay_v4(const Life& life, UnitState& out) const {
     for (auto* id : {&out.relay_id, &out.remote_id, &out.circuit_id, &out.subscriber_id})
         id->clear();
     const auto r = roll(life.unit, 0, 9);
-    out.relayed = life.known_client && r % 16 != 0;
+    out.relayed = life.known_client && r % options_.unrelayed_one_in != 0;
     out.link_address = IpAddress::v4(0);
     out.relay_address = IpAddress::v4(0);
     if (!out.relayed) return;
@@ -104,7 +104,7 @@ void LeaseModel::set_relay_v6(const Life& life, UnitState& out) const {
     for (auto* id : {&out.relay_id, &out.remote_id, &out.circuit_id, &out.subscriber_id})
         id->clear();
     const auto r = roll(life.unit, 0, 9);
-    out.relayed = life.known_client && r % 16 != 0;
+    out.relayed = life.known_client && r % options_.unrelayed_one_in != 0;
     out.link_address = out.relay_address = v6(0, 0);
     if (!out.relayed) return;
     const auto relay = (link_of(life.unit) + life.relay) % options_.relays;

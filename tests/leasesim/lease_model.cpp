@@ -25,7 +25,8 @@ std::uint64_t units_for(const ModelOptions& o) {
 
 LeaseModel::LeaseModel(const ModelOptions& options, UtcMillis t0)
     : options_(options), t0_(t0), churn_(options.seed, units_for(options), options.churn, t0), clock_(options.skew) {
-    assert(options.bindings > 0 && options.links > 0 && options.links <= 4096 && options.relays > 0);
+    assert(options.bindings > 0 && options.links > 0 && options.links <= 4096 && options.relays > 0 &&
+           options.unrelayed_one_in > 0);
     assert(options.family == Family::v6 ||
            options.bindings / (options.vpns + 1) + 2 <= (std::uint64_t{1} << (32U - options.v4_prefix_len)));
     assert(options.family == Family::v4 || units() < 0x1000000);

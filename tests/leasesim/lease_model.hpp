@@ -36,7 +36,8 @@ struct ModelOptions {
     Skew skew{0};        ///< server clock minus true time
     unsigned links = 8;  ///< v6 links, each with a relay that clients use by default
     unsigned relays = 4;
-    unsigned vpns = 0;  ///< v4: further VPNs beside the default one; their addresses overlap with its own
+    unsigned unrelayed_one_in = 16;  ///< one unit in so many is attached directly: nothing of a relay is known of it
+    unsigned vpns = 0;               ///< v4: further VPNs beside the default one; their addresses overlap with its own
     /// So many neighbouring units, from a multiple of that number on, have one client, as long as their visits are in
     /// the same block: a client with several addresses, in v6 with one unit on each of several links. At most `links`.
     unsigned units_per_client = 1;

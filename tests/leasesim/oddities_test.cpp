@@ -402,3 +402,14 @@ TEST_CASE("the command line knows the words") {
     CHECK(p.all_vpns == AllVpns::refuse);
     CHECK(p.on_active == OnActive::not_allowed);
 }
+
+TEST_CASE("clients that are attached directly: as many as were asked for, and no link is told of them") {
+    auto o = options(Family::v6);
+    o.model.unrelayed_one_in = 2;
+    ModelServer server(o, t0);
+    std::size_t with = 0, without = 0;
+    for (const auto& b : everything(server, t0))
+        ++(b.link_address ? with : without);
+    CHECK(with > 60);
+    CHECK(without > 60);
+}

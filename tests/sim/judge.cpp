@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Between two looks at a mirror. Each reads all of it.
-constexpr std::chrono::milliseconds between_looks{20s};
+constexpr std::chrono::milliseconds between_looks{30s};
 
 /// How much earlier than `fresh_as_of` a change may be and still be missing: base-times are whole seconds, and skews are
 /// estimates.

@@ -38,12 +38,17 @@ void World::make_odd(std::size_t server, leasesim::ServerOptions& options, Serve
     const bool v4 = config.family == Family::v4;
     p.absolute_expiries = has(Oddity::absolute_expiries, server, 4, chance);
     p.stale_catch_up = has(Oddity::stale_catch_up, server, 6, chance);
+    if (p.stale_catch_up)
+        options.messages_per_second = static_cast<double>(20 + chance.next() % 80);  // or it is over at once
     p.options_twice = has(Oddity::options_twice, server, 12, chance);
-    if (v4) p.late_identity = has(Oddity::late_identity, server, 8, chance);
+    if (v4) p.late_identity = has(Oddity::late_identity, server, 5, chance);
     if (!v4) p.late_end_of_former = has(Oddity::late_end, server, 5, chance);
     if (!v4 && options.model.links > 1 && has(Oddity::several_links, server, 3, chance))
         options.model.units_per_client = static_cast<unsigned>(2 + chance.next() % (options.model.links - 1));
-    if (v4 && options.model.vpns > 0 && has(Oddity::vpns_unreached, server, 3, chance)) {
+    if (has(Oddity::unrelayed, server, 6, chance))
+        options.model.unrelayed_one_in = static_cast<unsigned>(2 + chance.next() % 3);
+    if (v4 && has(Oddity::vpns_unreached, server, 8, chance)) {
+        options.model.vpns = 1;
         p.all_vpns = one_of(chance, 2) ? AllVpns::refuse : AllVpns::ignore;
         unreached_vpns_.insert(server);
     }

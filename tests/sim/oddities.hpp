@@ -18,6 +18,7 @@ enum class Oddity : std::uint8_t {
     stale_catch_up,      ///< messages of the catch-up are older than live ones between them
     absurd_base_time,    ///< one message has a base-time of another century
     several_links,       ///< clients have leases on several links
+    unrelayed,           ///< many clients are attached directly: no list of theirs names a link
     late_end,            ///< the end of the former client is told after the beginning of the next
     vpns_unreached,      ///< no bulk query reaches the VPNs that Active tells of
     unconfigured,        ///< a range is taken out of the configuration while nobody listens
@@ -30,7 +31,7 @@ enum class Oddity : std::uint8_t {
     history,             ///< judged: each boundary of an assignment that is not inferred
 };
 
-inline constexpr std::array<std::pair<std::string_view, Oddity>, 17> oddity_names{
+inline constexpr std::array<std::pair<std::string_view, Oddity>, 18> oddity_names{
     {{"absolute-expiries", Oddity::absolute_expiries},
      {"server-jitter", Oddity::server_jitter},
      {"host-clock", Oddity::host_clock},
@@ -38,6 +39,7 @@ inline constexpr std::array<std::pair<std::string_view, Oddity>, 17> oddity_name
      {"stale-catch-up", Oddity::stale_catch_up},
      {"absurd-base-time", Oddity::absurd_base_time},
      {"several-links", Oddity::several_links},
+     {"unrelayed", Oddity::unrelayed},
      {"late-end", Oddity::late_end},
      {"vpns-unreached", Oddity::vpns_unreached},
      {"unconfigured", Oddity::unconfigured},
