@@ -63,10 +63,31 @@ void World::begin_odd(std::size_t server) {
     Jitter chance(0);
     auto& model = *servers_[server];
     if (has(Oddity::reorder, server, 6, chance)) model.set_reorder(500ms + chance.up_to(1500ms));
+    trace_oddities(server);
     if (!has(Oddity::unreadable, server, 8, chance)) return;
     const auto binding = chance.next() % model.model().bindings();
     const auto what = one_of(chance, 2) ? Unreadable::stray_octet : Unreadable::everything;
+    trace("server " + std::to_string(server) + ": messages about " + key_of(model.model().truth(binding, now_).key) +
+          (what == Unreadable::everything ? " cannot be read" : " have a stray octet"));
     model.make_unreadable(binding, what);
+}
+
+void World::trace_oddities(std::size_t server) {
+    const auto& model = *servers_[server];
+    const auto& p = model.options().personality;
+    std::string words;
+    const auto say = [&](bool is_so, const char* word) { words += is_so ? std::string(" ") + word : ""; };
+    say(p.absolute_expiries, "absolute-expiries");
+    say(p.stale_catch_up, "stale-catch-up");
+    say(p.options_twice, "options-twice");
+    say(p.late_identity, "late-identity");
+    say(p.late_end_of_former, "late-end");
+    say(p.all_vpns != AllVpns::serve, "vpns-unreached");
+    say(p.on_active == OnActive::not_allowed, "active-not-allowed");
+    say(model.options().model.units_per_client > 1, "several-links");
+    say(model.options().model.unrelayed_one_in < 16, "unrelayed");
+    say(model.reorder().count() > 0, "reorder");
+    if (!words.empty()) trace("server " + std::to_string(server) + " is odd:" + words);
 }
 
 void World::schedule_odd() {

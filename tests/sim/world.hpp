@@ -130,6 +130,7 @@ private:
     [[nodiscard]] bool has(Oddity oddity, std::size_t server, std::uint64_t one_in_n, Jitter& chance) const;
     void make_odd(std::size_t server, leasesim::ServerOptions& options, ServerConfig& config);
     void begin_odd(std::size_t server);
+    void trace_oddities(std::size_t server);
     void schedule_odd();
     void schedule_odd(Oddity oddity, Jitter chance);
     void strike_odd(Oddity oddity, Jitter& chance);
