@@ -36,8 +36,13 @@ Witness World::witness(std::size_t server) const {
     if (clock_stepped_.contains(server)) out.tolerance += ClockSkew::step_min;
     out.past_is_moot = model.options().personality.absolute_expiries && clock_stepped_.contains(server);
     for (const auto& [binding, what] : model.unreadable()) {
-        if (what == leasesim::Unreadable::everything)
-            out.unreadable.insert(key_of(model.model().truth(binding, now_).key));
+        if (what != leasesim::Unreadable::everything) continue;
+        // Where the leases of a client are told together, none of them can be read.
+        const auto unit = model.model().unit_of(binding);
+        const bool together = model.options().personality.all_leases_together;
+        const auto first = together ? model.model().first_binding(unit) : binding;
+        for (auto b = first; b < first + (together ? model.model().unit_size(unit) : 1); ++b)
+            out.unreadable.insert(key_of(model.model().truth(b, now_).key));
     }
     return out;
 }
