@@ -43,7 +43,8 @@ void QueryBulk::on_action(const SessionAction& action, Now now, SessionNow sessi
     std::visit(Overload{
                    [](const action::Send&) {},
                    [&](const action::Heard& heard) {
-                       if (heard.base_time) (void)skew_.on_base_time(*heard.base_time, {}, asked_at_, now, false);
+                       if (heard.base_time)
+                           (void)skew_.on_base_time({*heard.base_time, {}, asked_at_, false, true}, now);
                        current_skew_ = heard.base_time ? skew_.estimate() : Skew{0};
                    },
                    [&](const action::Deliver& deliver) { on_binding(*deliver.binding); },

@@ -40,6 +40,20 @@ void Recorder::on_client_listed(const Telling& told, const action::ClientListed&
     outbox_.account(change);
 }
 
+void Recorder::on_list_unread(const Telling& told, ByteView client_id) {
+    auto& change = outbox_.add_change(told.now.steady);
+    change.kind = Change::Kind::client_list_end;
+    change.doubt = Doubt::unreadable;
+    change.run = told.last_run;
+    change.skew = told.skew;
+    change.told_at = whole_seconds(told.now);
+    change.late = told.late();
+    change.binding.client_id.assign(client_id.begin(), client_id.end());
+    change.binding.base_time = told.server_now;
+    change.binding.via = Via::active;
+    outbox_.account(change);
+}
+
 void Recorder::on_absent(const DoubtBook::Settled& settled, Skew skew, Now now) {
     auto& change = outbox_.add_change(now.steady);
     change.kind = Change::Kind::absent;

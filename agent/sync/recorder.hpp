@@ -17,6 +17,7 @@ struct Telling {
     std::uint64_t last_run;  ///< the run of what is told otherwise
     bool gap_open;           ///< something that was told before may be missing here
     Skew skew;
+    ServerTime server_now;  ///< our best guess of what its clock shows
     Now now;
 
     /// Over the active connection, and yet when it happened cannot be told from the message.
@@ -33,6 +34,8 @@ public:
     void on_binding(const Telling& told, const Binding& binding);
     /// `complete`: what a list of this server leaves out has ended (agent/README.md, "Ended bindings"). Empty: not known.
     void on_client_listed(const Telling& told, const action::ClientListed& listed, std::optional<bool> complete);
+    /// A list of this client could not be read whole: what it would have left out cannot be told.
+    void on_list_unread(const Telling& told, ByteView client_id);
     /// The server was asked about a binding in doubt, and does not have it.
     void on_absent(const DoubtBook::Settled& settled, Skew skew, Now now);
     /// An address was listed in a message that could not be understood otherwise.

@@ -50,7 +50,13 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
 }
 
 Telling ServerSync::told_on(const SyncConnection& connection) {
-    return {connection, job_of(connection), bulk_.last_run(), !bulk_.gaps().empty(), epoch_.skew.estimate(), now_};
+    return {connection,
+            job_of(connection),
+            bulk_.last_run(),
+            !bulk_.gaps().empty(),
+            epoch_.skew.estimate(),
+            epoch_.skew.server_now(now_.utc),
+            now_};
 }
 
 void ServerSync::on_deliver(SyncConnection& connection, const Binding& binding) {
@@ -153,6 +159,8 @@ void ServerSync::on_quarantine(SyncConnection& connection, const action::Quarant
     recorder_.on_quarantine(told_on(connection), quarantine);
     report_.on_quarantined(quarantine.reason, now_.steady);
     if (quarantine.lease_lost) on_lease_lost(connection, quarantine.reason, quarantine.address);
+    if (connection.is_active() && !quarantine.client_id.empty())
+        recorder_.on_list_unread(told_on(connection), quarantine.client_id);
 }
 
 /// What was said of a binding is not in the mirror, and must not be missing silently.

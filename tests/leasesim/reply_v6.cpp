@@ -12,7 +12,6 @@ namespace {
 using enum OptionCodeV6;
 using namespace std::string_view_literals;
 
-constexpr std::uint16_t ia_na = 3, ia_pd = 25;  // RFC 8415 §21.4, §21.21
 constexpr std::array<std::uint8_t, 10> foreign_duid{0, 3, 0, 1, 2, 0, 0, 0, 0xde, 0xad};
 
 bool wants(const ReplyContext& c, OptionCodeV6 code) {
@@ -128,7 +127,7 @@ public:
             auto& ia = kind == BindingKind::address ? addresses_ : prefixes_;
             if (std::none_of(in_ia.begin(), in_ia.end(), [&](const LeaseV6& l) { return l.kind == kind; })) continue;
             write_ia(in_ia, kind, ia);
-            options_[n++] = {kind == BindingKind::address ? ia_na : ia_pd, ia.written()};
+            options_[n++] = {static_cast<std::uint16_t>(kind == BindingKind::address ? ia_na : ia_pd), ia.written()};
         }
         return std::span(options_).first(n);
     }

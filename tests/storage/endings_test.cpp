@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 using namespace leasemirror;
 using namespace leasemirror::testing;
 using Rows = std::vector<std::string>;
@@ -209,7 +211,7 @@ TEST_CASE("the sweep leaves out servers whose times may be in another clock, and
         change.binding.expires_at = at(1000);
         f.apply({change});
         f.store->apply(f.batch({change}, 1));
-        const std::array held{f.servers[0].id};
+        const std::array held{f.resume[0].id};
         const auto first = f.store->sweep(utc(2000), 1000, held);
         CHECK(first.around);
         CHECK(first.ended == 1);
