@@ -72,7 +72,8 @@ std::size_t unreadable(const Peer& peer, Family family) {
     ScratchV6 v6;
     for (const auto frame : peer.frames()) {
         if (family == Family::v4) {
-            n += !decode_v4(frame, v4);
+            const auto m = decode_v4(frame, v4);
+            n += !m || m->left_out.has_value();
         } else {
             const auto m = decode_v6(frame, v6);
             n += !m || !m->faults.empty();

@@ -357,14 +357,20 @@ TEST_CASE("client_data: snapshot ends a client's list with what it held; delta o
     }
 }
 
-TEST_CASE("a list with a lease that could not be read is not a complete list") {
+TEST_CASE("a list with a lease that could not be read ends nothing: what it leaves out is in doubt") {
     auto config = server_v6();
     config.client_data = ClientData::snapshot;
     SyncDriver d(config, resume_at(900));
     const auto active = d.goes_live();
     active.says(
         V6{.clients = {Client{{ia("2001:db8::1"), ia("2001:db8::2", 600, StatusCode::unspec_fail)}}}, .base = 1000});
-    CHECK(d.writes().find("list of") == std::string::npos);
+    (void)d.writes();
+    const auto& changes = d.written.back().changes;
+    const auto list = std::find_if(changes.begin(), changes.end(),
+                                   [](const Change& c) { return c.kind == Change::Kind::client_list_end; });
+    REQUIRE(list != changes.end());
+    CHECK(list->doubt == Doubt::unreadable);
+    CHECK(list->binding.client_id == some_duid);
 }
 
 TEST_CASE("bulk answers never end a client's list: servers spread one client over many messages") {

@@ -144,7 +144,7 @@ TEST_CASE("a windowed poll with a reply that could not be read moves nothing") {
     (void)d.writes();
     const auto windowed = next(d);
     windowed.says(lease4("192.0.2.2", d.server_now(), 1));
-    auto m = lease4("192.0.2.3", d.server_now(), 1);
+    auto m = active4("192.0.2.3", d.server_now());
     m.id = windowed.id();
     windowed.says(broken(m));
     windowed.ends();

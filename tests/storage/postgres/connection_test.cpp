@@ -243,6 +243,6 @@ TEST_CASE("what is set for a database does not change what our literals mean" * 
     CHECK(store->apply(batch).refused.empty());
     CHECK(
         engine->rows("SELECT host(address), hostname, epoch(expires_at), host(link_address) FROM binding ORDER BY 1") ==
-        std::vector<std::string>{R"(10.0.0.1|back\\slash 'quoted' NULL|1700008600|-)", "10.0.0.2|-|-|-"});
+        std::vector<std::string>{R"(10.0.0.1|back\slash 'quoted' NULL|1700008600|-)", "10.0.0.2|-|-|-"});
     set("RESET ALL");
 }
