@@ -3,8 +3,8 @@
 namespace leasemirror {
 namespace {
 
-// What has ended stays where it is written down, in the feed too. So an open assignment that moves back does not move to
-// before the end of the one before it: there it is a bound.
+// What has ended stays where it is written down, in the feed too, and so do bindings that are not in force. So an open
+// assignment that moves back does not move to before the end of the one before it: there it is a bound.
 constexpr PostgresSql move_sql{"move_clock", R"sql(
     WITH moved AS (
         UPDATE assignment AS a SET began_at = m.began_at, began_inferred = a.began_inferred OR m.began_at <> m.wanted
@@ -23,7 +23,7 @@ constexpr PostgresSql move_sql{"move_clock", R"sql(
         preferred_until = b.preferred_until + $2 * interval '1 s', renew_at = b.renew_at + $2 * interval '1 s',
         rebind_at = b.rebind_at + $2 * interval '1 s', boundary_at = coalesce(m.began_at, b.boundary_at)
     FROM (SELECT i.binding_id, moved.began_at
-          FROM (SELECT binding_id, assignment_id FROM binding WHERE server_id = $1 OFFSET 0) AS i
+          FROM (SELECT binding_id, assignment_id FROM binding WHERE server_id = $1 AND state = 'active' OFFSET 0) AS i
                LEFT JOIN moved ON moved.assignment_id = i.assignment_id
           OFFSET 0) AS m
     WHERE b.server_id = $1 AND b.binding_id = m.binding_id)sql"};

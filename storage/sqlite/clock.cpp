@@ -3,8 +3,8 @@
 namespace leasemirror {
 namespace {
 
-// What has ended stays where it is written down, in the feed too. So an open assignment that moves back does not move to
-// before the end of the one before it: there it is a bound.
+// What has ended stays where it is written down, in the feed too, and so do bindings that are not in force. So an open
+// assignment that moves back does not move to before the end of the one before it: there it is a bound.
 constexpr const char* assignments_sql = R"sql(
     UPDATE assignment SET began_at = m.began_at, began_inferred = began_inferred | (m.began_at <> m.wanted),
         inferred = inferred | (m.began_at <> m.wanted)
@@ -24,7 +24,7 @@ constexpr const char* bindings_sql = R"sql(
         renew_at = renew_at + ?2, rebind_at = rebind_at + ?2,
         boundary_at = coalesce((SELECT began_at FROM assignment AS a WHERE a.assignment_id = binding.assignment_id),
                                boundary_at)
-    WHERE server_id = ?1)sql";
+    WHERE server_id = ?1 AND state = 'active')sql";
 
 }  // namespace
 

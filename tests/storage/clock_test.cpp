@@ -66,13 +66,16 @@ TEST_CASE("what has ended stays where it is written down, and no hold moves to b
         CAPTURE(factory.name);
         Fixture f(factory);
         f.check.times = false;
+        auto over = timed("10.0.0.2", 400);
+        over.binding.state = BindingState::released;
         f.apply({told("10.0.0.1", 100), told("10.0.0.1", 200, BindingState::released), told("10.0.0.1", 300),
-                 told("10.0.0.2", 100), told("10.0.0.2", 400, BindingState::released)});
+                 told("10.0.0.2", 100), over});
         auto batch = f.batch();
         batch.our_clock_moved = std::chrono::seconds{-150};
         f.store->apply(batch);
-        CHECK(holds(f) == Rows{"10.0.0.1|100|200|0", "10.0.0.1|200|-|1", "10.0.0.2|100|400|0"});
+        CHECK(holds(f) == Rows{"10.0.0.1|100|200|0", "10.0.0.1|200|-|1", "10.0.0.2|100|395|0"});
         CHECK(f.engine->rows("SELECT epoch(boundary_at) - 1700000000 FROM binding ORDER BY sortable(address)") ==
-              Rows{"200", "400"});
+              Rows{"200", "395"});
+        CHECK(times(f)[1] == "401|395|5400|4400|2400|3400|395|400");
     }
 }
