@@ -278,7 +278,6 @@ void ServerSync::on_close(const SyncConnection& connection, const action::Close&
 
 void ServerSync::on_active_closed(const action::Close& close, bool heard) {
     report_.error(close.text, now_);
-    const auto not_soon = now_.steady + 10 * config_.timeouts.retry;
     switch (close.why) {
         case CloseReason::peer_silent:
             // Nor does each server close on a message type that it does not know: RFC 6926 did not say so yet.
@@ -294,11 +293,11 @@ void ServerSync::on_active_closed(const action::Close& close, bool heard) {
         case CloseReason::refused:
             // UnspecFail may pass; the others would be answered the same again.
             if (close.status == StatusCode::unspec_fail || close.status == StatusCode::unknown) return;
-            return support_.active_pacing().put_off(not_soon);
+            if (support_.on_active_refused(now_)) on_polled_instead(close.text);
+            return;
         case CloseReason::refused_silently:
             return on_active_refused_silently(close.text);
         case CloseReason::not_supported:  // bulk there, but no active leasequery (RFC 7653 §9.2)
-            support_.active_pacing().put_off(not_soon);
             if (support_.on_active_not_supported(now_)) on_polled_instead(close.text);
             return;
     }

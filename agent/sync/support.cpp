@@ -80,8 +80,14 @@ void Support::on_active_answered(Now now) {
 }
 
 bool Support::on_active_not_supported(Now now) {
+    active_pacing_.put_off(now.steady + 10 * retry_);
     learn(known_.active, known_.windows, false, now);
     return poll_instead(lasts, now);
+}
+
+bool Support::on_active_refused(Now now) {
+    active_pacing_.put_off(now.steady + 10 * retry_);
+    return poll_instead(10 * retry_, now);
 }
 
 Support::Refusal Support::on_active_refused_silently(Now now) {

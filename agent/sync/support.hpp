@@ -49,6 +49,9 @@ public:
     void on_bulk_answered() { bulk_answered_ = true; }
     /// NotSupported (RFC 7653 §9.2). True: polled from now on.
     [[nodiscard]] bool on_active_not_supported(Now now);
+    /// Refused by another status that would be the same again, for example NotAllowed: what bulk queries tell is better
+    /// than nothing. True: polled from now on, until the active query is tried again, as `active_pacing` does.
+    [[nodiscard]] bool on_active_refused(Now now);
     /// An active query was closed, or left, without a word. v4 has no other way to say that it does not know the message
     /// type (RFC 7724 §8.1.1).
     enum class Refusal : std::uint8_t {

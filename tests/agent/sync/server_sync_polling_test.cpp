@@ -82,7 +82,9 @@ TEST_CASE("an attempt that is not answered ends with timeouts.connect") {
 }
 
 TEST_CASE("an active query that is refused is put off for much longer") {
-    SyncDriver d(server_v4(), resume_at(900));
+    auto config = server_v4();
+    config.mode = SyncMode::active;
+    SyncDriver d(config, resume_at(900));
     d.accepts().marks(StatusCode::not_allowed);
     CHECK(next_attempt(d) >= 10min);
     CHECK(d.status().last_error == "the server ended the active query: NotAllowed: why");

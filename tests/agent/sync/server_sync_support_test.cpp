@@ -562,3 +562,29 @@ TEST_CASE("mode auto: a server that says NotSupported is polled over restarts, u
     CHECK(later.elapsed() >= 23h);
     CHECK(later.elapsed() <= 24h + 11min);
 }
+
+TEST_CASE("mode auto: a server that refuses the active query by status is polled, and asked for it again soon") {
+    for (const auto status : {StatusCode::not_allowed, StatusCode::malformed_query}) {
+        for (const auto& server : {server_v4(), server_v6()}) {
+            SyncDriver d(polled(server, SyncMode::automatic));
+            const auto v4 = server.family == Family::v4;
+            next(d).ends();
+            const auto active = next_active(d);
+            if (v4)
+                active.says(V4{.type = MessageTypeV4::lease_query_status, .status = status});
+            else
+                active.says(V6{.base = d.server_now(), .status = status});
+            const auto refused_at = d.elapsed();
+            const auto polled = next(d);
+            CHECK(polled.query().find("bulk") == 0);
+            polled.tells(v4 ? "192.0.2.7" : "2001:db8:1::7");
+            polled.ends();
+            CHECK(d.writes().find(v4 ? "192.0.2.7 active" : "2001:db8:1::7 active") != std::string::npos);
+            CHECK(d.status().phase == Phase::polling);
+            CHECK(d.status().support.active == std::nullopt);
+            (void)next_active(d);
+            CHECK(d.elapsed() - refused_at >= 10 * server.timeouts.retry);
+            CHECK(d.elapsed() - refused_at <= 11 * server.timeouts.retry + server.bulk.poll_interval);
+        }
+    }
+}

@@ -85,6 +85,18 @@ TEST_CASE("a server that cannot be polled is followed whatever it says") {
     CHECK_FALSE(s.is_polling());
 }
 
+TEST_CASE("an active query refused by another status is asked again when it may be, and the server polled until then") {
+    auto s = support();
+    CHECK(s.on_active_refused(after(0s)));
+    CHECK(s.is_polling());
+    CHECK(s.known() == ServerSupport{});
+    CHECK(due(s) == 10 * retry);
+    CHECK(s.active_pacing().due() == after(10 * retry).steady);
+    CHECK(s.on_deadline(after(10 * retry)));
+    CHECK_FALSE(support(SyncMode::active).on_active_refused(after(0s)));
+    CHECK_FALSE(support(SyncMode::automatic, {}, false).on_active_refused(after(0s)));
+}
+
 // ---- a 'no' lasts a day -------------------------------------------------------------------------------------------
 
 TEST_CASE("NotSupported is believed at once, and for a day; then the active query is asked again") {
