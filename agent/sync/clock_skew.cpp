@@ -33,7 +33,7 @@ ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
     const auto ahead = kept && sample > *kept + step_min;
     const auto behind = told.built_after_asked && *estimate_ > most + step_min;
     const auto before = told.fresh_from && told.base < *told.fresh_from - disorder_max;
-    if (ahead || behind || before) return doubt(sample, most, now);
+    if (ahead || behind || before || joins_doubt(told, sample)) return doubt(sample, most, now);
     doubted_.reset();
     if (told.built_after_asked) {
         narrow_bound(most, now);
@@ -41,6 +41,13 @@ ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
     }
     estimate_ = std::max(*estimate_, sample);
     return told.prompt ? add_to_window(sample, now) : Verdict::steady;
+}
+
+/// Whether a message tells what an earlier one did that cannot be right. Long after we asked it might have waited for as long,
+/// and would be no evidence by itself; but then the earlier one cannot have waited so long.
+bool ClockSkew::joins_doubt(const Sample& told, Skew sample) const {
+    return doubted_ && told.built_after_asked && sample + cut_off + step_min < *estimate_ &&
+           std::chrono::abs(sample - doubted_->sample) <= step_settled;
 }
 
 /// One message that cannot be right may be wrong by itself; when several tell the same, the clock was set.

@@ -79,6 +79,7 @@ public:
     void on_our_clock_moved(std::chrono::milliseconds by);
 
 private:
+    [[nodiscard]] bool joins_doubt(const Sample& told, Skew sample) const;
     [[nodiscard]] Verdict doubt(Skew sample, Skew most, Now now);
     void begin_anew(Skew sample, Skew most, Now now);
     void narrow_bound(Skew most, Now now);

@@ -82,7 +82,7 @@ void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
 
 /// What is stored, and what waits to be, is in a clock that was wrong by so much.
 void ServerSync::move_stored_times(std::chrono::milliseconds by) {
-    if (outbox_.dirty()) close_batch();
+    if (outbox_.dirty()) close_batch_as_of_before();
     const auto seconds = std::chrono::round<std::chrono::seconds>(by);
     epoch_.skew.on_our_clock_moved(by);
     outbox_.edit(now_.steady).our_clock_moved = seconds;
@@ -446,10 +446,15 @@ void ServerSync::commit_if_due(bool at_once) {
 
 void ServerSync::close_batch() {
     report_.enter(phase_of(activity()));
+    outbox_.edit(now_.steady).fresh_as_of = freshness();
+    close_batch_as_of_before();
+}
+
+/// In the middle of a message: what the message does to the phase, and to how fresh the mirror is, comes in the next one.
+void ServerSync::close_batch_as_of_before() {
     auto& batch = outbox_.edit(now_.steady);
     batch.now = whole_seconds(now_);
     batch.skew = epoch_.skew.estimate();
-    batch.fresh_as_of = freshness();
     batch.status = report_.snapshot(epoch_.skew.known(), support_.known());
     (void)report_.take_changed();
     outbox_.close();

@@ -145,6 +145,7 @@ private:
     [[nodiscard]] SessionNow session_now() const { return {now_.steady, epoch_.skew.server_now(now_.utc)}; }
     void commit_if_due(bool at_once);
     void close_batch();
+    void close_batch_as_of_before();
     void follow_backpressure();
     [[nodiscard]] Activity activity() const;
     [[nodiscard]] std::optional<UtcSeconds> freshness() const;

@@ -176,7 +176,7 @@ void World::perform(LogEvent& event) {
     trace(line);
 }
 
-void World::trace(const std::string& text) {
+void World::trace(const std::string& text) const {
     if (options_.trace)
         std::cout << unix_seconds(std::chrono::floor<std::chrono::seconds>(now_)) << " " << text << "\n";
 }

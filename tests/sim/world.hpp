@@ -140,7 +140,8 @@ private:
     void stall(WireKey key);
     [[nodiscard]] bool has_octets_on_the_way(WireKey key);
     [[nodiscard]] std::vector<WireKey> wires_of(std::size_t server) const;
-    void trace(const std::string& text);
+    void trace(const std::string& text) const;
+    void trace_batch(const std::string& server, const Batch& batch) const;
 
     void heal();
 

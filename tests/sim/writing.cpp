@@ -71,6 +71,7 @@ void World::on_written(std::size_t desk, const Applied& applied, const Swept& sw
     desks_[desk].writing = false;
     auto* commit = std::get_if<sync_action::Commit>(&step);
     if (commit) {
+        trace_batch(config_.servers[commit->server].name, commit->batch);
         settle(commit->server, commit->batch.number);
         const auto& heard = commit->batch.status ? commit->batch.status->last_message_at : std::nullopt;
         const auto unknown = step_unknown_since_.find(commit->server);
@@ -84,6 +85,24 @@ void World::on_written(std::size_t desk, const Applied& applied, const Swept& sw
     if (commit) judge_mirror(commit->server);
     write_next(desk);
     drain();
+}
+
+void World::trace_batch(const std::string& server, const Batch& batch) const {
+    if (!options_.trace) return;
+    std::string line = "  written server=" + server + " batch=" + std::to_string(batch.number) +
+                       " changes=" + std::to_string(batch.changes.size());
+    for (const auto& change : batch.changes)
+        if (change.kind != Change::Kind::binding && change.kind != Change::Kind::client_list_end)
+            line += " " + std::string(to_string(change.doubt)) + "=" + change.binding.key.address.to_string();
+    if (batch.fresh_start) line += " fresh-start";
+    if (batch.our_clock_moved) line += " moved=" + std::to_string(batch.our_clock_moved->count());
+    if (batch.reconcile) line += " reconcile";
+    if (batch.begin_run) line += " run=" + std::to_string(*batch.begin_run);
+    if (!batch.gaps.empty()) line += " gaps=" + std::to_string(batch.gaps.size());
+    if (batch.base_time) line += " base=" + std::to_string(unix_seconds(*batch.base_time));
+    if (batch.fresh_as_of) line += " fresh=" + std::to_string(batch.fresh_as_of->time_since_epoch().count());
+    if (batch.status) line += " phase=" + std::string(to_string(batch.status->phase));
+    trace(line);
 }
 
 void World::settle(std::size_t server, std::uint64_t batch) {

@@ -219,6 +219,35 @@ TEST_CASE("a clock that was set ahead while the agent was away is noticed by the
     CHECK(s.witnesses(3) == Verdict::stepped_forward);
 }
 
+TEST_CASE(
+    "what the first answer told against the clock counts until later ones say otherwise, however seldom they come") {
+    Server s;
+    s.asks();
+    CHECK(s.says() == Verdict::steady);
+    s.elapsed += 1h;
+    s.ahead = -35s;
+    s.asks();
+    s.fresh_from.reset();
+    CHECK(s.says() == Verdict::doubtful);
+    s.elapsed += 60s;
+    CHECK(s.says() == Verdict::doubtful);
+    s.elapsed += 60s;
+    CHECK(s.says() == Verdict::stepped_back);
+    CHECK(near(s.skew.estimate(), -35s, 1s));
+    // An absurd one is forgotten with the next that is right.
+    Server other;
+    other.asks();
+    CHECK(other.says() == Verdict::steady);
+    other.elapsed += 1s;
+    other.ahead = -35s;
+    CHECK(other.says() == Verdict::doubtful);
+    other.ahead = 0s;
+    other.elapsed += 60s;
+    CHECK(other.says() == Verdict::steady);
+    other.elapsed += 60s;
+    CHECK(other.says(35s) == Verdict::steady);
+}
+
 TEST_CASE("a clock that went back while nothing was asked shows as two windows that are low by the same") {
     Server s;
     (void)s.says_for(2min, 5s);

@@ -228,6 +228,26 @@ TEST_CASE("our own clock is set back: the stored times move with it, and the mir
     CHECK(std::none_of(d.written.begin(), d.written.end(), [](const Batch& b) { return b.fresh_start; }));
 }
 
+TEST_CASE(
+    "the message that tells that our clock was set tells of a loss, too: at no moment does the mirror pass for live") {
+    SyncDriver d(server_v4(), known(server_v4()));
+    const auto active = d.goes_live();
+    d.passes(2min);
+    active.keeps_alive();
+    d.our_clock += 7200s;
+    d.passes(2s);
+    const auto again = d.accepts_within(2min);
+    d.written.clear();
+    again.says(active4("192.0.2.1"));
+    again.marks(StatusCode::data_missing);
+    (void)d.writes();
+    const auto gap = std::find_if(d.written.begin(), d.written.end(), [](const Batch& b) { return !b.gaps.empty(); });
+    REQUIRE(gap != d.written.end());
+    CHECK(gap->status->phase == Phase::gap);
+    CHECK(std::none_of(d.written.begin(), gap,
+                       [](const Batch& b) { return b.status && b.status->phase == Phase::live; }));
+}
+
 TEST_CASE("our own clock jumps ahead: until the server tells, nothing expires by it, and the server is asked at once") {
     SyncDriver d(server_v4(), known(server_v4()));
     const auto active = d.goes_live();
