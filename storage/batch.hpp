@@ -115,7 +115,7 @@ struct Reconcile {
     /// Bindings in force that no query of this bulk could have listed (of other VPNs, or of no scope) and that nothing
     /// told after its beginning are in doubt for `unlistable`: something may have been missed.
     bool doubt_unreached = false;
-    std::vector<Scope> scopes;
+    std::vector<Scope> scopes = {};
 
     [[nodiscard]] std::uint64_t run_of(const Scope& scope) const { return scope.run == 0 ? run : scope.run; }
     [[nodiscard]] std::uint64_t latest_run() const;
@@ -169,6 +169,9 @@ struct Batch {
     std::optional<std::chrono::seconds> our_clock_moved;
     std::optional<std::uint64_t> begin_run;  ///< a bulk with this number has begun
     bool fresh_start = false;  ///< begin a new epoch; forget the base-time; later changes belong to the new one
+    /// What the skew was before the last fresh start, where that is known: a server that keeps absolute times tells all of
+    /// them moved by the difference, and not because something has happened.
+    std::optional<Skew> skew_before;
     ChangeList changes;
     std::optional<Reconcile> reconcile;
     std::vector<GapChange> gaps;

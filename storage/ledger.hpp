@@ -262,7 +262,7 @@ private:
     void write_updated(std::size_t at, FeedChange word, const Change& change);
     void write_ended(std::size_t at, Moment end);
     [[nodiscard]] bool was_known(std::size_t at) const;
-    [[nodiscard]] bool has_come_back(const BindingRow& row) const;
+    [[nodiscard]] bool has_come_back(const BindingRow& row, const Change& change) const;
 
     [[nodiscard]] Moment begin_of(const Change& change) const;
     [[nodiscard]] Moment told_at(const Change& change) const;

@@ -143,16 +143,23 @@ void Ledger::become_active(std::size_t at, const Change& change, bool was_in_for
         return write_assigned(at);
     }
     const auto& row = entries_[at].row;
-    if (same_client(before_, row) && !has_come_back(row)) return stay_with_client(at, change);
+    if (same_client(before_, row) && !has_come_back(row, change)) return stay_with_client(at, change);
     pass_to_other_client(at, change);
     write_assigned(at);
 }
 
 /// The client that has it had left in between: its hold began anew, later than the one that is known here, by more than
-/// clocks differ (start-time-of-state, RFC 6926 §6.2.4). After a fresh start the clocks are others.
-bool Ledger::has_come_back(const BindingRow& row) const {
-    return row.state_since && before_.state_since && before_.age.epoch == context_.epoch &&
-           *row.state_since > *before_.state_since + same_moment;
+/// clocks differ (start-time-of-state, RFC 6926 §6.2.4). After a fresh start the clocks are others: then it also began after
+/// the row was written, and is not as much later as times are that a server keeps over a step of its clock.
+bool Ledger::has_come_back(const BindingRow& row, const Change& change) const {
+    if (!row.state_since || !before_.state_since) return false;
+    const auto later = *row.state_since - *before_.state_since;
+    if (later <= same_moment) return false;
+    if (before_.age.epoch == context_.epoch) return true;
+    if (*row.state_since + same_moment < before_.updated_at) return false;
+    if (!batch_->skew_before) return true;
+    const auto by_the_step = *batch_->skew_before - change.skew.value_or(context_.skew);
+    return std::chrono::abs(later - by_the_step) > same_moment;
 }
 
 void Ledger::stay_with_client(std::size_t at, const Change& change) {

@@ -34,7 +34,7 @@ struct ServerSupport {
     std::optional<bool> windows;        ///< it heeds the start time of a bulk query
     std::optional<UtcSeconds> seen_at;  ///< when either was last found out
     /// v6: what its lists of a client's leases leave out has ended, or not (`client_data: auto`).
-    std::optional<bool> complete_lists;
+    std::optional<bool> complete_lists = {};
 
     friend bool operator==(const ServerSupport&, const ServerSupport&) = default;
 };

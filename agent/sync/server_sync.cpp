@@ -55,7 +55,7 @@ void ServerSync::start(Now now) {
     report_.touch();
     // Where the server tells no base-time, ours orders its records, and those of a clock that goes back would all be old.
     if (!epoch_.skew.known() && epoch_.stored_clock.went_back(now))
-        start_afresh("our own clock was set back while the agent was away", {});
+        start_afresh("our own clock was set back while the agent was away", {}, epoch_.skew.known());
 }
 
 void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
@@ -64,7 +64,7 @@ void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
     if (!epoch_.skew.known()) {
         // Our clock is all that orders its records.
         happened(now);
-        return start_afresh("our own clock was set", {});
+        return start_afresh("our own clock was set", {}, epoch_.skew.known());
     }
     if (by < std::chrono::milliseconds{0}) {  // no host sleeps backwards
         now_ = {now.steady, before};
@@ -455,6 +455,7 @@ void ServerSync::close_batch_as_of_before() {
     auto& batch = outbox_.edit(now_.steady);
     batch.now = whole_seconds(now_);
     batch.skew = epoch_.skew.estimate();
+    batch.skew_before = epoch_.skew_before;
     batch.status = report_.snapshot(epoch_.skew.known(), support_.known());
     (void)report_.take_changed();
     outbox_.close();

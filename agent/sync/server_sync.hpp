@@ -89,6 +89,7 @@ private:
         Checkpoint checkpoint;
         ClockSkew skew;
         StoredClock stored_clock;
+        std::optional<Skew> skew_before = std::nullopt;  ///< as it was known when the epoch began
     };
 
     /// Every event and every word of a session comes through here: plan() has to look again.
@@ -118,7 +119,7 @@ private:
     void handle(SyncConnection& connection, const SessionAction& action);
     void on_heard(SyncConnection& connection, const action::Heard& heard);
     void on_base_time(SyncConnection& connection, const action::Heard& heard);
-    void on_server_clock_set(ServerTime base, std::string_view where);
+    void on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before);
     void settle_our_clock(const ClockSkew::Sample& told);
     void on_deliver(SyncConnection& connection, const Binding& binding);
     void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);
@@ -135,7 +136,7 @@ private:
     void open_unread_gap(const std::string& reason);
     void on_sightings_written(const Batch& done);
     void record_gap(GapChange change);
-    void start_afresh(const std::string& cause, const ClockSkew& skew);
+    void start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before);
 
     void drop(ConnectionKey id, bool tell_shell);
     [[nodiscard]] Telling told_on(const SyncConnection& connection);

@@ -92,7 +92,8 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
         if (!before.empty() && before != told) {
             support_.on_other_server(bulk_.can_ask(), config_);
             bulk_.on_other_server();
-            return start_afresh("another server answers at this address (identity " + to_hex(told) + ")", {});
+            return start_afresh("another server answers at this address (identity " + to_hex(told) + ")", {},
+                                epoch_.skew.known());
         }
     }
     if (const auto* active = std::get_if<ActiveSession>(&connection.session)) {
@@ -114,6 +115,7 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
     const ClockSkew::Sample told{base, catching_up ? active->start_time() : connection.fresh_from, connection.asked_at,
                                  active && !catching_up && backpressure_.reads_promptly(now_.steady), !catching_up};
     settle_our_clock(told);
+    const auto skew_before = epoch_.skew.known();
     switch (epoch_.skew.on_base_time(told, now_)) {
         case ClockSkew::Verdict::steady:
             epoch_.stored_clock.on_heard();
@@ -121,12 +123,13 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
         case ClockSkew::Verdict::doubtful:
             return distrust(connection, heard);
         case ClockSkew::Verdict::stepped_back:
-            return on_server_clock_set(base, "back");
+            return on_server_clock_set(base, "back", skew_before);
         case ClockSkew::Verdict::stepped_forward:
-            return on_server_clock_set(base, "forward");
+            return on_server_clock_set(base, "forward", skew_before);
     }
     if (!epoch_.checkpoint.on_heard(base))
-        return start_afresh("the server's clock is behind ours, which it had not told before", epoch_.skew);
+        return start_afresh("the server's clock is behind ours, which it had not told before", epoch_.skew,
+                            skew_before);
     connection.fresh_from = connection.fresh_from ? std::max(*connection.fresh_from, base) : base;
 }
 
@@ -139,11 +142,11 @@ void ServerSync::settle_our_clock(const ClockSkew::Sample& told) {
     now_.utc += by;
 }
 
-void ServerSync::on_server_clock_set(ServerTime base, std::string_view where) {
+void ServerSync::on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before) {
     const auto highest = epoch_.checkpoint.highest_heard();
     start_afresh("the server's clock went " + std::string(where) + ": base-time " + iso_utc(base) + " after " +
                      (highest ? iso_utc(*highest) : "none"),
-                 epoch_.skew);
+                 epoch_.skew, skew_before);
 }
 
 /// All times in it count from its base-time, which cannot be right.
@@ -316,8 +319,8 @@ void ServerSync::on_polled_instead(const std::string& why) {
 }
 
 /// What we hold of this server was told in another clock, or by another server: a new epoch. `skew`: what is known of the
-/// clock that counts from now on.
-void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew) {
+/// clock that counts from now on. `skew_before`: what had been known of the one before.
+void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before) {
     report_.log(LogLevel::warn, "fresh-start", {{"cause", cause}});
     report_.error(cause, now_);
     while (!connections_.empty())
@@ -331,7 +334,7 @@ void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew) {
     batch.fresh_start = true;
     now_.utc += epoch_.stored_clock.decide();
     const auto hold = bulk_.can_ask() ? StoredClock::Hold::until_read : StoredClock::Hold::none;
-    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock(hold, std::nullopt)};
+    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock(hold, std::nullopt), skew_before};
     report_.set_coverage(Coverage::partial);
     if (bulk_.can_ask()) return;
     auto lost = bulk_.give_up_gaps();

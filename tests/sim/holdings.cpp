@@ -49,7 +49,7 @@ Assignment assignment_of(const std::vector<testing::Cell>& cells) {
 }
 
 /// In order. What goes on where the one before it ended, for the same client, is one: some servers tell that all leases
-/// of a client ended, and then which it still has.
+/// of a client ended, and then which it still has. Where the end is a bound, the client had left and come back.
 std::vector<Assignment> assignments_of(const testing::Engine& database, const std::string& server) {
     std::vector<Assignment> all;
     std::map<std::string, std::size_t> last;
@@ -57,7 +57,7 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
         auto a = assignment_of(cells);
         const auto [before, is_first] = last.try_emplace(a.key, all.size());
         auto* goes_on = is_first ? nullptr : &all[before->second];
-        if (goes_on && goes_on->holder == a.holder && goes_on->ended == a.began) {
+        if (goes_on && goes_on->holder == a.holder && goes_on->ended == a.began && !goes_on->ended_inferred) {
             goes_on->ended = a.ended;
             goes_on->ended_inferred = a.ended_inferred;
             continue;

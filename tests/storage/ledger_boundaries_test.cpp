@@ -137,3 +137,23 @@ TEST_CASE("a client whose state began anew had left and come back") {
     }
     CHECK(tables.words() == Words{"assigned alice", "ended alice inferred", "assigned alice"});
 }
+
+TEST_CASE("after a fresh start the client had left and come back if its state began anew since, and not with the clock") {
+    constexpr std::int64_t next_epoch = 1;
+    const auto step = std::chrono::seconds{-60};  // the server's clock; what it keeps of before is told 60 s later in ours
+    Tables tables;
+    tables.apply({since(until(told("alice", 10), 400), 0)}, 10);
+    SUBCASE("it began after we had last heard of it") {
+        tables.apply({since(until(told("alice", 100), 500), 90)}, 100, next_epoch, Skew{step} * -1);
+        CHECK(tables.history() == Words{"alice 0..90~ replaced", "alice 90.."});
+    }
+    SUBCASE("it is as much later as the clock was set back") {
+        tables.apply({since(until(told("alice", 100), 460), 60)}, 100, next_epoch, Skew{step} * -1);
+        CHECK(tables.history() == Words{"alice 0.."});
+    }
+    SUBCASE("it is the same, or began before we last heard of it") {
+        tables.apply({since(until(told("alice", 100), 500), 0)}, 100, next_epoch);
+        tables.apply({since(until(told("alice", 101), 500), 4)}, 101, next_epoch + 1);
+        CHECK(tables.history() == Words{"alice 0.."});
+    }
+}

@@ -38,11 +38,13 @@ class Tables {
 public:
     explicit Tables(bool record_renewals = false) : ledger_(record_renewals) {}
 
-    void apply(std::vector<Change> changes, std::int64_t now) {
+    void apply(std::vector<Change> changes, std::int64_t now, std::int64_t epoch = 0,
+               std::optional<Skew> skew_before = {}) {
         Batch batch;
+        batch.skew_before = skew_before;
         for (auto& change : changes)
             batch.changes.push_back(std::move(change));
-        ledger_.begin({1, 0, utc(now), Skew{0}}, batch);
+        ledger_.begin({1, epoch, utc(now), Skew{0}}, batch);
         for (const auto& [key, row] : rows) {
             bool wanted = false;
             for (const auto& address : ledger_.addresses())
