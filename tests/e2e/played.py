@@ -5,6 +5,7 @@ import time
 import wire
 from harness import EndToEnd, Moment, wait_until, yaml_server
 
+AHEAD = 2  # seconds by which a base-time may be ahead of its time: whole seconds are rounded
 DUID = "00:03:00:01:02:00:de:ad:be:ef"
 
 
@@ -19,10 +20,28 @@ class Played:
         self.fake = wire.Server(self.family)
         self.addCleanup(self.fake.close)
         self.began = int(time.time())
+        self.times = {0: self.began}
+        self.waiting = []  # queries that came before the one that was expected
 
-    def at(self, seconds):
-        """A base-time. All of a test lie close together: jumps would look like a clock that was set."""
-        return self.began + seconds
+    def at(self, n):
+        """The base-time with this number, always the same one. They follow each other by a second each, like the clock of
+        a server: one that ran ahead, or stood still, would look like a clock that was set.
+        """
+        if n not in self.times:
+            before = max((k for k in self.times if k <= n), default=0)
+            time_of_it = self.times[before] + n - before
+            if n > max(self.times):
+                time_of_it = max(time_of_it, self.began + int(self.clock()))
+            self.times[n] = time_of_it
+        ahead = self.times[n] - self.began
+        if self.fake.spoke_at is not None:
+            wait_until(lambda: ahead <= self.clock() + AHEAD, "the clock of the played server to come so far")
+        return self.times[n]
+
+    def clock(self):
+        """Seconds since the server first told a base-time."""
+        spoke_at = self.fake.spoke_at
+        return time.monotonic() - spoke_at if spoke_at is not None else 0
 
     def start(self, **more):
         if self.family == "v6":
@@ -31,9 +50,21 @@ class Played:
         self.configure(yaml_server("s", self.family, self.fake.port, **more), requestor={"duid": DUID})
         return self.agent()
 
-    def answer_bulk(self, leases, base, kind="bulk"):
+    def expect(self, kind):
+        """The next query of this kind, the first on its connection: 'active'; 'question', a bulk query for one client or
+        address; 'bulk', any other. The agent may ask for several things at once: others wait until they are expected.
+        """
+        while True:
+            for query in self.waiting:
+                if query.asks == kind:
+                    self.waiting.remove(query)
+                    return query
+            self.waiting.append(self.fake.connection().query())
+
+    def answer_bulk(self, leases, base):
         """A full bulk on a connection of its own: `leases` maps numbers to clients."""
-        query = self.fake.query(kind)
+        query = self.expect("bulk")
+        self.assertEqual((query.start, query.end), (None, None))
         for n, client in leases.items():
             query.lease(n, base, client)
         query.done(base)
@@ -42,7 +73,7 @@ class Played:
     def go_live(self, leases, base):
         """Load, and an active query that is live at `base`."""
         self.answer_bulk(leases, base)
-        active = self.fake.query("active")
+        active = self.expect("active")
         active.accept(base)
         active.catch_up_complete(base)
         self.wait_live()

@@ -31,12 +31,12 @@ class Times(Played):
         live.lease(1, self.at(1), "b")
         self.wait_base_time(self.at(1))
         live.connection.close()
-        for step, client in enumerate("cd"):
+        for step, clients in enumerate(["cd", "ef"]):
             active = self.fake.query("active")
             self.assertEqual(active.start, self.at(1))
-            active.lease(1, self.at(2 + step), client)
-            active.lease(2, self.at(2 + step), client)
-            self.wait_holder(2, client)  # the data is taken ...
+            for n, client in enumerate(clients, 1):
+                active.lease(n, self.at(2 + step), client)
+            self.wait_holder(2, clients[1])  # the data is taken ...
             self.assertEqual(self.server()["base_time"], self.at(1))  # ... and its time is not
             active.connection.close()
         self.assertEqual(self.fake.query("active").start, self.at(1))
@@ -99,31 +99,42 @@ class Times(Played):
 
 
 class Gaps(Played):
-    """DataMissing: one gap, one query for exactly that time, and nothing that ended in it stays."""
+    """DataMissing: one gap, one query for exactly that time, which brings what is new soon; and one full bulk, which alone
+    closes it, so that nothing that ended in it stays.
+    """
 
     def open_gap(self):
         self.start()
-        live = self.go_live({1: "a", 2: "b", 3: "c"}, self.at(0))
+        live = self.go_live({1: "a", 2: "b", 3: "c", 6: "f"}, self.at(0))
         live.lease(4, self.at(1), "d")
         self.wait_base_time(self.at(1))
         live.connection.close()
-        # The server lost its history. Meanwhile 2 ended, and 5 began.
-        active = self.fake.query("active")
+        # The server lost its history. Meanwhile 2 and 6 ended, and 5 began.
+        active = self.expect("active")
         self.assertEqual(active.start, self.at(1))
         active.status("DataMissing", self.at(3))
-        window = self.fake.query("bulk")
+        window = self.expect("bulk")
         self.assertEqual((window.start, window.end), (self.at(1), self.at(3)))
         return active, window
 
-    def answer_gap(self, window):
+    def answer_window(self, window):
+        """The v4 query for everything shows what ended, where the address is still configured: 6 is not any more (RFC 6926
+        §8.2). In v6 no query does.
+        """
         window.lease(5, self.at(4), "e")
         if self.family == "v4":
-            window.ended(2, self.at(4), "b")  # the query for everything shows what ended
-            return window.done(self.at(4))
+            window.ended(2, self.at(4), "b")
         window.done(self.at(4))
-        # A windowed bulk of v6 shows no end, so a full one follows.
-        full = self.fake.query("bulk")
+
+    def answer_full(self):
+        """What the window brought is there before the full bulk has an answer, and the gap is open until then."""
+        full = self.expect("bulk")
         self.assertEqual((full.start, full.end), (None, None))
+        self.wait_holder(5, "e")
+        self.wait_holder(2, None if self.family == "v4" else "b")
+        self.wait_holder(6, "f")
+        gap, = self.rows("SELECT * FROM gap")
+        self.assertEqual((gap["closed_at"], gap["outcome"]), (None, None))
         for n, client in {1: "a", 3: "c", 4: "d", 5: "e"}.items():
             full.lease(n, self.at(5), client)
         full.done(self.at(5))
@@ -135,17 +146,23 @@ class Gaps(Played):
         self.assertEqual((gap["gap_from"], gap["gap_to"]), (self.at(1), self.at(3)))
         self.assertEqual((gap["cause"], gap["outcome"]), ("DataMissing", "recovered"))
         self.assertGreaterEqual(gap["bindings_recovered"], 1)
-        for n, client in {1: "a", 2: None, 3: "c", 4: "d", 5: "e"}.items():
+        for n, client in {1: "a", 2: None, 3: "c", 4: "d", 5: "e", 6: None}.items():
             self.wait_holder(n, client)
-        ended = self.rows("SELECT * FROM binding WHERE address = ?", wire.address(self.family, 2))[0]
-        self.assertEqual((ended["state"], ended["end_reason"]),
-                         ("released", "reported") if self.family == "v4" else ("ended", "reconciled"))
+        told = ("released", "reported") if self.family == "v4" else ("ended", "reconciled")
+        for n, end in {2: told, 6: ("ended", "reconciled")}.items():
+            ended, = self.rows("SELECT * FROM binding WHERE address = ?", wire.address(self.family, n))
+            self.assertEqual((ended["state"], ended["end_reason"]), end)
+            # Nobody told it as it happened: the end is a bound.
+            held, = self.rows("SELECT * FROM assignment WHERE address = ?", wire.address(self.family, n))
+            self.assertEqual((held["end_reason"], bool(held["ended_inferred"])), (end[1], True))
+        self.assertEqual([query.asks for query in self.waiting], [])
         self.assert_sound()
 
     def test_a_gap_is_asked_for_exactly(self):
         _, window = self.open_gap()
         self.wait_sql("SELECT gaps_open = 1 AND phase = 'gap' AND fresh_as_of <= base_time FROM server")
-        self.answer_gap(window)
+        self.answer_window(window)
+        self.answer_full()
         self.assert_recovered()
 
     def test_live_updates_go_on_and_win(self):
@@ -171,28 +188,35 @@ class Gaps(Played):
         self.start()
         window = self.fake.query("bulk")  # first, before any active query
         self.assertEqual((window.start, window.end), (self.at(1), self.at(3)))
-        self.answer_gap_and_active(window)
+        self.answer_window(window)
+        # The active query waits for no full bulk.
+        active = self.expect("active")
+        self.assertEqual(active.start, self.at(3))
+        active.accept(self.at(5))
+        active.catch_up_complete(self.at(5))
+        self.answer_full()
         self.assert_recovered()
 
-    def answer_gap_and_active(self, window):
-        """After the restart the active query comes as soon as no windowed bulk is left to do."""
-        window.lease(5, self.at(4), "e")
-        if self.family == "v4":
-            window.ended(2, self.at(4), "b")
-        window.done(self.at(4))
-        seen = []
-        for _ in range(1 if self.family == "v4" else 2):
-            query = self.fake.connection().query()
-            seen.append(query.kind)
-            if query.kind == "active":
-                self.assertEqual(query.start, self.at(3))
-                query.accept(self.at(5))
-                query.catch_up_complete(self.at(5))
-            else:
-                for n, client in {1: "a", 3: "c", 4: "d", 5: "e"}.items():
-                    query.lease(n, self.at(5), client)
-                query.done(self.at(5))
-        self.assertEqual(sorted(seen), ["active"] if self.family == "v4" else ["active", "bulk"])
+    def test_the_full_bulk_is_as_durable_as_its_gap(self):
+        """Killed between the window's answer and that of the full bulk: the gap is asked for from its start."""
+        active, window = self.open_gap()
+        self.answer_window(window)
+        full = self.expect("bulk")
+        self.assertEqual((full.start, full.end), (None, None))
+        full.lease(1, self.at(4), "a")
+        self.wait_holder(5, "e")
+        self.agents[-1].kill()
+        full.connection.close()
+        active.connection.close()
+        self.assertEqual(self.one("SELECT count(*) FROM gap WHERE closed_at IS NULL"), 1)
+        self.wait_holder(6, "f")
+        self.start()
+        self.answer_window(self.fake.query("bulk"))
+        active = self.expect("active")
+        active.accept(self.at(5))
+        active.catch_up_complete(self.at(5))
+        self.answer_full()
+        self.assert_recovered()
 
     def test_same_base_time_the_active_record_wins(self):
         active, window = self.open_gap()
@@ -210,17 +234,14 @@ class Gaps(Played):
         live.lease(2, self.at(1), "b")
         self.wait_holder(2, "b")
         live.status("DataMissing", self.at(1))  # the end of 2 was among what is missing
-        window = self.fake.query("bulk")
+        window = self.expect("bulk")
+        self.assertIsNotNone(window.start)
         window.lease(1, self.at(1), "c")
         window.done(self.at(1))
-        if self.family == "v4":  # the window of a query for everything would have shown it
-            return self.wait_live()
-        full = self.fake.query("bulk")
-        full.lease(1, self.at(1), "c")
-        full.done(self.at(1))
+        self.answer_bulk({1: "c"}, self.at(1))
         self.wait_live()
-        self.wait_sql("SELECT last_full_sync_at IS NOT NULL AND gaps_open = 0 FROM server")
         self.wait_holder(2, None)
+        self.assertEqual([row["outcome"] for row in self.rows("SELECT * FROM gap")], ["recovered"])
 
 
 class Ends(Played):
@@ -271,13 +292,17 @@ class Ends(Played):
         live = self.go_live({1: "a", 2: "b", 3: "c"}, self.at(0))
         agent.kill()
         live.connection.close()
-        # Its clock is set back by an hour: nothing of the old base-time can be used.
-        self.start()
+        # Its clock is set back by an hour: nothing of the old base-time can be used. Three messages agree on it.
+        agent = self.start()
         active = self.fake.query("active")
-        active.accept(self.at(-3600))
         active.catch_up_complete(self.at(-3600))
+        active.status("ConnectionActive", self.at(-3600))
+        self.wait_sql("SELECT count(*) = 2 FROM quarantine")
+        self.assertEqual(self.server()["base_time"], self.at(0))
+        active.status("ConnectionActive", self.at(-3600))
+        agent.log.wait("fresh-start .*the server's clock went back")
         self.answer_bulk({1: "a", 3: "d"}, self.at(-3600))
-        self.assertEqual(self.fake.query("active").start, self.at(-3600))
+        self.assertEqual(self.expect("active").start, self.at(-3600))
         self.wait_holder(2, None)
         self.wait_holder(1, "a")
         self.wait_holder(3, "d")

@@ -110,6 +110,9 @@ class Query:
             inside = {**self.options, **parse6(query[17:])}
         self.asked = inside
         self.start, self.end = when(154 if v4 else 101), when(155 if v4 else 102)
+        self.asks = self.kind  # ... and 'question' for a bulk query about one client or address
+        if self.kind == "bulk" and (61 in self.options or message[2] if v4 else self.query_type in (1, 2)):
+            self.asks = "question"
 
     # Answers.
 
@@ -119,6 +122,7 @@ class Query:
     def base(self, at):
         if at is None:
             return b""
+        self.connection.server.speaks()
         return option4(152, u32(at)) if self.family == "v4" else option6(100, u32(at - EPOCH_2000))
 
     def binding(self, n, base, client="a", lifetime=3600, xid=None, more=b"", age=0):
@@ -236,6 +240,7 @@ class Server:
         self.secure = secure or (lambda peer: peer)
         self.queries = []  # all that were ever read
         self.arrivals = []  # time.monotonic() of each connection
+        self.spoke_at = None  # likewise of the first base-time that it told
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         self._waiting = collections.deque()
@@ -254,6 +259,10 @@ class Server:
                 self.arrivals.append(time.monotonic())
                 self._waiting.append(peer)
                 self._came.notify_all()
+
+    def speaks(self):
+        if self.spoke_at is None:
+            self.spoke_at = time.monotonic()
 
     def connection(self):
         with self._came:
