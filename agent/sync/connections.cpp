@@ -86,7 +86,7 @@ bool Connections::idle() const {
 
 bool Connections::awaits_first_answer() const {
     const auto opening = [](const SyncConnection& c) { return !c.is_open(); };
-    const auto silent_bulk = [](const SyncConnection& c) { return !c.is_active() && !c.heard; };
+    const auto silent_bulk = [](const SyncConnection& c) { return !c.is_active() && !c.heard && !c.for_question; };
     const auto any_open = !std::all_of(all_.begin(), all_.end(), opening);
     const auto any_heard = std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.heard; });
     return !all_.empty() && !any_heard && (!any_open || std::any_of(all_.begin(), all_.end(), silent_bulk));

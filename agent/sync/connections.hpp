@@ -70,7 +70,7 @@ public:
     /// One of them is there for a question.
     [[nodiscard]] bool has_question() const;
     /// Whether the server takes connections, and ours, is not known yet: another one would only fail in the same way. An
-    /// active query may be silent for long, so where one is open it is not waited for.
+    /// active query may be silent for long, and a question may get no answer, so where one is open it is not waited for.
     [[nodiscard]] bool awaits_first_answer() const;
     [[nodiscard]] bool empty() const { return all_.empty(); }
     /// None but for a question.

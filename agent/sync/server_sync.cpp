@@ -242,12 +242,12 @@ void ServerSync::plan() {
     if (support_.known() != known) report_.touch();
     // A batch holds one reconciliation: the end of this job waits until that of the last one is on its way.
     if (const auto* job = bulk_.job(); job && job->over() && !outbox_.pending().reconcile) finish_job();
-    plan_questions();
     plan_bulk();
     plan_active();
+    plan_questions();
 }
 
-/// Questions about doubts go beside the other bulk queries, one at a time.
+/// Questions about doubts go beside the other queries, one at a time: what nobody answers must not hold up anything.
 void ServerSync::plan_questions() {
     finish_question();
     if (doubts_.wants_listing(now_.steady)) {
@@ -339,7 +339,8 @@ std::uint32_t ServerSync::new_xid() {
 void ServerSync::ask_next(SyncConnection& connection) {
     auto& session = std::get<BulkSession>(connection.session);
     if (connection.for_question) finish_question();
-    if (connection.for_question && doubts_.is_due(now_.steady)) begin_question();
+    const auto bulk_waits = bulk_.job() && bulk_.job()->waiting() > 0;
+    if (connection.for_question && !bulk_waits && doubts_.is_due(now_.steady)) begin_question();
     auto* const job = session.disconnected() ? nullptr : connection.for_question ? doubts_.question() : bulk_.job();
     const auto item = job ? job->take() : std::nullopt;
     if (!item) return drop(connection.id, true);

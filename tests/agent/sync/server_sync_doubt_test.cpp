@@ -94,10 +94,48 @@ TEST_CASE("the doubts of before a restart are asked about, beside the active que
     resume.doubts = {about("2001:db8:1::a")};
     resume.doubts_open = 1;
     SyncDriver d(server_v6(), resume);
+    CHECK(d.accepts().query() == "active from @900");
+    CHECK(d.accepts_within(2s).query() == "bulk address 2001:db8:1::a");
+}
+
+TEST_CASE("a question that gets no answer holds up neither the active query nor a full bulk") {
+    SyncDriver d(server_v6(), resume_at(900));
+    const auto active = goes_live_with(d, in_doubt({about("2001:db8:1::a")}));
+    const auto question = d.accepts_within(2s);
+    active.closes();
+    const auto again = d.accepts_within(2min);
+    CHECK(again.query() == "active from @1000");
+    again.marks(StatusCode::data_missing);
+    const auto window = d.accepts_within(2s);
+    CHECK(window.query().starts_with("bulk link 2001:db8:1::1 [@1000, "));
+    CHECK(question.open());
+}
+
+TEST_CASE("where only one bulk connection is allowed, a question waits for the bulk queries that are due") {
+    auto config = server_v6();
+    config.bulk.max_connections = 1;
+    auto resume = resume_at(900);
+    resume.open_gaps = {{1, at(900), at(950), "DataMissing"}};
+    resume.last_gap = 1;
+    resume.doubts = {about("2001:db8:1::a"), about("2001:db8:1::b")};
+    resume.doubts_open = 2;
+    SyncDriver d(config, resume);
+    const auto window = d.accepts();
+    CHECK(window.query() == "bulk link 2001:db8:1::1 [@900, @950]");
+    window.ends();
+    const auto active = d.accepts();
+    CHECK(active.query() == "active from @900");
+    active.catches_up();
+    const auto full = d.accepts_within(2s);
+    CHECK(full.query() == "bulk link 2001:db8:1::1");
+    full.ends();
     const auto question = d.accepts_within(2s);
     CHECK(question.query() == "bulk address 2001:db8:1::a");
+    active.marks(StatusCode::data_missing);
     question.ends();
-    CHECK(d.accepts_within(2s).query() == "active from @900");
+    CHECK_FALSE(question.open());
+    const auto again = d.accepts_within(2s);
+    CHECK(again.query().starts_with("bulk link 2001:db8:1::1 ["));
 }
 
 TEST_CASE("many doubts become one full bulk, not soon followed by another") {
