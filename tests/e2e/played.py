@@ -90,6 +90,17 @@ class Played:
         expected = wire.client_id(self.family, client) if client else None
         wait_until(lambda: self.holder(n) == expected, lambda: f"{client} to hold {n}, not {self.holder(n)}")
 
+    def doubts(self):
+        """Why which addresses are in doubt."""
+        return {row["address"]: row["doubt"]
+                for row in self.rows("SELECT address, doubt FROM binding WHERE doubt IS NOT NULL")}
+
+    def wait_doubts(self, expected):
+        """By number."""
+        expected = {wire.address(self.family, n): why for n, why in expected.items()}
+        wait_until(lambda: self.doubts() == expected, lambda: f"the doubts {expected}, not {self.doubts()}")
+        self.wait_sql("SELECT doubts = ? FROM server", len(expected))
+
     def wait_base_time(self, at):
         self.wait_sql("SELECT base_time = ? FROM server", Moment(at))
 

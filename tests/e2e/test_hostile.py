@@ -11,11 +11,11 @@ from harness import main, wait_until
 from played import Played, both
 
 
-def unreadable(query, n, base):
-    """A lease whose last option, which names its VPN, runs past the end of the message."""
-    more = b"\xdd\xff\x00" if query.family == "v4" else b"\0\x44\xff\xff\0"
-    message = query.binding(n, base, "z", more=more)
-    return message[:-1] if query.family == "v4" else message  # without the end option
+def cut_option(query, n, base, client="z", v4_code=0xdd, v6_code=0x44):
+    """A lease whose last option runs past the end of the message. It names the VPN, so whose lease it is, is not known."""
+    if query.family == "v4":  # without the end option
+        return query.binding(n, base, client, more=bytes([v4_code, 255, 0]))[:-1]
+    return query.binding(n, base, client, more=bytes([0, v6_code, 255, 255, 0]))
 
 
 class Hostile(Played):
@@ -77,24 +77,40 @@ class Hostile(Played):
         self.assert_closed_with("transaction")
         self.assertIsNone(self.holder(3))
 
-    def test_options_that_run_past_the_message(self):
-        """One lease is lost: what it said is asked for again, as a gap."""
-        message = unreadable(self.live, 3, self.at(1))
+    def test_a_lease_that_cannot_be_read(self):
+        """Nothing is known of it, so nothing can be in doubt: a gap, which only a full bulk closes."""
+        message = cut_option(self.live, 3, self.at(1))
         self.live.send(message)
-        window = self.fake.query("bulk")
-        self.assertLessEqual(window.start, self.at(0))
-        self.assertIsNotNone(window.end)
+        full = self.expect("bulk")
+        self.assertEqual((full.start, full.end), (None, None))
         self.assert_quarantined(message)
+        gap, = self.rows("SELECT * FROM gap")
+        self.assertIsNone(gap["closed_at"])
+        self.assertLessEqual(gap["gap_from"], self.at(0))
+        self.assertGreaterEqual(gap["gap_to"], self.at(0))
+        self.assertEqual((self.server()["unreadable"], self.server()["doubts"]), (1, 0))
+        self.assertLessEqual(self.server()["fresh_as_of"], self.at(0))
         # The same lease, by bulk this time.
-        window.lease(3, self.at(2), "c")
-        window.done(self.at(2))
-        if self.family == "v6":
-            full = self.fake.query("bulk")
-            for n, client in {1: "a", 2: "b", 3: "c"}.items():
-                full.lease(n, self.at(2), client)
-            full.done(self.at(2))
+        for n, client in {1: "a", 2: "b", 3: "c"}.items():
+            full.lease(n, self.at(2), client)
+        full.done(self.at(2))
         self.wait_holder(3, "c")
-        self.wait_sql("SELECT gaps_open = 0 FROM server")
+        self.wait_sql("SELECT gaps_open = 0 AND unreadable = 0 FROM server")
+        gap, = self.rows("SELECT * FROM gap")
+        self.assertEqual(gap["outcome"], "recovered")
+
+    def test_a_part_that_cannot_be_read(self):
+        """It costs that part alone: the lease is stored without it, and nothing is asked again."""
+        message = cut_option(self.live, 3, self.at(1), "c", v4_code=12, v6_code=0xff)
+        self.live.send(message)
+        self.wait_holder(3, "c")
+        self.assert_quarantined(message)
+        self.assertEqual(self.holder(3), wire.client_id(self.family, "c"))
+        self.assertIsNone(self.one("SELECT hostname FROM binding WHERE address = ?", wire.address(self.family, 3)))
+        server = self.server()
+        self.assertEqual((server["phase"], server["gaps_open"], server["doubts"], server["unreadable"]),
+                         ("live", 0, 0, 0))
+        self.assertEqual([query.kind for query in self.fake.queries], ["bulk", "active"])
 
     def test_a_frame_of_64_kib(self):
         """As much as a frame can hold is no fault, if it is well-formed: unknown options are skipped."""
@@ -151,20 +167,40 @@ class HostileBulk(Played):
     """The same in a bulk: nothing is concluded from a listing that could not be read whole."""
 
     def test_an_unreadable_lease_does_not_end(self):
-        """It was listed, if not legibly. v4 says of whom it speaks even so; in v6 it may have been anybody."""
-        self.start()
+        """It was listed, if not legibly. v4 says of which address it speaks even so; in v6 it may have been any. What it may
+        have been is in doubt, the server is asked about just that, and its answer counts.
+        """
+        agent = self.start()
         live = self.go_live({1: "a", 2: "b", 3: "c"}, self.at(0))
-        live.lease(1, self.at(-3600), "a")  # its clock was set back: what we hold must be listed anew
-        full = self.fake.query("bulk")
+        for _ in range(3):
+            live.lease(1, self.at(-3600), "a")  # its clock was set back: what we hold must be listed anew
+        agent.log.wait("fresh-start .*the server's clock went back")
+        full = self.expect("bulk")
         full.lease(1, self.at(-3600), "d")
-        full.send(unreadable(full, 2, self.at(-3600)))
+        full.send(cut_option(full, 2, self.at(-3600)))
         full.done(self.at(-3600))
         self.wait_holder(1, "d")
-        self.wait_sql("SELECT count(*) = 1 FROM quarantine")
-        active = self.fake.query("active")
+        self.wait_sql("SELECT count(*) FROM quarantine WHERE reason LIKE '%runs past%'")
+        active = self.expect("active")
         self.assertEqual(active.start, self.at(-3600))
+        doubts = {2: "unreadable"} if self.family == "v4" else {2: "scope_unreadable", 3: "scope_unreadable"}
+        self.wait_doubts(doubts)
+        self.assertEqual(self.holder(2), wire.client_id(self.family, "b"))
+        self.assertEqual(self.holder(3), None if self.family == "v4" else wire.client_id(self.family, "c"))
+        server = self.server()
+        self.assertEqual(server["unreadable"], 1)
+        self.assertEqual(server["coverage"], "full" if self.family == "v4" else "partial")
+        question = self.expect("question")
+        question.lease(2, self.at(-3599), "b")
+        question.done(self.at(-3599))
+        if self.family == "v6":
+            question = question.connection.query()
+            question.done(self.at(-3599))
+        self.wait_doubts({})
         self.wait_holder(2, "b")
-        self.wait_holder(3, None if self.family == "v4" else "c")
+        self.wait_holder(3, None)
+        ended, = self.rows("SELECT * FROM binding WHERE address = ?", wire.address(self.family, 3))
+        self.assertEqual(ended["end_reason"], "reconciled" if self.family == "v4" else "asked")
 
     def test_framing_lost_in_a_bulk(self):
         self.start()
