@@ -120,6 +120,7 @@ TEST_CASE("where only one bulk connection is allowed, a question waits for the b
     resume.doubts = {about("2001:db8:1::a"), about("2001:db8:1::b")};
     resume.doubts_open = 2;
     SyncDriver d(config, resume);
+    d.applied.doubts_open = 2;
     const auto window = d.accepts();
     CHECK(window.query() == "bulk link 2001:db8:1::1 [@900, @950]");
     window.ends();
