@@ -11,13 +11,6 @@ from harness import main, wait_until
 from played import Played, both
 
 
-def cut_option(query, n, base, client="z", v4_code=0xdd, v6_code=0x44):
-    """A lease whose last option runs past the end of the message. It names the VPN, so whose lease it is, is not known."""
-    if query.family == "v4":  # without the end option
-        return query.binding(n, base, client, more=bytes([v4_code, 255, 0]))[:-1]
-    return query.binding(n, base, client, more=bytes([0, v6_code, 255, 255, 0]))
-
-
 class Hostile(Played):
     def setUp(self):
         super().setUp()
@@ -79,7 +72,7 @@ class Hostile(Played):
 
     def test_a_lease_that_cannot_be_read(self):
         """Nothing is known of it, so nothing can be in doubt: a gap, which only a full bulk closes."""
-        message = cut_option(self.live, 3, self.at(1))
+        message = self.live.cut_option(3, self.at(1))
         self.live.send(message)
         full = self.expect("bulk")
         self.assertEqual((full.start, full.end), (None, None))
@@ -101,7 +94,7 @@ class Hostile(Played):
 
     def test_a_part_that_cannot_be_read(self):
         """It costs that part alone: the lease is stored without it, and nothing is asked again."""
-        message = cut_option(self.live, 3, self.at(1), "c", v4_code=12, v6_code=0xff)
+        message = self.live.cut_option(3, self.at(1), "c", v4_code=12, v6_code=0xff)
         self.live.send(message)
         self.wait_holder(3, "c")
         self.assert_quarantined(message)
@@ -177,7 +170,7 @@ class HostileBulk(Played):
         agent.log.wait("fresh-start .*the server's clock went back")
         full = self.expect("bulk")
         full.lease(1, self.at(-3600), "d")
-        full.send(cut_option(full, 2, self.at(-3600)))
+        full.send(full.cut_option(2, self.at(-3600)))
         full.done(self.at(-3600))
         self.wait_holder(1, "d")
         self.wait_sql("SELECT count(*) FROM quarantine WHERE reason LIKE '%runs past%'")

@@ -125,8 +125,10 @@ class Query:
         self.connection.server.speaks()
         return option4(152, u32(at)) if self.family == "v4" else option6(100, u32(at - EPOCH_2000))
 
-    def binding(self, n, base, client="a", lifetime=3600, xid=None, more=b"", age=0):
-        """The message of binding number n: `client` holds it for `lifetime`; 0 = nobody does any more."""
+    def binding(self, n, base, client="a", lifetime=3600, xid=None, more=b"", age=0, link=None, also=()):
+        """The message of binding number n: `client` holds it for `lifetime`; 0 = nobody does any more. For v6: `link` is
+        where the client is, not told without it; `also` are other bindings that it holds and the message lists.
+        """
         xid = self.xid if xid is None else xid
         mac = client_mac(client)
         if self.family == "v4":
@@ -135,8 +137,13 @@ class Query:
             options += option4(51, u32(lifetime)) if lifetime else option4(156, b"\x04")
             return message4(13 if lifetime else 11, xid, options + more,
                             int(ipaddress.IPv4Address(address("v4", n))), mac)
-        lease = ipaddress.IPv6Address(address("v6", n)).packed + u32(lifetime // 2) + u32(lifetime)
-        data = option6(1, b"\0\3\0\1" + mac) + option6(5, lease) + option6(46, u32(age))
+        data = option6(1, b"\0\3\0\1" + mac) + option6(46, u32(age))
+        for number, valid in {n: lifetime, **{other: 3600 for other in also}}.items():
+            lease = ipaddress.IPv6Address(address("v6", number)).packed
+            data += option6(5, lease + u32(valid // 2) + u32(valid))
+        if link:  # the header of the relay's message (RFC 5007 §4.1.2.4)
+            link, peer = (ipaddress.IPv6Address(text).packed for text in (link, "fe80::1"))
+            data += option6(47, peer + b"\x0c\0" + link + peer)
         return self._wrap6(option6(45, data) + self.base(base) + more, xid)
 
     def _wrap6(self, options, xid=None):
@@ -145,6 +152,14 @@ class Query:
             return message6(17, xid, options)
         self.replied = True
         return message6(15, xid, option6(1, self.options[1]) + option6(2, SERVER_ID["v6"]) + options)
+
+    def cut_option(self, n, base, client="z", v4_code=0xdd, v6_code=0x44):
+        """A lease whose last option runs past the end of the message. It names the VPN, so whose lease it is, is not known:
+        in v4 the address still is.
+        """
+        if self.family == "v4":  # without the end option
+            return self.binding(n, base, client, more=bytes([v4_code, 255, 0]))[:-1]
+        return self.binding(n, base, client, more=bytes([0, v6_code, 255, 255, 0]))
 
     def lease(self, n, base, client="a", lifetime=3600, **more):
         self.send(self.binding(n, base, client, lifetime, **more))
