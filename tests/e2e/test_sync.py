@@ -124,14 +124,23 @@ class Sync:
 
     def test_server_loses_leases_with_its_clock(self):
         """A clock that went back makes the base-time worthless: a fresh start, and the mirror is right again."""
+        self.step_clock(-3600000, "back")
+        self.assertLess(self.server()["clock_skew_ms"], -3500000)
+
+    def test_server_sets_its_clock_ahead(self):
+        """Servers keep the moment when a lease ends, so all leases end an hour earlier than they told."""
+        self.step_clock(3600000, "forward")
+        self.assertGreater(self.server()["clock_skew_ms"], 3500000)
+
+    def step_clock(self, milliseconds, where):
         agent = self.start("--bindings", 800, "--churn", 100)
         self.wait_live()
-        self.sim.ask("step-clock -3600000")
-        agent.log.wait("fresh-start")
+        self.sim.ask(f"step-clock {milliseconds}")
+        agent.log.wait(f"fresh-start .*the server's clock went {where}")
         self.sim.ask("stop-churn")
         self.wait_live()
         self.assert_equal_to(self.sim)
-        self.assertLess(self.server()["clock_skew_ms"], -3500000)
+        self.assertEqual((self.server()["coverage"], self.server()["doubts"]), ("full", 0))
 
 
 class V4(Sync, EndToEnd):
