@@ -39,7 +39,7 @@ class Played:
         return self.times[n]
 
     def clock(self):
-        """Seconds since the server first told a base-time."""
+        """Seconds since the server first spoke."""
         spoke_at = self.fake.spoke_at
         return time.monotonic() - spoke_at if spoke_at is not None else 0
 

@@ -122,7 +122,6 @@ class Query:
     def base(self, at):
         if at is None:
             return b""
-        self.connection.server.speaks()
         return option4(152, u32(at)) if self.family == "v4" else option6(100, u32(at - EPOCH_2000))
 
     def binding(self, n, base, client="a", lifetime=3600, xid=None, more=b"", age=0, link=None, also=()):
@@ -223,6 +222,7 @@ class Connection:
         return query
 
     def send(self, octets):
+        self.server.spoke_at = self.server.spoke_at or time.monotonic()
         try:
             self.socket.sendall(octets)
         except (BrokenPipeError, ConnectionResetError) as e:
@@ -255,7 +255,7 @@ class Server:
         self.secure = secure or (lambda peer: peer)
         self.queries = []  # all that were ever read
         self.arrivals = []  # time.monotonic() of each connection
-        self.spoke_at = None  # likewise of the first base-time that it told
+        self.spoke_at = None  # likewise of the first message that it sent
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         self._waiting = collections.deque()
@@ -274,10 +274,6 @@ class Server:
                 self.arrivals.append(time.monotonic())
                 self._waiting.append(peer)
                 self._came.notify_all()
-
-    def speaks(self):
-        if self.spoke_at is None:
-            self.spoke_at = time.monotonic()
 
     def connection(self):
         with self._came:
