@@ -25,7 +25,8 @@ class Played:
 
     def at(self, n):
         """The base-time with this number, always the same one. They follow each other by a second each, like the clock of
-        a server: one that ran ahead, or stood still, would look like a clock that was set.
+        a server: one that ran ahead, or stood still, would look like a clock that was set. So ask for it no sooner than for
+        the query that it answers.
         """
         if n not in self.times:
             before = max((k for k in self.times if k <= n), default=0)
