@@ -3,6 +3,7 @@
 
 #include "proto/binding.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ struct ServerSupport {
     std::optional<UtcSeconds> seen_at;  ///< when either was last found out
     /// v6: what its lists of a client's leases leave out has ended, or not (`client_data: auto`).
     std::optional<bool> complete_lists = {};
+    /// By how much base-times of its live messages have been out of order; 0: never.
+    std::chrono::seconds disorder{0};
 
     friend bool operator==(const ServerSupport&, const ServerSupport&) = default;
 };

@@ -11,8 +11,11 @@ Checkpoint Checkpoint::afresh(std::uint64_t first_batch) {
     return out;
 }
 
-void Checkpoint::advance(ServerTime base) {
-    reached_ = base;
+std::chrono::seconds Checkpoint::advance(ServerTime base, std::chrono::seconds disorder) {
+    highest_told_ = std::max(base, highest_told_.value_or(base));
+    const auto late = *highest_told_ - base;
+    reached_ = std::min(base, *highest_told_ - std::max(disorder, late));
+    return late;
 }
 
 void Checkpoint::begin_at(ServerTime base) {

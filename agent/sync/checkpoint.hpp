@@ -34,9 +34,10 @@ public:
     /// No message that is asked for from now on can honestly carry an earlier base-time.
     [[nodiscard]] std::optional<ServerTime> highest_heard() const { return highest_heard_; }
 
-    /// Everything up to `base` has been told. It moves back with a stream that does: its server may have set its clock by a
-    /// little, and what changes then is dated by the new one. Asking for a second too much costs nothing.
-    void advance(ServerTime base);
+    /// Everything up to `disorder` before `base` has been told. It moves back with a stream that does: its server may have
+    /// set its clock by a little, and what changes then is dated by the new one. Asking for a second too much costs nothing.
+    /// Gives by how much `base` lies before one that was told earlier.
+    std::chrono::seconds advance(ServerTime base, std::chrono::seconds disorder);
     /// A full bulk began at `base` and has ended: the active query starts there.
     void begin_at(ServerTime base);
     /// Likewise of a server whose replies carry no base-time: `server_now`, by our clock, was when it began. Equal clocks
@@ -52,8 +53,9 @@ private:
     std::optional<ServerTime> reached_;
     std::optional<ServerTime> committed_;
     std::optional<ServerTime> highest_heard_;
-    bool guessed_ = false;           // no message has told yet what the server's clock shows
-    std::uint64_t first_batch_ = 0;  // whose commit counts
+    std::optional<ServerTime> highest_told_;  // of advance()
+    bool guessed_ = false;                    // no message has told yet what the server's clock shows
+    std::uint64_t first_batch_ = 0;           // whose commit counts
 };
 
 }  // namespace leasemirror

@@ -35,7 +35,8 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
                    [&](const action::Quarantine& a) { on_quarantine(connection, a); },
                    [&](const action::Advance& a) {
                        if (connection.distrusted) return;
-                       epoch_.checkpoint.advance(a.base_time);
+                       const auto late = epoch_.checkpoint.advance(a.base_time, support_.disorder());
+                       if (late > std::chrono::seconds{0}) support_.on_disorder(late);
                        outbox_.edit(now_.steady).base_time = epoch_.checkpoint.reached();
                    },
                    [&](const action::CaughtUp&) {

@@ -112,6 +112,11 @@ bool Support::on_windows(bool supported, Now now) {
     return news;
 }
 
+void Support::on_disorder(std::chrono::seconds late) {
+    // Base-times are cut to whole seconds: it may have been nearly one more.
+    known_.disorder = std::max(known_.disorder, std::min(late + std::chrono::seconds{1}, Change::disorder_window));
+}
+
 bool Support::on_unlisted_lease(bool ended) {
     if (ended != (ended_in_a_row_ > 0)) ended_in_a_row_ = 0;
     ended_in_a_row_ += ended ? 1 : -1;

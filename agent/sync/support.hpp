@@ -3,6 +3,7 @@
 //     active   yes: an active query was answered. no: NotSupported, or closed without a word several times while bulk
 //              queries were answered in between.
 //     lists    yes: what a list of a client's leases leaves out has ended. no: it lists one lease at a time.
+//     disorder by how much its live messages have been out of order.
 //     windows  yes: a bulk query leaves out what changed before its start time. no: it does not, or replies carry no
 //              base-time.
 //
@@ -62,6 +63,11 @@ public:
     [[nodiscard]] Refusal on_active_refused_silently(Now now);
     /// True if that is news.
     [[nodiscard]] bool on_windows(bool supported, Now now);
+    /// A live message with a base-time of so much before one that came earlier. The server is taken to do so again.
+    void on_disorder(std::chrono::seconds late);
+    /// How far before the base-times that were heard the server may not have told all yet (RFC 7653 §8.4, RFC 7724 §7.4.1
+    /// promise no order).
+    [[nodiscard]] std::chrono::seconds disorder() const { return known_.disorder; }
     /// A lease that a list of its client left out had ended, or had not. True: so many in a row have shown by now whether
     /// what lists leave out has ended (RFC 5007 §4.1.2.2 says that they leave out nothing).
     [[nodiscard]] bool on_unlisted_lease(bool ended);

@@ -31,6 +31,7 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
         window_support = CASE WHEN s.family = n.family THEN window_support END,
         support_seen_at = CASE WHEN s.family = n.family THEN support_seen_at END,
         client_data = CASE WHEN s.family = n.family THEN client_data END,
+        disorder = CASE WHEN s.family = n.family THEN disorder ELSE 0 END,
         known_since = CASE WHEN s.family = n.family THEN known_since END,
         unreadable = CASE WHEN s.family = n.family THEN unreadable ELSE 0 END,
         refused = CASE WHEN s.family = n.family THEN refused ELSE 0 END,
@@ -39,7 +40,8 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
     RETURNING s.name, server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch,
               coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
-              window_support, support_seen_at, client_data, unreadable, known_since, written_at, doubts)sql"};
+              window_support, support_seen_at, client_data, unreadable, known_since, written_at, doubts,
+              disorder)sql"};
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
@@ -69,7 +71,7 @@ const std::string status_text = R"sql(,
         last_message_at = $23, last_full_sync_at = $24, last_error = coalesce($25, last_error),
         last_error_at = coalesce($26, last_error_at), certificate_expires_at = $27, certificate_days = $28,
         active_support = $29, window_support = $30, support_seen_at = $31, client_data = $32, unreadable = $33,
-        known_since = $34)sql";
+        known_since = $34, disorder = $35)sql";
 const std::string of_server_text = " WHERE server_id = $1 RETURNING doubts";
 const std::string finish_without_status = finish_text + of_server_text;
 const std::string finish_with_status = finish_text + status_text + of_server_text;
@@ -116,6 +118,7 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     out.known_since = row.time();
     out.written_at = row.time();
     out.doubts_open = static_cast<std::uint64_t>(row.number());
+    out.support.disorder = std::chrono::seconds{row.number()};
     return out;
 }
 
@@ -128,6 +131,7 @@ void add_status(Parameters& parameters, const ServerStatus& status, UtcSeconds n
     parameters.text_or_null(support_text(status.support.active)).text_or_null(support_text(status.support.windows));
     parameters.time(status.support.seen_at).text_or_null(client_data_text(status.support.complete_lists));
     parameters.number(static_cast<std::int64_t>(status.unreadable)).time(status.known_since);
+    parameters.number(status.support.disorder.count());
 }
 
 std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {

@@ -130,7 +130,8 @@ ServerOverview read_server(Use& use) {
     out.owner_epoch = use.number(18);
     out.certificate_expires_at = use.time(19);
     out.certificate_days = use.number_if_any(20);
-    out.support = {support_of(use.text(21)), support_of(use.text(22)), use.time(23), complete_lists_of(use.text(28))};
+    out.support = {
+        support_of(use.text(21)), support_of(use.text(22)), use.time(23), complete_lists_of(use.text(28)), {}};
     out.doubts = use.number(24);
     out.unreadable = use.number(25);
     out.refused = use.number(26);

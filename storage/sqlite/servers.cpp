@@ -21,13 +21,14 @@ constexpr const char* take_over_sql = R"sql(
         window_support = iif(family = excluded.family, window_support, NULL),
         support_seen_at = iif(family = excluded.family, support_seen_at, NULL),
         client_data = iif(family = excluded.family, client_data, NULL),
+        disorder = iif(family = excluded.family, disorder, 0),
         known_since = iif(family = excluded.family, known_since, NULL),
         unreadable = iif(family = excluded.family, unreadable, 0), refused = iif(family = excluded.family, refused, 0),
         family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
         owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
-              support_seen_at, client_data, unreadable, known_since, written_at, doubts)sql";
+              support_seen_at, client_data, unreadable, known_since, written_at, doubts, disorder)sql";
 
 constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
 constexpr const char* disable_sql = R"sql(
@@ -67,7 +68,7 @@ constexpr const char* status_sql = R"sql(
         last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
         last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
         active_support = ?13, window_support = ?14, support_seen_at = ?15, client_data = ?16, unreadable = ?17,
-        known_since = ?18
+        known_since = ?18, disorder = ?19
     WHERE server_id = ?1)sql";
 
 }  // namespace
@@ -112,7 +113,8 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     out.last_error = use.text(10);
     out.last_error_at = use.time(11);
     out.certificate_expires_at = use.time(12);
-    out.support = {support_of(use.text(13)), support_of(use.text(14)), use.time(15), complete_lists_of(use.text(16))};
+    out.support = {support_of(use.text(13)), support_of(use.text(14)), use.time(15), complete_lists_of(use.text(16)),
+                   std::chrono::seconds{use.number(21)}};
     out.unreadable = static_cast<std::uint64_t>(use.number(17));
     out.known_since = use.time(18);
     out.written_at = use.time(19);
@@ -233,6 +235,7 @@ void SqliteServers::store_status(const Batch& batch, const ServerStatus& status)
     use.text_or_null(16, client_data);
     use.number(17, static_cast<std::int64_t>(status.unreadable));
     use.time(18, status.known_since);
+    use.number(19, status.support.disorder.count());
     use.run();
 }
 

@@ -138,9 +138,11 @@ TEST_CASE("a client whose state began anew had left and come back") {
     CHECK(tables.words() == Words{"assigned alice", "ended alice inferred", "assigned alice"});
 }
 
-TEST_CASE("after a fresh start the client had left and come back if its state began anew since, and not with the clock") {
+TEST_CASE(
+    "after a fresh start the client had left and come back if its state began anew since, and not with the clock") {
     constexpr std::int64_t next_epoch = 1;
-    const auto step = std::chrono::seconds{-60};  // the server's clock; what it keeps of before is told 60 s later in ours
+    const auto step =
+        std::chrono::seconds{-60};  // the server's clock; what it keeps of before is told 60 s later in ours
     Tables tables;
     tables.apply({since(until(told("alice", 10), 400), 0)}, 10);
     SUBCASE("it began after we had last heard of it") {

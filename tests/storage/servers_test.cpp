@@ -22,7 +22,7 @@ TEST_CASE("what was committed is there after a crash") {
         batch.status->server_identity = {1, 2};
         batch.status->skew = Skew{-1500};
         batch.status->certificate_expires_at = utc(77);
-        batch.status->support = {true, false, utc(60)};
+        batch.status->support = {true, false, utc(60), true, std::chrono::seconds{3}};
         batch.gaps.push_back(open_gap(4, 5, 9));
         f.store->apply(batch);
         f.reopen();
@@ -31,7 +31,7 @@ TEST_CASE("what was committed is there after a crash") {
         CHECK(resume.server_identity == Bytes{1, 2});
         CHECK(resume.skew == Skew{-1500});
         CHECK(resume.certificate_expires_at == utc(77));
-        CHECK(resume.support == ServerSupport{true, false, utc(60)});
+        CHECK(resume.support == ServerSupport{true, false, utc(60), true, std::chrono::seconds{3}});
         CHECK(resume.last_run == 3);
         CHECK(resume.last_gap == 4);
         CHECK(resume.open_gaps == std::vector<Gap>{{4, at(5), at(9), "data missing"}});

@@ -41,6 +41,7 @@ ALTER TABLE server
     ADD COLUMN known_since    timestamptz,                -- the end of the first full read: history begins here
     -- v6: what its lists of a client's leases leave out has ended ('snapshot') or not ('delta'); NULL: not known yet.
     ADD COLUMN client_data    text CHECK (client_data IN ('delta', 'snapshot')),
+    ADD COLUMN disorder       bigint NOT NULL DEFAULT 0,  -- seconds by which its live messages were out of order
     ADD COLUMN written_at     timestamptz;                -- our clock when the last batch was closed
 -- When the first one was is not known any more: by then it had been.
 UPDATE server SET known_since = last_full_sync_at;

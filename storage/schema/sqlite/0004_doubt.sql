@@ -38,6 +38,7 @@ ALTER TABLE server ADD COLUMN refused_before INTEGER NOT NULL DEFAULT 0;  -- of 
 ALTER TABLE server ADD COLUMN known_since    INTEGER;                     -- the end of the first full read: history begins here
 -- v6: what its lists of a client's leases leave out has ended ('snapshot') or not ('delta'); NULL: not known yet.
 ALTER TABLE server ADD COLUMN client_data    TEXT CHECK (client_data IN ('delta', 'snapshot'));
+ALTER TABLE server ADD COLUMN disorder       INTEGER NOT NULL DEFAULT 0;  -- seconds by which its live messages were out of order
 ALTER TABLE server ADD COLUMN written_at     INTEGER;                     -- our clock when the last batch was closed
 -- When the first one was is not known any more: by then it had been.
 UPDATE server SET known_since = last_full_sync_at;

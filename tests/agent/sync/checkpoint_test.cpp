@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using namespace leasemirror;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -30,16 +31,16 @@ TEST_CASE("what was stored is in the database, and nothing earlier can honestly 
 
 TEST_CASE("what has been told moves with the stream, back too, and does not count as committed") {
     Checkpoint checkpoint(at(100));
-    checkpoint.advance(at(110));
+    CHECK(checkpoint.advance(at(110), 0s) == 0s);
     CHECK(checkpoint.reached() == at(110));
-    checkpoint.advance(at(105));
+    CHECK(checkpoint.advance(at(105), 0s) == 5s);
     CHECK(checkpoint.reached() == at(105));
     CHECK(checkpoint.committed() == at(100));
 }
 
 TEST_CASE("the first that is told is a beginning, and an active query may start there once it is committed") {
     Checkpoint checkpoint;
-    checkpoint.advance(at(100));
+    (void)checkpoint.advance(at(100), 0s);
     CHECK(checkpoint.reached() == at(100));
     CHECK_FALSE(checkpoint.is_resumable());
     checkpoint.on_committed(1, at(100));
@@ -137,4 +138,17 @@ TEST_CASE("a message may be earlier than what was told by the server itself") {
     Checkpoint checkpoint(at(100));
     CHECK(checkpoint.on_heard(at(50)));
     CHECK(checkpoint.highest_heard() == at(100));
+}
+
+TEST_CASE("what a server may tell late is asked for again: the resume point keeps that distance") {
+    Checkpoint checkpoint;
+    checkpoint.begin_at(at(90));
+    CHECK(checkpoint.advance(at(100), 2s) == 0s);
+    CHECK(checkpoint.reached() == at(98));
+    CHECK(checkpoint.advance(at(99), 2s) == 1s);
+    CHECK(checkpoint.reached() == at(98));
+    CHECK(checkpoint.advance(at(95), 2s) == 5s);
+    CHECK(checkpoint.reached() == at(95));
+    CHECK(checkpoint.advance(at(103), 2s) == 0s);
+    CHECK(checkpoint.reached() == at(101));
 }

@@ -97,6 +97,19 @@ TEST_CASE("an active query refused by another status is asked again when it may 
     CHECK_FALSE(support(SyncMode::automatic, {}, false).on_active_refused(after(0s)));
 }
 
+TEST_CASE(
+    "the disorder of a server's messages is remembered, with a second for what base-times leave out, up to a bound") {
+    auto s = support();
+    CHECK(s.disorder() == 0s);
+    s.on_disorder(2s);
+    CHECK(s.known().disorder == 3s);
+    s.on_disorder(1s);
+    CHECK(s.disorder() == 3s);
+    s.on_disorder(40s);
+    CHECK(s.disorder() == Change::disorder_window);
+    CHECK(support(SyncMode::active, s.known()).disorder() == Change::disorder_window);
+}
+
 // ---- a 'no' lasts a day -------------------------------------------------------------------------------------------
 
 TEST_CASE("NotSupported is believed at once, and for a day; then the active query is asked again") {
