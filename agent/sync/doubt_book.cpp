@@ -34,10 +34,9 @@ void DoubtBook::note(const DoubtfulBinding& about) {
 }
 
 /// What to ask: v6 by address, and a prefix by its client, since no query names a prefix (RFC 5007 §4.1.2.1); v4 by client-id
-/// or hardware address, since bulk knows no query by address (RFC 6926 §7.2). Nor does a v6 one name a VPN.
+/// or hardware address, since bulk knows no query by address (RFC 6926 §7.2).
 std::optional<BulkQuery> DoubtBook::query_for(const DoubtfulBinding& about) const {
     BulkQuery query;
-    if (family_ == Family::v6 && !about.key.vpn_id.empty()) return std::nullopt;
     if (family_ == Family::v6 && about.key.kind == BindingKind::address) {
         query.kind = QueryKind::address;
         query.address = about.key.address;
@@ -83,11 +82,6 @@ void DoubtBook::begin(std::uint64_t run) {
     question_ = BulkJob::question(run, *query_for(about_), about_.key);
 }
 
-/// A server that does not know option 221 answers for the default VPN alone, without a word.
-bool DoubtBook::is_reached(const BulkJob& answered) const {
-    return about_.key.vpn_id.empty() || reaches_vpns_ || answered.vpns_seen();
-}
-
 DoubtBook::Settled DoubtBook::finish(SteadyTime now) {
     assert(question_);
     const auto job = *std::exchange(question_, std::nullopt);
@@ -96,7 +90,7 @@ DoubtBook::Settled DoubtBook::finish(SteadyTime now) {
     if (job.sought()) {
         const auto same = about_.client_id.empty() || job.sought()->client_id == about_.client_id;
         out.answer = same ? Answer::there : Answer::other;
-    } else if (item.state == BulkJob::ItemState::complete && item.unread == 0 && job.began_at() && is_reached(job)) {
+    } else if (item.state == BulkJob::ItemState::complete && item.unread == 0 && job.began_at()) {
         out.answer = Answer::gone;
     }
     const auto entry =
@@ -117,7 +111,6 @@ void DoubtBook::give_back() {
 
 void DoubtBook::start_afresh() {
     question_.reset();
-    reaches_vpns_ = false;
 }
 
 std::optional<SteadyTime> DoubtBook::next_deadline() const {

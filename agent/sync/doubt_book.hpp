@@ -70,8 +70,6 @@ public:
     /// The connection of the question under way is gone: it waits for another.
     void give_back();
     void start_afresh();
-    /// One has ended. `reached_vpns`: it was for all VPNs, and the server answered for others than the default one.
-    void on_full_bulk(bool reached_vpns) { reaches_vpns_ = reached_vpns; }
 
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
 
@@ -83,7 +81,6 @@ private:
     };
     void note(const DoubtfulBinding& about);
     [[nodiscard]] std::optional<BulkQuery> query_for(const DoubtfulBinding& about) const;
-    [[nodiscard]] bool is_reached(const BulkJob& answered) const;
     [[nodiscard]] Entry* first_due();
     void refill(SteadyTime now);
 
@@ -93,7 +90,6 @@ private:
     SteadyTime listing_due_ = SteadyTime::min();
     std::optional<BulkJob> question_;
     DoubtfulBinding about_;  // what it is about
-    bool reaches_vpns_ = false;
     int questions_left_ = questions_at_once;
     std::optional<SteadyTime> refilled_at_;
 };

@@ -276,9 +276,6 @@ void ServerSync::finish_question() {
     const auto settled = doubts_.finish(now_.steady);
     const auto gone = settled.answer == DoubtBook::Answer::gone;
     if (gone) recorder_.on_absent(settled, epoch_.skew.estimate(), now_);
-    // A v4 question is about the client: who has the address by now, if that is what could not be read, nobody has told.
-    if (gone && config_.family == Family::v4 && settled.about.why == Doubt::unreadable)
-        open_unread_gap("it may have told who has " + settled.about.key.address.to_string() + " by now");
     const auto lesson = settled.about.why == Doubt::unlisted && (gone || settled.answer == DoubtBook::Answer::there);
     if (!lesson || !support_.on_unlisted_lease(gone)) return;
     report_.touch();
@@ -390,7 +387,6 @@ void ServerSync::finish_full(const BulkJob& job) {
     if (!bulk_.on_full_listed(job))
         learn_windows(false, "its replies carry no base-time, so a start time has no clock");
     bulk_.plan_windowed_poll(support_, now_.steady, jitter_);
-    doubts_.on_full_bulk(conclusion.reconcile.all_vpns);
     auto& batch = outbox_.edit(now_.steady);
     batch.reconcile = conclusion.reconcile;
     std::move(closed.begin(), closed.end(), std::back_inserter(batch.gaps));

@@ -122,42 +122,6 @@ TEST_CASE("the answer settles it: there, another client's, or gone") {
     CHECK(w.asks().empty());
 }
 
-TEST_CASE("a v6 binding in a VPN cannot be asked about: no bulk query names one, and the default VPN proves nothing") {
-    World w;
-    auto about = doubt6();
-    about.key.vpn_id = "ascii:red";
-    w.book.learn(applied({about}));
-    CHECK(w.asks().empty());
-    CHECK(w.book.open() == 1);
-}
-
-TEST_CASE("v4: an answer proves something of a VPN only if the server answers for all VPNs (RFC 6607)") {
-    World w(Family::v4);
-    auto about = doubt4({1, 2, 3});
-    about.key.vpn_id = "ascii:red";
-    auto elsewhere = held(about, {1, 2, 3});
-    elsewhere.key.address = address("192.0.2.2");
-    w.book.learn(applied({about}));
-    REQUIRE_FALSE(w.asks().empty());
-    CHECK(w.book.asks_all_vpns());
-    SUBCASE("it may not know the option") {
-        CHECK(w.answered({}) == Answer::none);
-    }
-    SUBCASE("it lists another binding in a VPN") {
-        CHECK(w.answered({elsewhere}) == Answer::gone);
-    }
-    SUBCASE("its last full bulk did") {
-        w.book.on_full_bulk(true);
-        CHECK(w.answered({}) == Answer::gone);
-    }
-    SUBCASE("another server answers by now") {
-        w.book.on_full_bulk(true);
-        w.book.start_afresh();
-        REQUIRE_FALSE(w.asks().empty());
-        CHECK(w.answered({}) == Answer::none);
-    }
-}
-
 TEST_CASE("an answer that cannot be had, or not be read, settles nothing: asked again after a minute, then two, ...") {
     World w;
     w.book.learn(applied({doubt6()}));

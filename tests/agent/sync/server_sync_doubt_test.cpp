@@ -71,25 +71,6 @@ TEST_CASE("a binding in doubt is asked about within two seconds, alone, while th
     CHECK(d.phase() == Phase::live);
 }
 
-TEST_CASE("v4: that its client has it no more does not say who has it by now, if that could not be read: a gap") {
-    // A question names the client, since no bulk query names an address (RFC 6926 §7.2).
-    for (const auto why : {Doubt::unreadable, Doubt::unlistable}) {
-        SyncDriver d(server_v4(), resume_at(900));
-        DoubtfulBinding doubtful;
-        doubtful.key = {"", BindingKind::address, address("192.0.2.1"), 32};
-        doubtful.why = why;
-        doubtful.client_id = {1, 2, 3};
-        (void)goes_live_with(d, in_doubt({doubtful}));
-        const auto question = d.accepts_within(2s);
-        CHECK(question.query() == "bulk client-id 010203");
-        question.ends();
-        const auto words = d.writes();
-        CHECK(words.find("192.0.2.1 absent @1000") != std::string::npos);
-        CHECK((words.find("gap 1 opens") != std::string::npos) == (why == Doubt::unreadable));
-        CHECK(d.phase() == (why == Doubt::unreadable ? Phase::gap : Phase::live));
-    }
-}
-
 TEST_CASE("several questions go over one connection, which is closed when none is left") {
     SyncDriver d(server_v6(), resume_at(900));
     (void)goes_live_with(d, in_doubt({about("2001:db8:1::a"), about("2001:db8:1::b")}));
