@@ -5,6 +5,15 @@
 #include <utility>
 
 namespace leasemirror {
+namespace {
+
+/// Whether an answer without the binding tells that nobody has it. By address it does. By client it does where all that
+/// was told was about this client. Otherwise another one may have taken it over, by what could not be read.
+bool tells_of_everybody(const BulkQuery& query, Doubt why) {
+    return query.kind == QueryKind::address || why == Doubt::unlisted || why == Doubt::link_unknown;
+}
+
+}  // namespace
 
 DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family), open_(resume.doubts_open) {
     for (const auto& about : resume.doubts)
@@ -13,13 +22,17 @@ DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family)
 
 void DoubtBook::learn(const Applied& applied) {
     open_ = applied.doubts_open;
-    if (open_ == 0) return asked_.clear();
+    if (open_ == 0) {
+        asked_.clear();
+        full_wanted_ = false;
+    }
     for (const auto& about : applied.doubts)
         note(about);
 }
 
 bool DoubtBook::knows(const IpAddress& address) const {
-    return std::any_of(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key.address == address; });
+    return std::any_of(asked_.begin(), asked_.end(),
+                       [&](const Entry& e) { return e.about.key.address == address && e.left_in == 0; });
 }
 
 void DoubtBook::note(const DoubtfulBinding& about) {
@@ -27,6 +40,7 @@ void DoubtBook::note(const DoubtfulBinding& about) {
     const auto known =
         std::find_if(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key == about.key; });
     if (known != asked_.end()) {
+        if (known->about.client_id != about.client_id || known->about.hw_addr != about.hw_addr) *known = Entry{};
         known->about = about;
         return;
     }
@@ -91,11 +105,18 @@ DoubtBook::Settled DoubtBook::finish(SteadyTime now) {
         const auto same = about_.client_id.empty() || job.sought()->client_id == about_.client_id;
         out.answer = same ? Answer::there : Answer::other;
     } else if (item.state == BulkJob::ItemState::complete && item.unread == 0 && job.began_at()) {
-        out.answer = Answer::gone;
+        out.answer = tells_of_everybody(item.query, about_.why) ? Answer::gone : Answer::left;
     }
+    // No full bulk lists what is unlistable.
+    if (out.answer == Answer::left && about_.why != Doubt::unlistable) full_wanted_ = true;
     const auto entry =
         std::find_if(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key == about_.key; });
     if (entry == asked_.end()) return out;
+    if (out.answer == Answer::left) {
+        entry->left_in = item.run;
+        entry->due = SteadyTime::max();
+        return out;
+    }
     if (out.answer != Answer::none) {
         asked_.erase(entry);
         return out;
@@ -103,6 +124,16 @@ DoubtBook::Settled DoubtBook::finish(SteadyTime now) {
     entry->due = now + entry->again;
     entry->again = std::min<std::chrono::milliseconds>(2 * entry->again, again_most);
     return out;
+}
+
+std::vector<DoubtfulBinding> DoubtBook::take_left_before(std::uint64_t run, bool all_vpns) {
+    std::vector<DoubtfulBinding> taken;
+    std::erase_if(asked_, [&](const Entry& entry) {
+        const auto covered = entry.left_in != 0 && entry.left_in < run && (all_vpns || entry.about.key.vpn_id.empty());
+        if (covered) taken.push_back(entry.about);
+        return covered;
+    });
+    return taken;
 }
 
 void DoubtBook::give_back() {
@@ -119,6 +150,7 @@ std::optional<SteadyTime> DoubtBook::next_deadline() const {
     auto due = SteadyTime::max();
     for (const auto& entry : asked_)
         due = std::min(due, entry.due);
+    if (due == SteadyTime::max()) return std::nullopt;
     if (questions_left_ == 0 && refilled_at_) due = std::max(due, *refilled_at_ + question_interval);
     return due;
 }

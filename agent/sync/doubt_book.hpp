@@ -4,6 +4,9 @@
 // question is a bulk query for one client or one address. What it answers settles the doubt, and so does any later word
 // about the binding. How often may be asked is bounded: questions_at_once in a row, and then one each question_interval.
 // Where more are in doubt than can be asked about one by one, a full bulk is due instead.
+//
+// A question by client tells what the client has, and not who has the address. Where another client may have taken it
+// over, the answer ends the binding, the doubt stays, and a full bulk tells the rest.
 #pragma once
 
 #include "agent/sync/bulk_job.hpp"
@@ -37,8 +40,12 @@ public:
         return open_ > 0 && asked_.empty() && now >= listing_due_;
     }
     void on_listing_asked(SteadyTime now) { listing_due_ = now + again_first; }
-    /// More are in doubt than are asked about one by one.
-    [[nodiscard]] bool wants_full_bulk() const { return open_ > doubts_told_max; }
+    /// More are in doubt than are asked about one by one, or an address that its client has left may be another's.
+    [[nodiscard]] bool wants_full_bulk() const { return full_wanted_ || open_ > doubts_told_max; }
+    void on_full_bulk_begun() { full_wanted_ = false; }
+    /// The addresses that their clients had left before this run began. They are free if a full bulk of that run was read
+    /// whole, and lists them not.
+    [[nodiscard]] std::vector<DoubtfulBinding> take_left_before(std::uint64_t run, bool all_vpns);
     [[nodiscard]] std::uint64_t open() const { return open_; }
     /// What the mirror has at this address is in doubt, and will be asked about.
     [[nodiscard]] bool knows(const IpAddress& address) const;
@@ -57,6 +64,7 @@ public:
         none,   ///< it could not be had, or not be read: asked again later
         there,  ///< the server has the binding, for the client that the mirror has
         other,  ///< likewise, for another one
+        left,   ///< the client that the mirror has does not hold it any more; another one may
         gone,   ///< the server does not have it
     };
     struct Settled {
@@ -78,6 +86,7 @@ private:
         DoubtfulBinding about;
         SteadyTime due = SteadyTime::min();
         std::chrono::milliseconds again = again_first;
+        std::uint64_t left_in = 0;  ///< the run of the question that told that its client has left it; 0: none did
     };
     void note(const DoubtfulBinding& about);
     [[nodiscard]] std::optional<BulkQuery> query_for(const DoubtfulBinding& about) const;
@@ -88,6 +97,7 @@ private:
     std::vector<Entry> asked_;  // doubts_told_max at most
     std::uint64_t open_;        // in the database
     SteadyTime listing_due_ = SteadyTime::min();
+    bool full_wanted_ = false;
     std::optional<BulkJob> question_;
     DoubtfulBinding about_;  // what it is about
     int questions_left_ = questions_at_once;

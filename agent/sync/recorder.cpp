@@ -64,6 +64,13 @@ void Recorder::on_absent(const DoubtBook::Settled& settled, Skew skew, Now now) 
     change.binding.base_time = settled.answered_at;
     change.binding.via = Via::query;
     outbox_.account(change);
+    if (settled.answer != DoubtBook::Answer::left) return;
+    auto still = change;
+    still.kind = Change::Kind::doubt;
+    still.doubt = settled.about.why;
+    auto& added = outbox_.add_change(now.steady);
+    added = std::move(still);
+    outbox_.account(added);
 }
 
 void Recorder::on_sighting(const Telling& told, const IpAddress& address) {

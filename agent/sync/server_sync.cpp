@@ -275,7 +275,7 @@ void ServerSync::finish_question() {
     if (const auto* question = doubts_.question(); !question || !question->over()) return;
     const auto settled = doubts_.finish(now_.steady);
     const auto gone = settled.answer == DoubtBook::Answer::gone;
-    if (gone) recorder_.on_absent(settled, epoch_.skew.estimate(), now_);
+    if (gone || settled.answer == DoubtBook::Answer::left) recorder_.on_absent(settled, epoch_.skew.estimate(), now_);
     const auto lesson = settled.about.why == Doubt::unlisted && (gone || settled.answer == DoubtBook::Answer::there);
     if (!lesson || !support_.on_unlisted_lease(gone)) return;
     report_.touch();
@@ -296,6 +296,7 @@ void ServerSync::plan_bulk() {
     if (!bulk_.can_ask()) return;
     if (bulk_.begin_next(now_.steady, support_, doubts_.wants_full_bulk())) {
         open_run(bulk_.job()->run());
+        if (bulk_.job()->is_full()) doubts_.on_full_bulk_begun();
         announce(*bulk_.job());
     }
     const auto* job = bulk_.job();
@@ -387,6 +388,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     if (!bulk_.on_full_listed(job))
         learn_windows(false, "its replies carry no base-time, so a start time has no clock");
     bulk_.plan_windowed_poll(support_, now_.steady, jitter_);
+    settle_left(job, conclusion);
     auto& batch = outbox_.edit(now_.steady);
     batch.reconcile = conclusion.reconcile;
     std::move(closed.begin(), closed.end(), std::back_inserter(batch.gaps));
@@ -412,6 +414,13 @@ void ServerSync::finish_full(const BulkJob& job) {
                 {{"run", std::to_string(job.run())},
                  {"bindings", std::to_string(job.bindings())},
                  {"coverage", std::string(to_string(conclusion.coverage)) + lacks}});
+}
+
+/// Addresses that their clients had left: this bulk lists who has them by now, or nobody has.
+void ServerSync::settle_left(const BulkJob& job, const FullConclusion& conclusion) {
+    if (conclusion.coverage != Coverage::full || !job.all_read()) return;
+    for (const auto& about : doubts_.take_left_before(job.run(), conclusion.reconcile.all_vpns))
+        recorder_.on_absent({DoubtBook::Answer::gone, about, *job.began_at(), job.run()}, epoch_.skew.estimate(), now_);
 }
 
 void ServerSync::finish_window(const BulkJob& job) {

@@ -110,6 +110,7 @@ private:
     void ask_next(SyncConnection& connection);
     void finish_job();
     void finish_full(const BulkJob& job);
+    void settle_left(const BulkJob& job, const FullConclusion& conclusion);
     void finish_window(const BulkJob& job);
     void finish_poll(const BulkJob& job);
     void learn_windows(const std::optional<bool>& heeds_start, const std::string& told_by);

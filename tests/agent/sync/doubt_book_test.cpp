@@ -122,6 +122,54 @@ TEST_CASE("the answer settles it: there, another client's, or gone") {
     CHECK(w.asks().empty());
 }
 
+TEST_CASE("a question by client that is denied proves that this client has left, and not that nobody took over") {
+    for (const auto why : {Doubt::unreadable, Doubt::scope_unreadable, Doubt::unlistable, Doubt::other_client}) {
+        World four(Family::v4);
+        auto about = doubt4({1, 2, 3});
+        about.why = why;
+        four.book.learn(applied({about}));
+        REQUIRE_FALSE(four.asks().empty());
+        CHECK(four.answered({}) == Answer::left);
+        // No query of ours may reach it, or a full bulk tells who has it.
+        CHECK(four.book.wants_full_bulk() == (why != Doubt::unlistable));
+        CHECK_FALSE(four.book.knows(about.key.address));
+        four.now += 2h;
+        CHECK(four.asks().empty());
+        four.book.on_full_bulk_begun();
+        CHECK_FALSE(four.book.wants_full_bulk());
+    }
+    SUBCASE("a list of the client is about the client") {
+        World six;
+        auto prefix = doubt6();
+        prefix.key.kind = BindingKind::prefix;
+        six.book.learn(applied({prefix}));
+        REQUIRE_FALSE(six.asks().empty());
+        CHECK(six.answered({}) == Answer::gone);
+    }
+    SUBCASE("a question by address is about the address") {
+        World six;
+        auto about = doubt6();
+        about.why = Doubt::unreadable;
+        six.book.learn(applied({about}));
+        REQUIRE_FALSE(six.asks().empty());
+        CHECK(six.answered({}) == Answer::gone);
+    }
+}
+
+TEST_CASE("what a client has left is settled by a full bulk that began later, was read whole, and lists it not") {
+    World four(Family::v4);
+    auto about = doubt4({1, 2, 3});
+    about.why = Doubt::unreadable;
+    four.book.learn(applied({about}));
+    REQUIRE_FALSE(four.asks().empty());
+    CHECK(four.answered({}) == Answer::left);
+    CHECK(four.book.take_left_before(four.run, false).empty());
+    const auto settled = four.book.take_left_before(four.run + 1, false);
+    REQUIRE(settled.size() == 1);
+    CHECK(settled[0].key == about.key);
+    CHECK(four.book.take_left_before(four.run + 1, false).empty());
+}
+
 TEST_CASE("an answer that cannot be had, or not be read, settles nothing: asked again after a minute, then two, ...") {
     World w;
     w.book.learn(applied({doubt6()}));

@@ -71,6 +71,34 @@ TEST_CASE("a binding in doubt is asked about within two seconds, alone, while th
     CHECK(d.phase() == Phase::live);
 }
 
+TEST_CASE("v4: the client that the mirror has left an address of which something unreadable was told") {
+    auto in_mirror = about("192.0.2.1");
+    in_mirror.key.prefix_len = 32;
+    in_mirror.why = Doubt::unreadable;
+    SyncDriver d(server_v4(), resume_at(900));
+    (void)goes_live_with(d, in_doubt({in_mirror}));
+    const auto question = d.accepts_within(2s);
+    CHECK(question.query() == "bulk client-id " + to_hex(some_duid));
+    question.ends();
+    // Its lease is over. Who has the address now, a full bulk tells.
+    CHECK(d.writes().find("192.0.2.1 absent @1000; 192.0.2.1 in doubt: unreadable") != std::string::npos);
+    const auto full = d.accepts_within(2s);
+    CHECK(full.query() == "bulk everything in every VPN");
+    SUBCASE("nobody: the doubt is settled") {
+        full.ends();
+        const auto words = d.writes();
+        CHECK(words.find("192.0.2.1 absent") != std::string::npos);
+        CHECK(words.find("in doubt") == std::string::npos);
+    }
+    SUBCASE("it cannot be read whole: the doubt stays") {
+        auto lost = active4("0.0.0.0", d.server_now());
+        lost.id = full.id();
+        full.says(broken(lost));
+        full.ends();
+        CHECK(d.writes().find("absent") == std::string::npos);
+    }
+}
+
 TEST_CASE("several questions go over one connection, which is closed when none is left") {
     SyncDriver d(server_v6(), resume_at(900));
     (void)goes_live_with(d, in_doubt({about("2001:db8:1::a"), about("2001:db8:1::b")}));
