@@ -48,9 +48,10 @@ void DoubtBook::note(const DoubtfulBinding& about) {
 }
 
 /// What to ask: v6 by address, and a prefix by its client, since no query names a prefix (RFC 5007 §4.1.2.1); v4 by client-id
-/// or hardware address, since bulk knows no query by address (RFC 6926 §7.2).
+/// or hardware address, since bulk knows no query by address (RFC 6926 §7.2). No v6 query of ours names a VPN.
 std::optional<BulkQuery> DoubtBook::query_for(const DoubtfulBinding& about) const {
     BulkQuery query;
+    if (family_ == Family::v6 && !about.key.vpn_id.empty()) return std::nullopt;
     if (family_ == Family::v6 && about.key.kind == BindingKind::address) {
         query.kind = QueryKind::address;
         query.address = about.key.address;
@@ -100,11 +101,14 @@ DoubtBook::Settled DoubtBook::finish(SteadyTime now) {
     assert(question_);
     const auto job = *std::exchange(question_, std::nullopt);
     const auto& item = job.items().front();
+    // A server that does not know option 221 answers for the default VPN alone, without a word.
+    lists_vpns_ = lists_vpns_ || (asks_all_vpns() && job.vpns_seen());
+    const auto speaks_of_vpn = about_.key.vpn_id.empty() || lists_vpns_;
     Settled out{Answer::none, about_, job.began_at().value_or(ServerTime{}), item.run};
     if (job.sought()) {
         const auto same = about_.client_id.empty() || job.sought()->client_id == about_.client_id;
         out.answer = same ? Answer::there : Answer::other;
-    } else if (item.state == BulkJob::ItemState::complete && item.unread == 0 && job.began_at()) {
+    } else if (item.state == BulkJob::ItemState::complete && item.unread == 0 && job.began_at() && speaks_of_vpn) {
         out.answer = tells_of_everybody(item.query, about_.why) ? Answer::gone : Answer::left;
     }
     // No full bulk lists what is unlistable.
@@ -142,6 +146,7 @@ void DoubtBook::give_back() {
 
 void DoubtBook::start_afresh() {
     question_.reset();
+    lists_vpns_ = false;
 }
 
 std::optional<SteadyTime> DoubtBook::next_deadline() const {

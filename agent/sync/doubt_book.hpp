@@ -54,6 +54,8 @@ public:
     [[nodiscard]] bool is_due(SteadyTime now);
     /// Begins it.
     void begin(std::uint64_t run);
+    /// A full bulk for all VPNs has listed a binding in one: this server heeds option 221.
+    void on_vpns_listed() { lists_vpns_ = true; }
     /// It is about a binding in a VPN. We know no other way to ask for one than to ask for all of them.
     [[nodiscard]] bool asks_all_vpns() const { return family_ == Family::v4 && !about_.key.vpn_id.empty(); }
     /// The question under way.
@@ -98,6 +100,7 @@ private:
     std::uint64_t open_;        // in the database
     SteadyTime listing_due_ = SteadyTime::min();
     bool full_wanted_ = false;
+    bool lists_vpns_ = false;  // it has listed a binding in a VPN when asked for all of them
     std::optional<BulkJob> question_;
     DoubtfulBinding about_;  // what it is about
     int questions_left_ = questions_at_once;

@@ -418,6 +418,7 @@ void ServerSync::finish_full(const BulkJob& job) {
 
 /// Addresses that their clients had left: this bulk lists who has them by now, or nobody has.
 void ServerSync::settle_left(const BulkJob& job, const FullConclusion& conclusion) {
+    if (conclusion.reconcile.all_vpns) doubts_.on_vpns_listed();
     if (conclusion.coverage != Coverage::full || !job.all_read()) return;
     for (const auto& about : doubts_.take_left_before(job.run(), conclusion.reconcile.all_vpns))
         recorder_.on_absent({DoubtBook::Answer::gone, about, *job.began_at(), job.run()}, epoch_.skew.estimate(), now_);

@@ -156,6 +156,48 @@ TEST_CASE("a question by client that is denied proves that this client has left,
     }
 }
 
+TEST_CASE("v6: a binding in a VPN is not asked about, since no query of ours names one") {
+    World six;
+    auto about = doubt6();
+    about.key.vpn_id = "blue";
+    six.book.learn(applied({about}));
+    CHECK(six.asks().empty());
+    CHECK(six.book.open() == 1);
+    CHECK_FALSE(six.book.knows(about.key.address));
+}
+
+TEST_CASE("v4: an answer without a binding in a VPN proves nothing, unless the server has shown that it lists VPNs") {
+    World four(Family::v4);
+    auto about = doubt4({1, 2, 3});
+    about.key.vpn_id = "blue";
+    auto elsewhere = held(about, {1, 2, 3});
+    elsewhere.key.address = address("192.0.2.99");
+    four.book.learn(applied({about}));
+    REQUIRE_FALSE(four.asks().empty());
+    CHECK(four.book.asks_all_vpns());
+    SUBCASE("it has listed none") {
+        elsewhere.key.vpn_id = "";
+        CHECK(four.answered({elsewhere}) == Answer::none);
+        CHECK_FALSE(four.book.wants_full_bulk());
+    }
+    SUBCASE("this answer lists one") {
+        CHECK(four.answered({elsewhere}) == Answer::left);
+    }
+    SUBCASE("a full bulk has listed some") {
+        four.book.on_vpns_listed();
+        CHECK(four.answered({}) == Answer::left);
+    }
+    SUBCASE("another server, or another clock") {
+        four.book.on_vpns_listed();
+        four.book.start_afresh();
+        REQUIRE_FALSE(four.asks().empty());
+        CHECK(four.answered({}) == Answer::none);
+    }
+    SUBCASE("the answer that lists it proves itself") {
+        CHECK(four.answered({held(about, {1, 2, 3})}) == Answer::there);
+    }
+}
+
 TEST_CASE("what a client has left is settled by a full bulk that began later, was read whole, and lists it not") {
     World four(Family::v4);
     auto about = doubt4({1, 2, 3});
