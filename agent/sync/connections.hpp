@@ -36,7 +36,8 @@ struct SyncConnection {
     SteadyTime asked_at{};                 ///< when its query was sent
     bool heard = false;                    ///< anything at all
     std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
-    bool distrusted = false;               ///< the message at hand has a base-time that cannot be right
+    std::optional<ServerTime> base_time;   ///< of the message at hand, if it has one that can be right
+    bool distrusted = false;               ///< the message at hand has one that cannot be right
 
     [[nodiscard]] bool is_active() const { return std::holds_alternative<ActiveSession>(session); }
     [[nodiscard]] bool is_open() const { return !connect_by; }

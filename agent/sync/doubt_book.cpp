@@ -17,17 +17,17 @@ bool tells_of_everybody(const BulkQuery& query, Doubt why) {
 
 DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family), open_(resume.doubts_open) {
     for (const auto& about : resume.doubts)
-        note(about);
+        note(about, SteadyTime::min());
 }
 
-void DoubtBook::learn(const Applied& applied) {
+void DoubtBook::learn(const Applied& applied, SteadyTime now) {
     open_ = applied.doubts_open;
     if (open_ == 0) {
         asked_.clear();
         full_wanted_ = false;
     }
     for (const auto& about : applied.doubts)
-        note(about);
+        note(about, about.why == Doubt::unreadable ? now + unreadable_settles : SteadyTime::min());
 }
 
 bool DoubtBook::knows(const IpAddress& address) const {
@@ -35,16 +35,17 @@ bool DoubtBook::knows(const IpAddress& address) const {
                        [&](const Entry& e) { return e.about.key.address == address && e.left_in == 0; });
 }
 
-void DoubtBook::note(const DoubtfulBinding& about) {
+void DoubtBook::note(const DoubtfulBinding& about, SteadyTime first_due) {
     if (about.why == Doubt::refused) return;  // the server has answered: it is the database that does not take it
     const auto known =
         std::find_if(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key == about.key; });
     if (known != asked_.end()) {
-        if (known->about.client_id != about.client_id || known->about.hw_addr != about.hw_addr) *known = Entry{};
+        if (known->about.client_id != about.client_id || known->about.hw_addr != about.hw_addr)
+            *known = Entry{about, first_due};
         known->about = about;
         return;
     }
-    if (asked_.size() < doubts_told_max && query_for(about)) asked_.push_back({about, SteadyTime::min(), again_first});
+    if (asked_.size() < doubts_told_max && query_for(about)) asked_.push_back({about, first_due});
 }
 
 /// What to ask: v6 by address, and a prefix by its client, since no query names a prefix (RFC 5007 §4.1.2.1); v4 by client-id

@@ -30,11 +30,14 @@ public:
     /// A doubt that an answer did not settle is asked about again after this, then after twice as long, ...
     static constexpr std::chrono::seconds again_first{60};
     static constexpr std::chrono::hours again_most{1};
+    /// A doubt for something unreadable is as of a second after that (Telling::told_by()): what answers a question is not to
+    /// be older.
+    static constexpr std::chrono::seconds unreadable_settles{1};
 
     DoubtBook(Family family, const ResumePoint& resume);
 
     /// What a commit told: doubts that are new, or where it was asked for, those that there are; and how many there are.
-    void learn(const Applied& applied);
+    void learn(const Applied& applied, SteadyTime now);
     /// There are doubts that are not here: Applied::doubts is to list them.
     [[nodiscard]] bool wants_listing(SteadyTime now) const {
         return open_ > 0 && asked_.empty() && now >= listing_due_;
@@ -90,7 +93,7 @@ private:
         std::chrono::milliseconds again = again_first;
         std::uint64_t left_in = 0;  ///< the run of the question that told that its client has left it; 0: none did
     };
-    void note(const DoubtfulBinding& about);
+    void note(const DoubtfulBinding& about, SteadyTime first_due);
     [[nodiscard]] std::optional<BulkQuery> query_for(const DoubtfulBinding& about) const;
     [[nodiscard]] Entry* first_due();
     void refill(SteadyTime now);

@@ -49,7 +49,7 @@ void Recorder::on_list_unread(const Telling& told, ByteView client_id) {
     change.told_at = whole_seconds(told.now);
     change.late = told.late();
     change.binding.client_id.assign(client_id.begin(), client_id.end());
-    change.binding.base_time = told.server_now;
+    change.binding.base_time = told.told_by();
     change.binding.via = Via::active;
     outbox_.account(change);
 }
@@ -79,6 +79,7 @@ void Recorder::on_sighting(const Telling& told, const IpAddress& address) {
     change.doubt = Doubt::unreadable;
     if (told.connection.is_active()) change.binding.via = Via::active;
     change.run = told.run();
+    change.binding.base_time = told.told_by();
     change.binding.key.address = address;
     outbox_.account(change);
 }

@@ -23,6 +23,12 @@ struct Telling {
     /// Over the active connection, and yet when it happened cannot be told from the message.
     [[nodiscard]] bool late() const { return connection.is_active() && (connection.is_catching_up() || gap_open); }
 
+    /// Something that cannot be read puts a row in doubt as of then: what was built before it is no later. Base-times are cut
+    /// to a second, so one is on top.
+    [[nodiscard]] ServerTime told_by() const {
+        return connection.base_time.value_or(server_now) + std::chrono::seconds{1};
+    }
+
     [[nodiscard]] std::uint64_t run() const { return job ? job->items()[*connection.item].run : last_run; }
 };
 

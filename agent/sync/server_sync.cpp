@@ -141,7 +141,7 @@ void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
                     {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
     for (const auto& refused : applied.refused)
         report_.log(LogLevel::error, "row-refused", {{"reason", refused}});
-    doubts_.learn(applied);
+    doubts_.learn(applied, now_.steady);
     on_sightings_written(done);
     outbox_.on_committed(std::move(done));
     commit_if_due(false);

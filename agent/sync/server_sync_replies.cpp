@@ -86,6 +86,7 @@ BulkJob* ServerSync::job_of(const SyncConnection& connection) {
 void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard) {
     connection.heard = true;
     connection.distrusted = false;
+    connection.base_time = heard.base_time;
     report_.on_heard(now_);
     if (!heard.server_identity.empty()) {
         const Bytes told(heard.server_identity.begin(), heard.server_identity.end());
@@ -153,6 +154,7 @@ void ServerSync::on_server_clock_set(ServerTime base, std::string_view where, st
 /// All times in it count from its base-time, which cannot be right.
 void ServerSync::distrust(SyncConnection& connection, const action::Heard& heard) {
     connection.distrusted = true;
+    connection.base_time.reset();
     const auto reason = "its base-time " + iso_utc(*heard.base_time) +
                         " cannot be right: the server's clock shows about " + iso_utc(epoch_.skew.server_now(now_.utc));
     recorder_.on_quarantine(told_on(connection), {heard.message, reason, false, std::nullopt});

@@ -213,6 +213,19 @@ TEST_CASE("a sighting names the address and the run of the attempt in which it w
     CHECK(j.job.items()[1].bindings == 0);
 }
 
+TEST_CASE("what could not be read was told by the second after its base-time, or after what the server's clock shows") {
+    World w;
+    auto connection = active_connection();
+    connection.base_time = at(40);
+    w.recorder.on_sighting(w.told(connection), address("192.0.2.9"));
+    CHECK(w.batch().changes[0].binding.base_time == at(41));
+    w.recorder.on_list_unread(w.told(connection), some_duid);
+    CHECK(w.batch().changes[1].binding.base_time == at(41));
+    connection.base_time.reset();
+    w.recorder.on_sighting(w.told(connection), address("192.0.2.9"));
+    CHECK(w.batch().changes[2].binding.base_time == at(1));
+}
+
 TEST_CASE("a quarantined message is kept with its octets, the reason and the second in which it came") {
     World w;
     const Bytes octets{1, 2, 3};

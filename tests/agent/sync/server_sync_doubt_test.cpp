@@ -81,7 +81,7 @@ TEST_CASE("v4: the client that the mirror has left an address of which something
     CHECK(question.query() == "bulk client-id " + to_hex(some_duid));
     question.ends();
     // Its lease is over. Who has the address now, a full bulk tells.
-    CHECK(d.writes().find("192.0.2.1 absent @1000; 192.0.2.1 in doubt: unreadable") != std::string::npos);
+    CHECK(d.writes().find("192.0.2.1 absent @1001; 192.0.2.1 in doubt: unreadable") != std::string::npos);
     const auto full = d.accepts_within(2s);
     CHECK(full.query() == "bulk everything in every VPN");
     SUBCASE("nobody: the doubt is settled") {
