@@ -75,7 +75,7 @@ void Ledger::end_unlisted(const Change& list_end, std::span<const Change> listed
         const auto& row = entries_[at].row;
         if (!is_newer(list_end, row) || is_one_of(row.key, listed)) continue;
         if (!link || !row.link_address)
-            doubt_row(at, Doubt::link_unknown, list_end);
+            doubt_row(at, list_end.doubt == Doubt::unreadable ? Doubt::unreadable : Doubt::link_unknown, list_end);
         else if (*link != *row.link_address)
             continue;
         else if (list_end.doubt != Doubt::none)

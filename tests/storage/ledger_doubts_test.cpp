@@ -120,6 +120,29 @@ TEST_CASE("a sighting puts in doubt what is at the address, in every VPN") {
     CHECK(tables.doubts == 2);
 }
 
+TEST_CASE("the client has left, and who has the address is not known: the binding has ended, and stays in doubt") {
+    Tables tables;
+    tables.apply({told("alice", 0)}, 0);
+    tables.apply({as(told("", 10), Change::Kind::sighting, Doubt::unreadable)}, 10);
+    auto left = as(told("", 12), absent);
+    auto still = as(told("", 12), doubt_kind, Doubt::unreadable);
+    for (auto* change : {&left, &still}) {
+        change->run = 5;
+        change->binding.via = Via::query;
+    }
+    tables.apply({left, still}, 12);
+    CHECK(tables.rows.begin()->second.end_reason == EndReason::asked);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    CHECK(tables.history() == Words{"alice 0..12~ asked"});
+    // Asked again, after a restart: likewise. A later read without it settles the doubt.
+    tables.apply({left, still}, 13);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    left.run = 6;
+    left.binding.base_time = at(14);
+    tables.apply({left}, 14);
+    CHECK(tables.doubt() == Doubt::none);
+}
+
 TEST_CASE("an end that DHCPv6 tells of the former client does not end the present one's") {
     Tables tables;
     tables.apply({told6("alice", 0)}, 0);
@@ -159,6 +182,11 @@ TEST_CASE("a list ends what it leaves out on its link, or puts it in doubt") {
         tables.apply({list_end("alice", 5, "10.1.0.0")}, 5);
         CHECK(tables.state() == BindingState::active);
         CHECK(tables.doubts == 0);
+    }
+    SUBCASE("of one that could not be read whole: that is the cause, whatever its link") {
+        tables.apply({list_end("alice", 5, "", Doubt::unreadable)}, 5);
+        CHECK(tables.state() == BindingState::active);
+        CHECK(tables.doubt() == Doubt::unreadable);
     }
     SUBCASE("of no known link it cannot be told") {
         tables.apply({list_end("alice", 5, "")}, 5);
