@@ -54,6 +54,21 @@ GapChange BulkPlanner::open_unread_gap(ServerTime from, ServerTime to, const std
     return gaps_.open_for_full(from, to, cause);
 }
 
+void BulkPlanner::need_full_for_unread(SteadyTime now) {
+    const auto at = now + slowed(std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval));
+    const auto planned = timers_.at(Timer::full_again);
+    if (!planned || at < *planned) timers_.set(Timer::full_again, at);
+}
+
+/// Full bulks whose replies cannot be read come more and more rarely: what a server cannot say today, it can rarely say in
+/// ten minutes.
+std::chrono::milliseconds BulkPlanner::slowed(std::chrono::milliseconds interval) const {
+    const auto most = std::max(interval, 60 * config_.timeouts.retry);
+    for (int i = 1; i < repair_pacing_.failures() && interval < most; ++i)
+        interval *= 2;
+    return std::min(interval, most);
+}
+
 // ---- what comes next ----------------------------------------------------------------------------------------------
 
 bool BulkPlanner::begin_next(SteadyTime now, const Support& support, bool doubts) {
@@ -131,14 +146,14 @@ ConclusionContext BulkPlanner::context(const BulkJob& job, bool polling) const {
 
 std::vector<GapChange> BulkPlanner::on_full_ended(const BulkJob& job, const FullConclusion& conclusion, SteadyTime now,
                                                   Jitter& jitter) {
-    if (job.all_read()) {
-        repair_pacing_.on_success();
+    // What was cut off is no proof that all can be read by now.
+    if (job.all_read() && conclusion.asked_to_the_end) repair_pacing_.on_success();
+    if (job.all_read())
         repair_pacing_.on_attempt(now, jitter);
-    } else {
+    else
         repair_pacing_.on_failure(now, jitter);
-    }
     timers_.stop(Timer::full_again);
-    timers_.set(Timer::doubts, now + 10 * config_.timeouts.retry);
+    timers_.set(Timer::doubts, now + slowed(10 * config_.timeouts.retry));
     gaps_first_ = false;
     // Also of a server that is not polled: its active query may be refused next.
     timers_.set(Timer::poll, after(now, config_.bulk.poll_interval, jitter));
@@ -147,7 +162,9 @@ std::vector<GapChange> BulkPlanner::on_full_ended(const BulkJob& job, const Full
     std::vector<GapChange> closed;
     if (conclusion.answer == FullConclusion::Answer::some) {
         full_cause_.reset();
-        if (conclusion.again_after) timers_.set(Timer::full_again, now + *conclusion.again_after);
+        if (conclusion.again_after)
+            timers_.set(Timer::full_again,
+                        now + (job.any_cut_off() ? *conclusion.again_after : slowed(*conclusion.again_after)));
         if (conclusion.asked_to_the_end) closed = gaps_.close_by_full(conclusion.gap_outcome, job.bindings());
     } else {
         full_cause_ = job.cause();

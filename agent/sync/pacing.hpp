@@ -35,6 +35,8 @@ public:
     /// An attempt failed: the next one keeps its distance from now.
     void on_failure(SteadyTime now, Jitter& jitter);
     void on_success() { failures_ = 0; }
+    /// In a row; no more than make the spacing its most.
+    [[nodiscard]] int failures() const { return failures_; }
     /// Not before `at`, whatever else holds.
     void put_off(SteadyTime at) { due_ = at > due_ ? at : due_; }
 

@@ -187,7 +187,7 @@ void ServerSync::on_lease_lost(SyncConnection& connection, const std::string& re
     job->on_lease_unread(*connection.item);
     if (!job->is_full()) {
         report_.on_lacking();
-        return bulk_.need_full_again(now_.steady + std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval));
+        return bulk_.need_full_for_unread(now_.steady);
     }
     if (!address) return job->on_lease_lost(*connection.item);
     recorder_.on_sighting(told_on(connection), *address);

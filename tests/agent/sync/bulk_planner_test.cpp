@@ -8,6 +8,54 @@ using namespace leasemirror::test;
 using World = PlannerWorld;
 using Kind = BulkJob::Kind;
 
+namespace {
+
+/// The full bulk that is due now has a reply that could not be read.
+void reads_in_part(PlannerWorld& w) {
+    REQUIRE(w.next() == Kind::full);
+    w.answer(at(1000));
+    w.planner.job()->on_lease_unread(0);
+    (void)w.ends();
+}
+
+}  // namespace
+
+TEST_CASE("full bulks with replies that cannot be read come more and more rarely, until one is read whole") {
+    PlannerWorld w;
+    w.planner.need_full("why");
+    for (const auto distance : {10min, 20min, 40min, 60min, 60min}) {
+        reads_in_part(w);
+        w.now += distance - 1s;
+        CHECK_FALSE(w.begins());
+        CHECK_FALSE(w.planner.begin_next(w.now, w.support, true));  // nor because of doubts
+        CHECK(w.due(w.now) == w.now + 1s);
+        w.now += 1s;
+    }
+    REQUIRE(w.next() == Kind::full);
+    (void)w.answered();
+    w.planner.need_full("why");
+    reads_in_part(w);
+    w.now += 10min;
+    CHECK(w.begins());
+}
+
+TEST_CASE("windowed replies that cannot be read bring a full bulk on, at the same pace, and do not put it off") {
+    PlannerWorld w;
+    w.planner.need_full_for_unread(w.now);
+    w.now += 5min;
+    w.planner.need_full_for_unread(w.now);
+    CHECK(w.due(w.now) == w.now + 5min);
+    w.now += 5min;
+    reads_in_part(w);
+    w.now += 10min;
+    reads_in_part(w);
+    w.planner.need_full_for_unread(w.now);
+    w.now += 20min - 1s;
+    CHECK_FALSE(w.begins());
+    w.now += 1s;
+    CHECK(w.begins());
+}
+
 // ---- what can be asked --------------------------------------------------------------------------------------------
 
 TEST_CASE("v4 without queries asks for everything in every VPN; v6 without queries can ask nothing") {
