@@ -1,5 +1,7 @@
 #include "agent/sync/doubt_book.hpp"
 
+#include "agent/sync/timers.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
@@ -20,8 +22,16 @@ DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family)
         note(about, SteadyTime::min());
 }
 
-void DoubtBook::learn(const Applied& applied, SteadyTime now) {
+void DoubtBook::learn(const Applied& applied, bool listed, SteadyTime now) {
+    some_settled_ = !listed && (some_settled_ || applied.doubts_open < open_);
     open_ = applied.doubts_open;
+    left_by_full_ = std::min(left_by_full_, open_);
+    // Where there are more than are told, those that are not may still be in doubt.
+    if (listed && applied.doubts.size() == open_)
+        std::erase_if(asked_, [&](const Entry& e) {
+            return std::none_of(applied.doubts.begin(), applied.doubts.end(),
+                                [&](const DoubtfulBinding& about) { return about.key == e.about.key; });
+        });
     if (open_ == 0) {
         asked_.clear();
         full_wanted_ = false;
@@ -45,7 +55,13 @@ void DoubtBook::note(const DoubtfulBinding& about, SteadyTime first_due) {
         known->about = about;
         return;
     }
-    if (asked_.size() < doubts_told_max && query_for(about)) asked_.push_back({about, first_due});
+    if (!query_for(about)) return;
+    if (asked_.size() == doubts_told_max) {
+        const auto left = std::find_if(asked_.begin(), asked_.end(), [](const Entry& e) { return e.left_in != 0; });
+        if (left == asked_.end()) return;
+        asked_.erase(left);
+    }
+    asked_.push_back({about, first_due});
 }
 
 /// What to ask: v6 by address, and a prefix by its client, since no query names a prefix (RFC 5007 §4.1.2.1); v4 by client-id
@@ -79,21 +95,28 @@ void DoubtBook::refill(SteadyTime now) {
     }
 }
 
+bool DoubtBook::lacks_listing() const {
+    return some_settled_ || (open_ > asked_.size() && asked_.size() < doubts_told_max);
+}
+
 DoubtBook::Entry* DoubtBook::first_due() {
     const auto first =
         std::min_element(asked_.begin(), asked_.end(), [](const Entry& a, const Entry& b) { return a.due < b.due; });
     return first == asked_.end() ? nullptr : &*first;
 }
 
-bool DoubtBook::is_due(SteadyTime now) {
+bool DoubtBook::may_ask(SteadyTime now) {
     refill(now);
+    return questions_left_ > 0;
+}
+
+bool DoubtBook::is_due(SteadyTime now) {
     const auto* entry = first_due();
-    return !question_ && entry && entry->due <= now && questions_left_ > 0;
+    return may_ask(now) && !question_ && entry && entry->due <= now;
 }
 
 void DoubtBook::begin(std::uint64_t run) {
     assert(!question_ && first_due());
-    --questions_left_;
     about_ = first_due()->about;
     question_ = BulkJob::question(run, *query_for(about_), about_.key);
 }
@@ -150,15 +173,20 @@ void DoubtBook::start_afresh() {
     lists_vpns_ = false;
 }
 
-std::optional<SteadyTime> DoubtBook::next_deadline() const {
-    if (question_ || open_ == 0) return std::nullopt;
-    if (asked_.empty()) return listing_due_;
-    auto due = SteadyTime::max();
-    for (const auto& entry : asked_)
-        due = std::min(due, entry.due);
-    if (due == SteadyTime::max()) return std::nullopt;
-    if (questions_left_ == 0 && refilled_at_) due = std::max(due, *refilled_at_ + question_interval);
-    return due;
+std::optional<SteadyTime> DoubtBook::next_deadline(SteadyTime planned_at) const {
+    if (open_ == 0) return std::nullopt;
+    Earliest first;
+    const auto consider = [&](SteadyTime at) {
+        if (at > planned_at && at != SteadyTime::max()) first.consider(at);
+    };
+    if (lacks_listing()) consider(listing_due_);
+    const auto may_ask_at =
+        questions_left_ <= 0 && refilled_at_ ? *refilled_at_ + question_interval : SteadyTime::min();
+    if (question_ && question_->waiting() > 0) consider(may_ask_at);
+    if (!question_)
+        for (const auto& entry : asked_)
+            consider(std::max(entry.due, may_ask_at));
+    return first.get();
 }
 
 }  // namespace leasemirror

@@ -37,15 +37,16 @@ public:
     DoubtBook(Family family, const ResumePoint& resume);
 
     /// What a commit told: doubts that are new, or where it was asked for, those that there are; and how many there are.
-    void learn(const Applied& applied, SteadyTime now);
-    /// There are doubts that are not here: Applied::doubts is to list them.
-    [[nodiscard]] bool wants_listing(SteadyTime now) const {
-        return open_ > 0 && asked_.empty() && now >= listing_due_;
-    }
+    /// `listed`: the batch asked for that (Batch::list_doubts).
+    void learn(const Applied& applied, bool listed, SteadyTime now);
+    /// There are doubts that are not here, or some of those here are settled: Applied::doubts is to list them.
+    [[nodiscard]] bool wants_listing(SteadyTime now) const { return lacks_listing() && now >= listing_due_; }
     void on_listing_asked(SteadyTime now) { listing_due_ = now + again_first; }
     /// More are in doubt than are asked about one by one, or an address that its client has left may be another's.
-    [[nodiscard]] bool wants_full_bulk() const { return full_wanted_ || open_ > doubts_told_max; }
+    [[nodiscard]] bool wants_full_bulk() const { return full_wanted_ || open_ > left_by_full_ + doubts_told_max; }
     void on_full_bulk_begun() { full_wanted_ = false; }
+    /// Its end is in the database, and learned. What it left in doubt, another one would not settle.
+    void on_full_bulk_written() { left_by_full_ = open_; }
     /// The addresses that their clients had left before this run began. They are free if a full bulk of that run was read
     /// whole, and lists them not.
     [[nodiscard]] std::vector<DoubtfulBinding> take_left_before(std::uint64_t run, bool all_vpns);
@@ -57,6 +58,10 @@ public:
     [[nodiscard]] bool is_due(SteadyTime now);
     /// Begins it.
     void begin(std::uint64_t run);
+    /// One more question may be asked by now, be it one whose connection broke.
+    [[nodiscard]] bool may_ask(SteadyTime now);
+    /// It goes out.
+    void on_asked() { --questions_left_; }
     /// A full bulk for all VPNs has listed a binding in one: this server heeds option 221.
     void on_vpns_listed() { lists_vpns_ = true; }
     /// It is about a binding in a VPN. We know no other way to ask for one than to ask for all of them.
@@ -84,7 +89,8 @@ public:
     void give_back();
     void start_afresh();
 
-    [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
+    /// What was due by `planned_at` waits for an event, and not for a time.
+    [[nodiscard]] std::optional<SteadyTime> next_deadline(SteadyTime planned_at = SteadyTime::min()) const;
 
 private:
     struct Entry {
@@ -95,12 +101,15 @@ private:
     };
     void note(const DoubtfulBinding& about, SteadyTime first_due);
     [[nodiscard]] std::optional<BulkQuery> query_for(const DoubtfulBinding& about) const;
+    [[nodiscard]] bool lacks_listing() const;
     [[nodiscard]] Entry* first_due();
     void refill(SteadyTime now);
 
     Family family_;
-    std::vector<Entry> asked_;  // doubts_told_max at most
-    std::uint64_t open_;        // in the database
+    std::vector<Entry> asked_;        // doubts_told_max at most
+    std::uint64_t open_;              // in the database
+    std::uint64_t left_by_full_ = 0;  // so many of them the last full bulk did not settle
+    bool some_settled_ = false;       // since the last listing, and it is not known which
     SteadyTime listing_due_ = SteadyTime::min();
     bool full_wanted_ = false;
     bool lists_vpns_ = false;  // it has listed a binding in a VPN when asked for all of them

@@ -1,16 +1,16 @@
 // The open recoveries of one server and how far each has come.
 //
-//     window_due --windowed bulk begins--> window_running --it shows what ended too--> closed
-//         |                                     |
-//         +------ windows are of no use --------+-- it cannot, or failed --> full_due
+//     window_due --windowed bulk begins--> window_running --it is over--> full_due
+//         |                                                                  ^
+//         +------------------- windows are of no use ------------------------+
 //
 //     any of them --full bulk begins--> full_running --it is reconciled--> closed
 //                                            |
 //                                            +-- it failed --> full_due
 //
-// A windowed bulk shows what began or changed. What ended it shows only for the v4 query for all configured addresses
-// (RFC 6926 §8.2); for everything else a full bulk with reconciliation closes all gaps that were open when it began, and
-// have not grown since: what changes while it runs need not be in its listing.
+// A windowed bulk brings back quickly what began or changed. It never closes a gap: what ended, v6 windows do not show, and
+// v4 ones only for addresses that are still configured (RFC 6926 §8.2). A full bulk with reconciliation closes all gaps that
+// were open when it began, and have not grown since: what changes while it runs need not be in its listing.
 #pragma once
 
 #include "storage/batch.hpp"

@@ -141,7 +141,8 @@ void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
                     {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
     for (const auto& refused : applied.refused)
         report_.log(LogLevel::error, "row-refused", {{"reason", refused}});
-    doubts_.learn(applied, now_.steady);
+    doubts_.learn(applied, done.list_doubts, now_.steady);
+    if (done.reconcile) doubts_.on_full_bulk_written();
     on_sightings_written(done);
     outbox_.on_committed(std::move(done));
     commit_if_due(false);
@@ -221,7 +222,7 @@ std::optional<SteadyTime> ServerSync::next_deadline() const {
     const auto planned_at = planned_at_.value_or(SteadyTime::min());
     if (support_.active_pacing().due() > planned_at) first.consider(support_.active_pacing().due());
     first.consider(bulk_.next_deadline(planned_at, support_.is_polling(), doubts_.wants_full_bulk()));
-    if (const auto due = doubts_.next_deadline(); due && *due > planned_at) first.consider(due);
+    first.consider(doubts_.next_deadline(planned_at));
     first.consider(support_.next_deadline(planned_at));
     return first.get();
 }
@@ -257,7 +258,7 @@ void ServerSync::plan_questions() {
     if (doubts_.is_due(now_.steady)) begin_question();
     const auto* question = doubts_.question();
     if (!question || question->waiting() == 0 || connections_.has_question()) return;
-    if (!bulk_.may_connect(now_.steady) || connections_.awaits_first_answer() ||
+    if (!doubts_.may_ask(now_.steady) || !bulk_.may_connect(now_.steady) || connections_.awaits_first_answer() ||
         connections_.bulk_count() >= config_.bulk.max_connections || !connections_.take_slot())
         return;
     auto& connection = connections_.open_bulk(new_xid(), now_.steady);
@@ -346,6 +347,7 @@ void ServerSync::ask_next(SyncConnection& connection) {
     const auto item = job ? job->take() : std::nullopt;
     if (!item) return drop(connection.id, true);
     connection.item = item;
+    if (connection.for_question) doubts_.on_asked();
     if (job->items()[*item].attempts > 1) {
         job->renumber(*item, bulk_.begin_run());
         open_run(bulk_.last_run());
@@ -391,6 +393,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     settle_left(job, conclusion);
     auto& batch = outbox_.edit(now_.steady);
     batch.reconcile = conclusion.reconcile;
+    batch.list_doubts = batch.list_doubts || doubts_.open() > 0;
     std::move(closed.begin(), closed.end(), std::back_inserter(batch.gaps));
     report_.set_coverage(conclusion.coverage);
     // What was cut off is asked for again, also after a restart: that looks here (start()).

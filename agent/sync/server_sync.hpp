@@ -6,8 +6,9 @@
 //     Connections    which connections there are                        Checkpoint   from where to resume
 //     BulkPlanner    which bulk job is next, and what follows from one  ClockSkew    how the server's clock stands to ours
 //     Support        whether the server is followed or polled           Outbox       what waits for the database
-//     Recorder       what becomes a change of the batch                 Backpressure whether to read
-//     StatusReport   what `status` and the log say
+//     GapBook        what was missed (BulkPlanner's)                    Backpressure whether to read
+//     DoubtBook      which bindings to ask about                        StoredClock  in which clock the mirror is
+//     Recorder       what becomes a change of the batch                 StatusReport what `status` and the log say
 //
 // What a server needs is decided in this order:
 //

@@ -58,7 +58,7 @@ public:
     /// Returns the one before.
     Bytes set_identity(const Bytes& identity);
     void set_coverage(Coverage coverage);
-    /// A full read is over. `unreadable`: so many of its messages cost a binding; `lacking`: of one it cannot be told which.
+    /// A full read is over. `unreadable`: so many of its messages cost a binding; `lacking`: one of them at least.
     void on_read_in_full(Now now, std::uint64_t unreadable, bool lacking);
     /// Every configured query was answered to its end: from now on history is observed, if it was not before.
     void on_history_begins(Now now);

@@ -47,12 +47,13 @@ struct World {
     explicit World(Family family = Family::v6) : book(family, ResumePoint{}) {}
 
     /// The database tells, a while ago.
-    void learns(const Applied& told) { book.learn(told, now - 1min); }
+    void learns(const Applied& told, bool listed = false) { book.learn(told, listed, now - 1min); }
     /// The question that is due now, in words; "" if none is.
     std::string asks() {
         if (!book.is_due(now)) return "";
         book.begin(++run);
         REQUIRE(book.question()->take() == 0);
+        book.on_asked();
         return to_string(book.question()->items().front().query);
     }
     Answer answered(std::vector<Binding> bindings) {
@@ -75,7 +76,7 @@ TEST_CASE("something unreadable is asked about a second later: the answer is to 
     DoubtBook book(Family::v6, {});
     auto about = doubt6();
     about.why = Doubt::unreadable;
-    book.learn(applied({about}), t);
+    book.learn(applied({about}), false, t);
     CHECK_FALSE(book.is_due(t));
     CHECK(book.next_deadline() == t + 1s);
     CHECK(book.is_due(t + 1s));
@@ -279,7 +280,7 @@ TEST_CASE("doubts that only the database knows are asked for, at a pace") {
     book.on_listing_asked(t);
     CHECK_FALSE(book.wants_listing(t + 59s));
     CHECK(book.wants_listing(t + 60s));
-    book.learn(applied({doubt6()}), t);
+    book.learn(applied({doubt6()}), true, t);
     CHECK_FALSE(book.wants_listing(t + 60s));
     CHECK(book.is_due(t));
 }
@@ -290,6 +291,100 @@ TEST_CASE("the doubts of before a restart are asked about") {
     resume.doubts = {doubt6()};
     DoubtBook book(Family::v6, resume);
     CHECK(book.is_due(t));
+}
+
+TEST_CASE("what is settled otherwise is not asked about: a listing shows it") {
+    World w;
+    w.learns(applied({doubt6(1), doubt6(2)}));
+    CHECK_FALSE(w.book.wants_listing(w.now));
+    Applied fewer;
+    fewer.doubts_open = 1;
+    w.learns(fewer);
+    CHECK(w.book.wants_listing(w.now));
+    w.book.on_listing_asked(w.now);
+    w.learns(applied({doubt6(2)}), true);
+    CHECK(w.asks() == "address 2001:db8::2");
+    CHECK(w.answered({}) == Answer::gone);
+    CHECK(w.asks().empty());
+}
+
+TEST_CASE("a doubt that no answer settles does not keep others in the database from being listed") {
+    World w;
+    w.learns(applied({doubt6(1)}));
+    REQUIRE_FALSE(w.asks().empty());
+    w.book.question()->on_refused(0, "NotAllowed");
+    CHECK(w.book.finish(w.now).answer == Answer::none);
+    Applied more;
+    more.doubts_open = 3;
+    w.learns(more);
+    CHECK(w.book.wants_listing(w.now));
+    w.book.on_listing_asked(w.now);
+    w.learns(applied({doubt6(1), doubt6(2), doubt6(3)}), true);
+    CHECK(w.asks() == "address 2001:db8::2");
+}
+
+TEST_CASE("doubts that a full bulk left want no other one, however many: more than so many new ones do") {
+    World w;
+    Applied many;
+    many.doubts_open = 100;
+    w.learns(many);
+    CHECK(w.book.wants_full_bulk());
+    w.book.on_full_bulk_begun();
+    w.learns(many);
+    w.book.on_full_bulk_written();
+    CHECK_FALSE(w.book.wants_full_bulk());
+    many.doubts_open = 100 + doubts_told_max;
+    w.learns(many);
+    CHECK_FALSE(w.book.wants_full_bulk());
+    ++many.doubts_open;
+    w.learns(many);
+    CHECK(w.book.wants_full_bulk());
+    many.doubts_open = 10;
+    w.learns(many);
+    many.doubts_open = 10 + doubts_told_max + 1;
+    w.learns(many);
+    CHECK(w.book.wants_full_bulk());
+}
+
+TEST_CASE("an address that its client has left makes room for one that can be asked about") {
+    World four(Family::v4);
+    std::vector<DoubtfulBinding> doubts;
+    for (std::size_t i = 1; i <= doubts_told_max; ++i) {
+        doubts.push_back(doubt4({1, static_cast<std::uint8_t>(i)}));
+        doubts.back().key.address = address("192.0.2." + std::to_string(i));
+    }
+    four.learns(applied(doubts));
+    REQUIRE_FALSE(four.asks().empty());
+    CHECK(four.answered({}) == Answer::left);
+    auto other = doubt4({9, 9});
+    other.key.address = address("192.0.2.200");
+    four.learns(applied({other}));
+    CHECK(four.book.knows(other.key.address));
+}
+
+TEST_CASE("a question that is asked again over another connection counts again") {
+    World w;
+    std::vector<DoubtfulBinding> doubts;
+    for (int i = 1; i <= DoubtBook::questions_at_once; ++i)
+        doubts.push_back(doubt6(i));
+    w.learns(applied(doubts));
+    for (int i = 0; i < DoubtBook::questions_at_once / 2; ++i) {
+        REQUIRE_FALSE(w.asks().empty());
+        w.book.question()->on_cut_off(0, "closed");
+        REQUIRE(w.book.may_ask(w.now));
+        REQUIRE(w.book.question()->take() == 0);
+        w.book.on_asked();
+        w.book.question()->on_complete(0);
+        (void)w.book.finish(w.now);
+    }
+    CHECK(w.asks().empty());
+    CHECK_FALSE(w.book.may_ask(w.now));
+    CHECK(w.book.next_deadline() == w.now + DoubtBook::question_interval);
+    w.now += DoubtBook::question_interval;
+    REQUIRE_FALSE(w.asks().empty());
+    w.book.question()->on_cut_off(0, "closed");
+    CHECK_FALSE(w.book.may_ask(w.now));
+    CHECK(w.book.next_deadline() == w.now + DoubtBook::question_interval);
 }
 
 TEST_CASE("a question whose connection is gone waits for another one") {
