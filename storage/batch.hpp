@@ -192,7 +192,7 @@ struct Applied {
     std::vector<std::string> refused;  ///< one line for each change that went to quarantine alone
     /// What came to be in doubt, oldest first: doubts_told_max of them at most. All that is in doubt, those known longest
     /// first, where Batch::list_doubts asks for it, or a reconciliation put something in doubt.
-    std::vector<DoubtfulBinding> doubts;
+    std::vector<DoubtfulBinding> doubts = {};
     std::uint64_t doubts_open = 0;  ///< how many bindings of the server are in doubt now
 };
 

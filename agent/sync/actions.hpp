@@ -79,7 +79,7 @@ struct Commit {
 struct Sweep {
     UtcSeconds now;
     std::size_t rows;
-    std::vector<ServerId> held;  ///< servers of which nothing may expire by our clock now
+    std::vector<ServerId> held = {};  ///< servers of which nothing may expire by our clock now
 };
 }  // namespace sync_action
 
