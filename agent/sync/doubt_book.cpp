@@ -50,6 +50,10 @@ void DoubtBook::note(const DoubtfulBinding& about, SteadyTime first_due) {
     const auto known =
         std::find_if(asked_.begin(), asked_.end(), [&](const Entry& e) { return e.about.key == about.key; });
     if (known != asked_.end()) {
+        if (!query_for(about)) {  // it names nobody any more
+            asked_.erase(known);
+            return;
+        }
         if (known->about.client_id != about.client_id || known->about.hw_addr != about.hw_addr)
             *known = Entry{about, first_due};
         known->about = about;

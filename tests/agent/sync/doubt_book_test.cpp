@@ -113,6 +113,15 @@ TEST_CASE("what cannot be asked about is not, and stays in doubt") {
     CHECK(refused.asks().empty());  // the server has told it: it is the database that does not take it
 }
 
+TEST_CASE("what could be asked about and cannot any more is not: its holder is not named now") {
+    World w(Family::v4);
+    w.learns(applied({doubt4({1, 2, 3})}));
+    w.learns(applied({doubt4({})}));
+    CHECK(w.asks() == "");
+    w.learns(applied({doubt4({1, 2, 3})}));
+    CHECK(w.asks() == "client-id 010203");
+}
+
 TEST_CASE("the answer settles it: there, another client's, or gone") {
     World w;
     w.learns(applied({doubt6()}));
