@@ -16,14 +16,21 @@ constexpr int drift_parts = 5000;
 
 }  // namespace
 
+Skew ClockSkew::Sample::at_least(Now now) const {
+    return std::chrono::duration_cast<Skew>(base.time_since_epoch() - now.utc.time_since_epoch());
+}
+
+Skew ClockSkew::Sample::at_most(Now now) const {
+    return at_least(now) + std::chrono::floor<milliseconds>(now.steady - asked_at) + cut_off;
+}
+
 ClockSkew::ClockSkew(std::optional<Skew> stored) : estimate_(stored) {
     if (stored) bound_ = *stored + cut_off;
 }
 
 ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
-    const auto sample = std::chrono::duration_cast<Skew>(told.base.time_since_epoch() - now.utc.time_since_epoch());
-    const auto waited = std::chrono::floor<milliseconds>(now.steady - told.asked_at);
-    const auto most = sample + waited + cut_off;
+    const auto sample = told.at_least(now);
+    const auto most = told.at_most(now);
     if (!estimate_) {
         begin_anew(sample, most, now);
         return Verdict::steady;

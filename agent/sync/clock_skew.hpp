@@ -18,6 +18,7 @@
 #pragma once
 
 #include "proto/time.hpp"
+#include "storage/batch.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -29,7 +30,7 @@ class ClockSkew {
 public:
     /// Base-times may trail each other by this much without the clock having gone back: servers queue messages, build them in
     /// several threads, and have their clocks set by NTP.
-    static constexpr std::chrono::seconds disorder_max{5};
+    static constexpr std::chrono::seconds disorder_max = Change::disorder_window;
     /// A sample this far beyond a bound is no drift.
     static constexpr std::chrono::seconds step_min{2};
     /// So many doubtful messages in a row that tell the same make a step.
@@ -65,6 +66,11 @@ public:
         /// that they are.
         bool prompt = false;
         bool built_after_asked = true;  ///< false: in the catch-up phase
+
+        /// The skew is at least this: no delay makes it higher.
+        [[nodiscard]] Skew at_least(Now now) const;
+        /// The skew is at most this, if the message was built after we asked.
+        [[nodiscard]] Skew at_most(Now now) const;
     };
     [[nodiscard]] Verdict on_base_time(const Sample& sample, Now now);
 

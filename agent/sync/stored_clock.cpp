@@ -9,16 +9,11 @@ bool StoredClock::went_back(Now now) const {
 }
 
 StoredClock::Finding StoredClock::judge(const ClockSkew::Sample& told, Skew known, Now now) const {
-    using std::chrono::milliseconds;
     if (!is_undecided()) return Finding::none;
     // In the clock of before, a server's clock shows what it always showed if ours was set, and is ahead by the jump if we
     // slept. No delay makes a sample higher, and a message that was built after we asked bounds it from above.
-    const auto sample =
-        std::chrono::duration_cast<milliseconds>(told.base.time_since_epoch() - now.utc.time_since_epoch());
-    if (sample > known + ahead_ / 2) return Finding::slept;
-    const auto waited = std::chrono::floor<milliseconds>(now.steady - told.asked_at);
-    const auto cut_off = milliseconds{999};
-    if (told.built_after_asked && sample + waited + cut_off < known + ahead_) return Finding::was_set;
+    if (told.at_least(now) > known + ahead_ / 2) return Finding::slept;
+    if (told.built_after_asked && told.at_most(now) < known + ahead_) return Finding::was_set;
     return Finding::none;
 }
 
