@@ -6,12 +6,17 @@
 
 namespace leasemirror {
 
-void Recorder::on_binding(const Telling& told, const Binding& binding) {
+Change& Recorder::add(const Telling& told) {
     auto& change = outbox_.add_change(told.now.steady);
-    change.binding = binding;
     change.skew = told.skew;
     change.told_at = whole_seconds(told.now);
     change.late = told.late();
+    return change;
+}
+
+void Recorder::on_binding(const Telling& told, const Binding& binding) {
+    auto& change = add(told);
+    change.binding = binding;
     change.run = told.run();
     if (told.job) {
         told.job->on_binding(*told.connection.item, binding);
@@ -27,27 +32,21 @@ void Recorder::on_client_listed(const Telling& told, const action::ClientListed&
     // Servers spread one client over many OPTION_CLIENT_DATA of a bulk answer (Kea does), so a list there ends nothing.
     if (!told.connection.is_active()) return;
     if (listed.listed > 0 && complete == false) return;
-    auto& change = outbox_.add_change(told.now.steady);
+    auto& change = add(told);
     change.kind = Change::Kind::client_list_end;
     change.listed = listed.listed;
     // A list without any lease cannot be one of several.
     if (listed.listed > 0 && !complete) change.doubt = Doubt::unlisted;
     change.run = told.last_run;
-    change.skew = told.skew;
-    change.told_at = whole_seconds(told.now);
-    change.late = told.late();
     change.binding = *listed.client;
     outbox_.account(change);
 }
 
 void Recorder::on_list_unread(const Telling& told, ByteView client_id) {
-    auto& change = outbox_.add_change(told.now.steady);
+    auto& change = add(told);
     change.kind = Change::Kind::client_list_end;
     change.doubt = Doubt::unreadable;
     change.run = told.last_run;
-    change.skew = told.skew;
-    change.told_at = whole_seconds(told.now);
-    change.late = told.late();
     change.binding.client_id.assign(client_id.begin(), client_id.end());
     change.binding.base_time = told.told_by();
     change.binding.via = Via::active;

@@ -49,6 +49,9 @@ public:
     void on_quarantine(const Telling& told, const action::Quarantine& quarantine);
 
 private:
+    /// A change that is told now, by that message.
+    [[nodiscard]] Change& add(const Telling& told);
+
     Outbox& outbox_;
 };
 
