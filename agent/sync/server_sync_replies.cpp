@@ -310,10 +310,7 @@ void ServerSync::on_active_closed(const action::Close& close, bool heard) {
 }
 
 void ServerSync::on_active_refused_silently(const std::string& text) {
-    const auto refusal = support_.on_active_refused_silently(now_);
-    if (refusal == Support::Refusal::borne) return;
-    support_.active_pacing().put_off(now_.steady + 10 * config_.timeouts.retry);
-    if (refusal == Support::Refusal::now_polled) on_polled_instead(text);
+    if (support_.on_active_refused_silently(now_) == Support::Refusal::now_polled) on_polled_instead(text);
 }
 
 void ServerSync::on_polled_instead(const std::string& why) {

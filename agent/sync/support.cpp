@@ -80,18 +80,18 @@ void Support::on_active_answered(Now now) {
 }
 
 bool Support::on_active_not_supported(Now now) {
-    active_pacing_.put_off(now.steady + 10 * retry_);
+    put_off_active(now);
     learn(known_.active, known_.windows, false, now);
     return poll_instead(lasts, now);
 }
 
 bool Support::on_active_refused(Now now) {
-    active_pacing_.put_off(now.steady + 10 * retry_);
-    return poll_instead(10 * retry_, now);
+    put_off_active(now);
+    return poll_instead(not_soon(), now);
 }
 
 Support::Refusal Support::on_active_refused_silently(Now now) {
-    auto ask_again = 10 * retry_;
+    auto ask_again = not_soon();
     ++silent_refusals_;
     if (known_.active == true) {
         if (silent_refusals_ < silent_refusals_borne) return Refusal::borne;
@@ -103,6 +103,7 @@ Support::Refusal Support::on_active_refused_silently(Now now) {
         learn(known_.active, known_.windows, false, now);
         ask_again = lasts;
     }
+    put_off_active(now);
     return poll_instead(ask_again, now) ? Refusal::now_polled : Refusal::put_off;
 }
 
@@ -131,6 +132,10 @@ void Support::learn(std::optional<bool>& ability, const std::optional<bool>& oth
     ability = supported;
     if (other != false) known_.seen_at = whole_seconds(now);
     if (!supported && !timers_.is_set(Timer::support_again)) timers_.set(Timer::support_again, now.steady + lasts);
+}
+
+void Support::put_off_active(Now now) {
+    active_pacing_.put_off(now.steady + not_soon());
 }
 
 bool Support::poll_instead(std::chrono::milliseconds ask_again, Now now) {

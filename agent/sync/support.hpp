@@ -74,6 +74,9 @@ public:
 
 private:
     void learn(std::optional<bool>& ability, const std::optional<bool>& other, bool supported, Now now);
+    /// After how long what was refused may be asked again.
+    [[nodiscard]] std::chrono::milliseconds not_soon() const { return 10 * retry_; }
+    void put_off_active(Now now);
     [[nodiscard]] bool poll_instead(std::chrono::milliseconds ask_again, Now now);
     void ask_anew(Now now);
 
