@@ -55,7 +55,7 @@ void ServerSync::start(Now now) {
     report_.touch();
     // Where the server tells no base-time, ours orders its records, and those of a clock that goes back would all be old.
     if (!epoch_.skew.known() && epoch_.stored_clock.went_back(now))
-        start_afresh("our own clock was set back while the agent was away", {}, epoch_.skew.known());
+        start_afresh("our own clock was set back while the agent was away", {}, std::nullopt);
 }
 
 void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
@@ -64,7 +64,7 @@ void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
     if (!epoch_.skew.known()) {
         // Our clock is all that orders its records.
         happened(now);
-        return start_afresh("our own clock was set", {}, epoch_.skew.known());
+        return start_afresh("our own clock was set", {}, std::nullopt);
     }
     if (by < std::chrono::milliseconds{0}) {  // no host sleeps backwards
         now_ = {now.steady, before};
@@ -398,7 +398,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     report_.set_coverage(conclusion.coverage);
     // What was cut off is asked for again, also after a restart: that looks here (start()).
     if (conclusion.asked_to_the_end) {
-        report_.on_read_in_full(now_, job.unread(), job.unread() > 0);
+        report_.on_read_in_full(now_, job.unread());
         epoch_.stored_clock.on_read();
     }
     if (conclusion.reaches_began_at) report_.on_history_begins(now_);

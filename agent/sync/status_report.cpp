@@ -72,10 +72,10 @@ void StatusReport::set_coverage(Coverage coverage) {
     touch();
 }
 
-void StatusReport::on_read_in_full(Now now, std::uint64_t unreadable, bool lacking) {
+void StatusReport::on_read_in_full(Now now, std::uint64_t unreadable) {
     status_.last_full_sync_at = whole_seconds(now);
     status_.unreadable = unreadable;
-    lacking_ = lacking;
+    lacking_ = unreadable > 0;
     touch();
 }
 

@@ -58,8 +58,8 @@ public:
     /// Returns the one before.
     Bytes set_identity(const Bytes& identity);
     void set_coverage(Coverage coverage);
-    /// A full read is over. `unreadable`: so many of its messages cost a binding; `lacking`: one of them at least.
-    void on_read_in_full(Now now, std::uint64_t unreadable, bool lacking);
+    /// A full read is over. `unreadable`: so many of its messages cost a binding. If any did, the mirror lacks something.
+    void on_read_in_full(Now now, std::uint64_t unreadable);
     /// Every configured query was answered to its end: from now on history is observed, if it was not before.
     void on_history_begins(Now now);
     /// A message cost a binding.

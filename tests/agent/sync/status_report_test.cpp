@@ -100,7 +100,7 @@ TEST_CASE("whatever changes the status is noticed, once, so that the next batch 
         {"on_dropped, not the last", [](auto& r) { r.on_dropped(false); }},
         {"set_identity", [](auto& r) { (void)r.set_identity(server_duid); }},
         {"set_coverage", [](auto& r) { r.set_coverage(Coverage::full); }},
-        {"on_read_in_full", [](auto& r) { r.on_read_in_full(after(0s), 0, false); }},
+        {"on_read_in_full", [](auto& r) { r.on_read_in_full(after(0s), 0); }},
         {"enter", [](auto& r) { r.enter(Phase::live); }},
         {"touch", [](auto& r) { r.touch(); }},
     };
@@ -205,7 +205,7 @@ TEST_CASE("coverage and the time of the last full sync are what was set last") {
     World w;
     CHECK_FALSE(w.report.was_read_in_full());
     w.report.set_coverage(Coverage::full);
-    w.report.on_read_in_full(after(5s), 0, false);
+    w.report.on_read_in_full(after(5s), 0);
     CHECK(w.status().coverage == Coverage::full);
     CHECK(w.report.coverage() == Coverage::full);
     CHECK(w.status().last_full_sync_at == utc(5s));
