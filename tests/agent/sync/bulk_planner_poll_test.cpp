@@ -164,15 +164,7 @@ TEST_CASE("no windowed polls of a server that heeds no start time, found out bef
 
 TEST_CASE("what the last full load listed longest unchanged is kept for the windowed polls") {
     World w(polled(1min));
-    REQUIRE(w.begins());
-    auto& job = *w.planner.job();
-    REQUIRE(job.take() == 0);
-    job.on_reply(0, at(1000), at(1000));
-    Binding still;
-    still.client_last_seen = at(100);
-    job.on_binding(0, still);
-    job.on_complete(0);
-    (void)w.ends();
+    w.loads_one_still_since(at(100));
     CHECK(w.planner.oldest_change() == at(100));
     w.now += 11min;
     REQUIRE(w.next() == Kind::full);

@@ -237,15 +237,7 @@ TEST_CASE("a fresh start drops the job, leaves all gaps to a full bulk, and pace
 
 TEST_CASE("a fresh start forgets the windowed polls: when, from where, and what the last full load listed") {
     World w(polled(1min));
-    REQUIRE(w.begins());
-    auto& job = *w.planner.job();
-    REQUIRE(job.take() == 0);
-    job.on_reply(0, at(1000), at(1000));
-    Binding still;
-    still.client_last_seen = at(100);
-    job.on_binding(0, still);
-    job.on_complete(0);
-    (void)w.ends();
+    w.loads_one_still_since(at(100));
     w.planner.start_afresh("another clock", t, w.jitter);
     CHECK_FALSE(w.planner.oldest_change());
     w.now = *w.due();

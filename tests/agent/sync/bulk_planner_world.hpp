@@ -85,6 +85,18 @@ struct PlannerWorld {
             numbers.push_back(change.gap.number);
         return numbers;
     }
+    /// A full load begins, lists one lease that has been still since then, and is over.
+    void loads_one_still_since(ServerTime changed) {
+        REQUIRE(begins());
+        auto& job = *planner.job();
+        REQUIRE(job.take() == 0);
+        job.on_reply(0, at(1000), at(1000));
+        Binding still;
+        still.client_last_seen = changed;
+        job.on_binding(0, still);
+        job.on_complete(0);
+        (void)ends();
+    }
     std::vector<std::uint64_t> answered(std::optional<ServerTime> base = at(1000)) {
         answer(base);
         return ends();
