@@ -85,7 +85,9 @@ void ServerSync::move_stored_times(std::chrono::milliseconds by) {
     if (outbox_.dirty()) close_batch_as_of_before();
     const auto seconds = std::chrono::round<std::chrono::seconds>(by);
     epoch_.skew.on_our_clock_moved(by);
-    outbox_.edit(now_.steady).our_clock_moved = seconds;
+    auto& batch = outbox_.edit(now_.steady);
+    batch.our_clock_moved = seconds;
+    if (epoch_.fresh_as_of) batch.fresh_as_of = *epoch_.fresh_as_of += seconds;
     report_.log(LogLevel::warn, "stored-times-moved", {{"by_seconds", std::to_string(seconds.count())}});
 }
 
@@ -460,7 +462,7 @@ void ServerSync::commit_if_due(bool at_once) {
 
 void ServerSync::close_batch() {
     report_.enter(phase_of(activity()));
-    outbox_.edit(now_.steady).fresh_as_of = freshness();
+    if (const auto fresh = freshness()) outbox_.edit(now_.steady).fresh_as_of = epoch_.fresh_as_of = fresh;
     close_batch_as_of_before();
 }
 
@@ -482,12 +484,14 @@ void ServerSync::follow_backpressure() {
         connections_.set_reading(*read, session_now());
 }
 
-/// The mirror is right up to here: the last message whose base-time counted, and not past the start of an open gap. Nothing,
-/// it stays where it is, while a part was not read at all, or is known to lack something.
+/// The mirror is right up to here: the last message whose base-time counted, and not past the start of an open gap. It moves
+/// no further, only back, while a part was not read at all, or is known to lack something. Nothing: it stays.
 std::optional<UtcSeconds> ServerSync::freshness() const {
     const auto reached = epoch_.checkpoint.reached();
-    if (!reached || !bulk_.was_read_whole() || report_.is_lacking()) return std::nullopt;
-    return to_utc(std::min(*reached, bulk_.gaps().earliest().value_or(*reached)), epoch_.skew.estimate());
+    if (!reached) return std::nullopt;
+    const auto fresh = to_utc(std::min(*reached, bulk_.gaps().earliest().value_or(*reached)), epoch_.skew.estimate());
+    const bool may_move_on = bulk_.was_read_whole() && !report_.is_lacking();
+    return may_move_on || fresh < epoch_.fresh_as_of ? std::optional(fresh) : std::nullopt;
 }
 
 Activity ServerSync::activity() const {

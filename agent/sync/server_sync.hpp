@@ -90,7 +90,8 @@ private:
         Checkpoint checkpoint;
         ClockSkew skew;
         StoredClock stored_clock;
-        std::optional<Skew> skew_before = std::nullopt;  ///< as it was known when the epoch began
+        std::optional<Skew> skew_before = std::nullopt;        ///< as it was known when the epoch began
+        std::optional<UtcSeconds> fresh_as_of = std::nullopt;  ///< as last told to the database
     };
 
     /// Every event and every word of a session comes through here: plan() has to look again.

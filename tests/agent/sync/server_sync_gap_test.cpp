@@ -314,6 +314,7 @@ TEST_CASE("an active message that cannot be understood, and names no address, op
     CHECK(words.find("gap 1 opens [@990, @1030]: a message could not be understood") != std::string::npos);
     CHECK(words.find("1 quarantined") != std::string::npos);
     CHECK(d.status().unreadable == 1);
+    CHECK(d.written.back().fresh_as_of == UtcSeconds{std::chrono::seconds{t0 + 990}});  // back to the gap
     const auto full = d.accepts();
     CHECK(full.query() == "bulk everything in every VPN");
     active.keeps_alive();
