@@ -87,6 +87,7 @@ void ServerSync::move_stored_times(std::chrono::milliseconds by) {
     epoch_.skew.on_our_clock_moved(by);
     auto& batch = outbox_.edit(now_.steady);
     batch.our_clock_moved = seconds;
+    epoch_.stored_clock.on_mended(outbox_.next_number());
     if (epoch_.fresh_as_of) batch.fresh_as_of = *epoch_.fresh_as_of += seconds;
     report_.log(LogLevel::warn, "stored-times-moved", {{"by_seconds", std::to_string(seconds.count())}});
 }
@@ -138,6 +139,7 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
 void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
     happened(now);
     epoch_.checkpoint.on_committed(done.number, done.base_time);
+    epoch_.stored_clock.on_committed(done.number);
     if (done.reconcile)
         report_.log(LogLevel::info, "reconciled",
                     {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
@@ -402,6 +404,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     if (conclusion.asked_to_the_end) {
         report_.on_read_in_full(now_, job.unread());
         epoch_.stored_clock.on_read();
+        epoch_.stored_clock.on_mended(outbox_.next_number());
     }
     if (conclusion.reaches_began_at) report_.on_history_begins(now_);
     // Of a server that is polled, what a query did not bring is as old as its last answer.
@@ -503,6 +506,7 @@ Activity ServerSync::activity() const {
         out.bulk =
             job && job->kind() == BulkJob::Kind::windowed_poll ? Activity::Bulk::windowed_poll : Activity::Bulk::other;
     out.connecting = !connections_.idle();
+    out.clock_unsure = epoch_.stored_clock.is_unsure();
     out.recovering = job || !bulk_.gaps().empty();
     out.resumable = epoch_.checkpoint.reached().has_value();
     out.polling = support_.is_polling();

@@ -106,7 +106,8 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
     }
     if (auto* job = job_of(connection))
         job->on_reply(*connection.item, heard.base_time, epoch_.skew.server_now(now_.utc));
-    if (heard.base_time) on_base_time(connection, heard);
+    if (heard.base_time) return on_base_time(connection, heard);
+    if (!epoch_.skew.known()) epoch_.stored_clock.on_heard();  // it has no clock that could tell of ours
 }
 
 void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& heard) {
@@ -120,7 +121,7 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
     const auto skew_before = epoch_.skew.known();
     switch (epoch_.skew.on_base_time(told, now_)) {
         case ClockSkew::Verdict::steady:
-            epoch_.stored_clock.on_heard();
+            if (told.built_after_asked) epoch_.stored_clock.on_heard();
             break;
         case ClockSkew::Verdict::doubtful:
             return distrust(connection, heard);

@@ -7,7 +7,10 @@
 namespace leasemirror {
 Phase phase_of(const Activity& a) {
     if (a.stopping) return Phase::down;
-    if (a.active == ActiveState::live) return a.recovering ? Phase::gap : Phase::live;
+    if (a.active == ActiveState::live) {
+        if (a.clock_unsure) return Phase::catch_up;
+        return a.recovering ? Phase::gap : Phase::live;
+    }
     if (a.active == ActiveState::asked || a.active == ActiveState::catching_up) return Phase::catch_up;
     if (a.bulk == Activity::Bulk::windowed_poll) return Phase::polling;
     if (a.bulk == Activity::Bulk::other) return a.resumable && !a.polling ? Phase::gap : Phase::bulk;

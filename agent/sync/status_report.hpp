@@ -27,6 +27,7 @@ struct Activity {
     ActiveState active = ActiveState::idle;  ///< idle: also where there is no active query
     Bulk bulk = Bulk::none;
     bool connecting = false;      ///< a connection is there, open or opening
+    bool clock_unsure = false;    ///< the stored times may be in another clock than ours
     bool recovering = false;      ///< a gap is open, or a bulk job is not over
     bool resumable = false;       ///< something to resume from has been reached
     bool polling = false;         ///< the server is polled instead of followed

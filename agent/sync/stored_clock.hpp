@@ -31,7 +31,15 @@ public:
     /// A message came whose base-time fits, or none will come for now.
     void on_heard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
     void on_read() { hold_ = Hold::none; }
-    [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !is_undecided(); }
+    /// What puts the stored times right is in the batch of this number, and not in the database before that.
+    void on_mended(std::uint64_t batch) { mended_in_ = batch; }
+    void on_committed(std::uint64_t batch) {
+        if (mended_in_ && batch >= *mended_in_) mended_in_.reset();
+    }
+    [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !is_undecided() && !mended_in_; }
+
+    /// Whether they may be in another clock, and nobody knows yet.
+    [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || is_undecided(); }
 
     /// `now` as the clock shows it in which the stored times are.
     [[nodiscard]] Now read(Now now) const { return {now.steady, now.utc - ahead_}; }
@@ -49,6 +57,7 @@ public:
 private:
     Hold hold_;
     std::optional<UtcSeconds> written_at_;
+    std::optional<std::uint64_t> mended_in_ = std::nullopt;
     std::chrono::milliseconds ahead_{0};  // our clock is this far ahead of the one that the stored times are in
 };
 

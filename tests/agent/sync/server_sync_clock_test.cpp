@@ -283,6 +283,35 @@ TEST_CASE("our own clock jumps ahead: until the server tells, nothing expires by
     CHECK(std::none_of(d.written.begin(), d.written.end(), [](const Batch& b) { return b.fresh_start; }));
 }
 
+TEST_CASE("our clock was set, and the database is slow: nothing expires before the stored times have moved there") {
+    SyncDriver d(server_v4(), known(server_v4()));
+    const auto active = d.goes_live();
+    d.passes(2min);
+    active.keeps_alive();
+    d.our_clock += 7200s;
+    d.passes(2s);
+    d.database_stalls();
+    d.accepts_within(2min).catches_up();
+    d.sweeps.clear();
+    d.passes(20s);
+    REQUIRE_FALSE(d.sweeps.empty());
+    CHECK(d.sweeps.back().held == std::vector<ServerId>{1});
+    d.database_goes_on();
+    d.passes(20s);
+    CHECK(d.sweeps.back().held.empty());
+}
+
+TEST_CASE("a catch-up message may be old, so that it fits tells nothing of our clock") {
+    SyncDriver d(server_v4(), known(server_v4()));
+    d.our_clock += 7200s;
+    const auto active = d.accepts();
+    active.tells("192.0.2.1");
+    active.catches_up();
+    CHECK(d.phase() == Phase::catch_up);
+    d.passes(2s);
+    CHECK(d.sweeps.back().held == std::vector<ServerId>{1});
+}
+
 TEST_CASE("after a start nothing expires before a message shows that our clock is as it was, or none can be had") {
     SUBCASE("it is") {
         SyncDriver d(server_v4(), known(server_v4()));
@@ -301,7 +330,10 @@ TEST_CASE("after a start nothing expires before a message shows that our clock i
     SUBCASE("it is not: all is read anew first") {
         SyncDriver d(server_v4(), known(server_v4()));
         d.server_clock = 2h;  // to us the same as our own clock two hours behind
-        d.accepts().insists();
+        const auto active = d.accepts();
+        active.catches_up();
+        CHECK(d.phase() == Phase::catch_up);  // one message that does not fit proves nothing yet
+        active.insists();
         d.passes(2s);
         CHECK(d.sweeps.back().held == std::vector<ServerId>{1});
         d.accepts_within(2min).ends();

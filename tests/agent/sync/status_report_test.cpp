@@ -51,6 +51,8 @@ TEST_CASE("the phase says in one word what connections, jobs and gaps are there"
         {{.active = ActiveState::catching_up}, Phase::catch_up},
         {{.active = ActiveState::live}, Phase::live},
         {{.active = ActiveState::live, .recovering = true}, Phase::gap},
+        {{.active = ActiveState::live, .clock_unsure = true}, Phase::catch_up},
+        {{.active = ActiveState::live, .clock_unsure = true, .recovering = true}, Phase::catch_up},
         {{.active = ActiveState::catching_up, .bulk = Bulk::other, .recovering = true}, Phase::catch_up},
         {{.active = ActiveState::live, .connecting = true, .waits_for_slot = true, .failing = true}, Phase::live},
         {{.active = ActiveState::idle, .connecting = true}, Phase::connecting},
