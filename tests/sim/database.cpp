@@ -87,10 +87,11 @@ std::string Database::newest_seq() const {
 
 // ---- judgement ----------------------------------------------------------------------------------------------------
 
-std::optional<std::string> Database::fault_of_history(bool whole) const {
+std::optional<std::string> Database::fault_of_history(bool whole, bool clock_was_set) const {
     testing::HistoryCheck check;
     check.whole_feed = whole && options_.retention.changes.count() == 0;
     check.times = check.whole_feed && options_.record_renewals;
+    check.clock_was_set = clock_was_set;
     check.all_assignments = options_.retention.assignments.count() == 0;
     const auto faults = testing::faults_of_history(*engine_, check);
     if (faults.empty()) return std::nullopt;

@@ -43,7 +43,7 @@ public:
 
     /// The first fault in feed, assignments and counts (history_check.hpp). `whole`: also replay the feed from its
     /// beginning, unless retention has taken that.
-    [[nodiscard]] std::optional<std::string> fault_of_history(bool whole) const;
+    [[nodiscard]] std::optional<std::string> fault_of_history(bool whole, bool clock_was_set) const;
 
     // ---- faults ----
 

@@ -30,8 +30,8 @@ bool has_doubts(const testing::Engine& database) {
 
 Witness World::witness(std::size_t server) const {
     const auto& model = *servers_[server];
-    Witness out{config_.servers[server].name,     model.model(), host_offset_, 2s, {},
-                unreached_vpns_.contains(server), false};
+    Witness out{config_.servers[server].name, model.model(), host_offset_};
+    out.vpns_unreached = unreached_vpns_.contains(server);
     // A small step of a clock cannot be told from disorder at once, and times told meanwhile are off by it.
     if (clock_stepped_.contains(server)) out.tolerance += ClockSkew::step_min;
     out.past_is_moot = model.options().personality.absolute_expiries && clock_stepped_.contains(server);
@@ -41,8 +41,11 @@ Witness World::witness(std::size_t server) const {
         const auto unit = model.model().unit_of(binding);
         const bool together = model.options().personality.all_leases_together;
         const auto first = together ? model.model().first_binding(unit) : binding;
-        for (auto b = first; b < first + (together ? model.model().unit_size(unit) : 1); ++b)
-            out.unreadable.insert(key_of(model.model().truth(b, now_).key));
+        for (auto b = first; b < first + (together ? model.model().unit_size(unit) : 1); ++b) {
+            const auto truth = model.model().truth(b, now_);
+            out.unreadable.insert(key_of(truth.key));
+            if (truth.in_force()) out.unreadable_clients.insert(to_hex(truth.client_id));
+        }
     }
     return out;
 }
@@ -55,7 +58,8 @@ void World::judge_mirror(std::size_t server) {
     if (now_ < last + between_looks / haste_) return;
     last = now_;
     if (!doubts_) doubts_ = has_doubts(database_->engine());
-    const auto seen = witness(server);
+    auto seen = witness(server);
+    if (stepped_back_a_little_.contains(server)) seen.tolerance += ClockSkew::window_step_min;
     const auto status = database_->engine().table(
         "SELECT phase, gaps_open, epoch(fresh_as_of) FROM server WHERE name = '" + seen.name + "'");
     if (status.size() != 1 || *status[0][0] != "live" || *status[0][1] != "0" || !status[0][2]) return;

@@ -32,7 +32,10 @@ struct Witness {
     /// By how much times may differ: base-times are whole seconds of a clock whose skew is an estimate.
     std::chrono::seconds tolerance{2};
     /// Bindings that no message tells in a way that can be read: they may be missing, or there in doubt.
-    std::set<std::string> unreadable;
+    std::set<std::string> unreadable = {};
+    /// Clients that hold one of these: no answer about such a client can be read whole, so what the mirror has of it may
+    /// stay in doubt.
+    std::set<std::string> unreadable_clients = {};
     /// The same for all that are not in the default VPN: no bulk query reaches them.
     bool vpns_unreached = false;
     /// Its clock stepped, and it says of what is past what its clock showed: that may be told either way.

@@ -157,7 +157,7 @@ std::optional<std::string> World::run() {
     }
     for (const auto& server : servers_)
         stats_.bindings += server->model().count_in_force(now_);
-    if (!verdict) verdict = database_->fault_of_history(true);
+    if (!verdict) verdict = database_->fault_of_history(true, stats_.host_clock_steps > 0);
     if (!verdict) verdict = judge_assignments();
     if (!verdict) verdict = database_->finish_feed();
     stats_.feed_rows += database_->feed_rows_seen();
@@ -297,6 +297,7 @@ void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     servers_[server]->step_clock(by, now_);
     database_->forget_copy();  // a base-time of that age would be of another clock, and nothing could tell
     clock_stepped_.insert(server);
+    if (by < 0s && by > -ClockSkew::window_step_min) stepped_back_a_little_.insert(server);
     step_unknown_since_[server] = host_now();
 }
 

@@ -163,6 +163,7 @@ private:
     bool troubled_ = true;
     std::int64_t haste_ = 1;  // how much faster than in an ordinary world changes and troubles follow one another
     std::set<std::size_t> clock_stepped_;
+    std::set<std::size_t> stepped_back_a_little_;  // by less than an open connection can tell from messages that wait
     std::set<std::size_t> bulk_only_;
     std::map<std::size_t, UtcMillis> silent_until_;
     std::map<std::size_t, UtcMillis>

@@ -10,7 +10,9 @@ using namespace std::chrono_literals;
 
 void World::perform(sync_action::Commit& a) {
     const auto unsettled = unsettled_.find(a.server);
-    if (unsettled != unsettled_.end() && !unsettled->second) unsettled->second = a.batch.number;
+    // What was told before the step is in a batch of its own, before the one that moves the times.
+    const auto moves = a.batch.our_clock_moved || a.batch.fresh_start;
+    if (unsettled != unsettled_.end() && !unsettled->second) unsettled->second = a.batch.number + (moves ? 0 : 1);
     const auto desk = group_->writer_of(a.server);
     desks_[desk].steps.emplace_back(std::move(a));
     write_next(desk);
@@ -167,7 +169,7 @@ void World::look_at_feed() {
 
 void World::judge_history(bool whole) {
     if (wrong_) return;
-    wrong_ = database_->fault_of_history(whole);
+    wrong_ = database_->fault_of_history(whole, stats_.host_clock_steps > 0);
 }
 
 }  // namespace leasemirror::sim

@@ -148,13 +148,25 @@ private:
         }
     }
 
+    /// Moves all times that were told by what the first of them differs from the table.
+    static void follow_clock(Json& told, const Json& stored) {
+        std::optional<long long> by;
+        for (const auto* name : times) {
+            if (!told.contains(name) || !stored.contains(name)) continue;
+            const auto before = std::stoll(told[name].get<std::string>());
+            if (!by) by = std::stoll(stored[name].get<std::string>()) - before;
+            told[name] = std::to_string(before + *by);
+        }
+    }
+
     void replay() {
         for (const auto& cells : engine_.table(std::string("SELECT ") + key_columns +
                                                ", seq, change, state, hex(client_id), epoch(expires_at), detail "
                                                "FROM binding_change ORDER BY seq"))
             replay_one(key_of(cells), cells);
-        for (const auto& [key, told] : told_) {
+        for (auto& [key, told] : told_) {
             const auto stored = bindings_.find(key);
+            if (check_.clock_was_set && stored != bindings_.end()) follow_clock(told.row, stored->second.row);
             if (stored == bindings_.end()) {
                 if (told.held) fault(key + ": in force by the feed, and gone");
             } else if (told.row != stored->second.row) {

@@ -14,6 +14,8 @@ struct HistoryCheck {
     bool whole_feed = true;       ///< nothing was removed from it
     bool all_assignments = true;  ///< nor from those
     bool skip = false;
+    /// The clock of our host was set: all times of a binding may have moved by as much, which the feed does not tell.
+    bool clock_was_set = false;
 };
 
 /// What is wrong, one line each; nothing if all is as it should be:
