@@ -92,7 +92,7 @@ std::optional<std::string> Database::fault_of_history(bool whole, bool clock_was
     check.whole_feed = whole && options_.retention.changes.count() == 0;
     check.times = check.whole_feed && options_.record_renewals;
     check.clock_was_set = clock_was_set;
-    check.all_assignments = options_.retention.assignments.count() == 0;
+    check.all_assignments = keeps_assignments();
     const auto faults = testing::faults_of_history(*engine_, check);
     if (faults.empty()) return std::nullopt;
     return "history: " + faults.front() + " (" + std::to_string(faults.size()) + " faults)";

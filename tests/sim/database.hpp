@@ -41,6 +41,7 @@ public:
 
     // ---- judgement ----
 
+    [[nodiscard]] bool keeps_assignments() const { return options_.retention.assignments.count() == 0; }
     /// The first fault in feed, assignments and counts (history_check.hpp). `whole`: also replay the feed from its
     /// beginning, unless retention has taken that.
     [[nodiscard]] std::optional<std::string> fault_of_history(bool whole, bool clock_was_set) const;

@@ -50,7 +50,8 @@ Assignment assignment_of(const std::vector<testing::Cell>& cells) {
 
 /// In order. What goes on where the one before it ended, for the same client, is one: some servers tell that all leases
 /// of a client ended, and then which it still has. Where the end is a bound, the client had left and come back.
-std::vector<Assignment> assignments_of(const testing::Engine& database, const std::string& server) {
+/// Where old ones were removed, the first that is left may go on from one of those.
+std::vector<Assignment> assignments_of(const testing::Engine& database, const std::string& server, bool all_kept) {
     std::vector<Assignment> all;
     std::map<std::string, std::size_t> last;
     for (const auto& cells : database.table(assignments_sql(server))) {
@@ -62,6 +63,7 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
             goes_on->ended_inferred = a.ended_inferred;
             continue;
         }
+        if (is_first && !all_kept) a.began_inferred = true;
         before->second = all.size();
         all.push_back(std::move(a));
     }
@@ -199,13 +201,14 @@ bool is_right_in_some_clock(const Assignment& told, const std::vector<Skew>& off
 }  // namespace
 
 std::optional<std::string> find_wrong_assignment(const testing::Engine& database, const Witness& witness, UtcMillis now,
-                                                 const std::vector<Skew>& offsets) {
+                                                 const std::vector<Skew>& offsets, bool all_kept) {
     std::map<std::string, std::vector<Holding>> truth;
     const milliseconds tolerance = witness.tolerance + milliseconds{999};  // both are cut to seconds
-    for (const auto& told : assignments_of(database, witness.name)) {
+    for (const auto& told : assignments_of(database, witness.name, all_kept)) {
         const auto number = number_of(witness.model, told.key);
         if (!number) return "assignment " + told.id + " is of " + told.key + ", no address of the server";
         if (witness.may_be_unknown(told.key)) continue;
+        if (!told.ended && witness.unreadable_clients.contains(told.holder.client_id)) continue;  // it stays in doubt
         if (!witness.model.configured(witness.model.unit_of(*number), now)) continue;
         auto [held, is_new] = truth.try_emplace(told.key);
         if (is_new) held->second = Follower(witness.model, *number).follow(now);

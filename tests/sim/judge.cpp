@@ -1,4 +1,5 @@
 // What is held against the agent: that the mirror is equal in the end, and says nothing wrong without a word before.
+#include "proto/binding.hpp"
 #include "tests/sim/holdings.hpp"
 #include "tests/sim/world.hpp"
 
@@ -78,7 +79,8 @@ std::optional<std::string> World::judge_assignments() const {
     for (std::size_t i = 0; i < servers_.size(); ++i) {
         const auto seen = witness(i);
         if (seen.past_is_moot) continue;
-        if (auto wrong = find_wrong_assignment(database_->engine(), seen, now_, host_offsets_))
+        if (auto wrong =
+                find_wrong_assignment(database_->engine(), seen, now_, host_offsets_, database_->keeps_assignments()))
             return seen.name + ": " + *wrong;
     }
     return std::nullopt;

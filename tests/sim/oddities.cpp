@@ -157,6 +157,7 @@ void World::step_host_clock(std::chrono::milliseconds by) {
     database_->forget_copy();  // what is in it is of another clock, and nothing could tell
     for (auto& [server, since] : step_unknown_since_)
         since += by;
+    stepped_in_this_life_ = engine_ != nullptr;
     for (std::size_t i = 0; i < servers_.size(); ++i)
         unsettled_[i].reset();
 }

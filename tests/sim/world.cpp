@@ -124,6 +124,7 @@ void World::stop_agent() {
 void World::end_life(std::chrono::milliseconds pause) {
     engine_.reset();
     desks_.clear();
+    stepped_in_this_life_ = false;
     for (auto& [server, batch] : unsettled_)
         batch.reset();
     timer_.reset();

@@ -174,6 +174,7 @@ private:
     /// Servers of which the database has nothing that was closed since the host's clock stepped; and the number of the
     /// first batch that was.
     std::map<std::size_t, std::optional<std::uint64_t>> unsettled_;
+    bool stepped_in_this_life_ = false;  // the agent was at work when the host's clock stepped
     std::set<std::size_t> unreached_vpns_;
     std::map<std::size_t, UtcMillis> judged_at_;
     std::optional<bool> doubts_;  // whether the database has a column for them

@@ -10,9 +10,10 @@ using namespace std::chrono_literals;
 
 void World::perform(sync_action::Commit& a) {
     const auto unsettled = unsettled_.find(a.server);
-    // What was told before the step is in a batch of its own, before the one that moves the times.
+    // What was told before the step is in batches of its own, before the one that moves the times.
     const auto moves = a.batch.our_clock_moved || a.batch.fresh_start;
-    if (unsettled != unsettled_.end() && !unsettled->second) unsettled->second = a.batch.number + (moves ? 0 : 1);
+    if (unsettled != unsettled_.end() && !unsettled->second && (moves || !stepped_in_this_life_))
+        unsettled->second = a.batch.number;
     const auto desk = group_->writer_of(a.server);
     desks_[desk].steps.emplace_back(std::move(a));
     write_next(desk);
