@@ -55,6 +55,9 @@ struct Change {
     /// happened (RFC 7653 §8.4.1 and §9.3, RFC 7724 §7.4.1), so that boundaries of assignments taken from it are
     /// `inferred`. For `via` other than active that goes without saying.
     bool late = false;
+    /// Its base-time lies further behind than the skew says: the message has waited, or the server's clock was set back, and
+    /// nothing tells which yet. Boundaries taken from it are bounds: when it was told, by our clock.
+    bool clock_unsure = false;
     /// When it was told, by our clock: what has expired is judged by that, since the database may have been away. None:
     /// when the batch was closed.
     std::optional<UtcSeconds> told_at;
@@ -75,6 +78,7 @@ public:
         change.run = 0;
         change.scope = 0;
         change.late = false;
+        change.clock_unsure = false;
         change.doubt = Doubt::none;
         change.told_at.reset();
         change.skew.reset();

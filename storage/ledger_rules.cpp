@@ -210,7 +210,7 @@ void Ledger::pass_to_other_client(std::size_t at, const Change& change) {
 void Ledger::become_inactive(std::size_t at, const Change& change, bool was_in_force) {
     const auto& row = entries_[at].row;
     if (!was_in_force) return note_inactive(at, change);
-    auto end = row.state_since ? Moment{*row.state_since, false} : told_at(change);
+    auto end = row.state_since && !change.clock_unsure ? Moment{*row.state_since, false} : told_at(change);
     // What is told of another client ended its time and not the holder's, which was over by then. And where something may
     // have been missed, the holder may have left and come back.
     if (!is_live(change) || (!same_client(before_, row) && names_somebody(row))) end.inferred = true;
@@ -321,12 +321,14 @@ bool Ledger::was_known(std::size_t at) const {
 /// When this hold on the address began, as far as the message says.
 Ledger::Moment Ledger::begin_of(const Change& change) const {
     const auto& told = change.binding;
+    if (change.clock_unsure) return told_at(change);
     if (told.state_since) return {ours(*told.state_since, change), false};
     if (told.client_last_seen) return {ours(*told.client_last_seen, change), !is_live(change)};
     return told_at(change);
 }
 
 Ledger::Moment Ledger::told_at(const Change& change) const {
+    if (change.clock_unsure) return {change.told_at.value_or(context_.now), true};
     return {ours(change.binding.base_time, change), !is_live(change)};
 }
 

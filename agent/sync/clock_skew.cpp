@@ -28,6 +28,11 @@ ClockSkew::ClockSkew(std::optional<Skew> stored) : estimate_(stored) {
     if (stored) bound_ = *stored + cut_off;
 }
 
+bool ClockSkew::lags(ServerTime base, Skew most, Now now) const {
+    const Sample told{base, std::nullopt, {}, false, false};
+    return estimate_ && told.at_least(now) + cut_off + most < *estimate_;
+}
+
 ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
     const auto sample = told.at_least(now);
     const auto most = told.at_most(now);

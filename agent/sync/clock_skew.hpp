@@ -81,6 +81,10 @@ public:
     /// What the server's clock shows now, as far as we can tell.
     [[nodiscard]] ServerTime server_now(UtcMillis utc) const { return to_server(utc, estimate()); }
 
+    /// Whether this base-time lies further behind what the server's clock should show than by `most`: its message has waited,
+    /// or that clock was set back.
+    [[nodiscard]] bool lags(ServerTime base, Skew most, Now now) const;
+
     /// Somebody set our own clock by so much; the server's has not changed by that.
     void on_our_clock_moved(std::chrono::milliseconds by);
 

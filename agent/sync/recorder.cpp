@@ -11,6 +11,7 @@ Change& Recorder::add(const Telling& told) {
     change.skew = told.skew;
     change.told_at = whole_seconds(told.now);
     change.late = told.late();
+    change.clock_unsure = told.clock_unsure;
     return change;
 }
 

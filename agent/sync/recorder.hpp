@@ -17,6 +17,7 @@ struct Telling {
     std::uint64_t last_run;  ///< the run of what is told otherwise
     bool gap_open;           ///< something that was told before may be missing here
     Skew skew;
+    bool clock_unsure;      ///< its base-time lies further behind than the skew says (Change::clock_unsure)
     ServerTime server_now;  ///< our best guess of what its clock shows
     Now now;
 

@@ -51,11 +51,14 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
 }
 
 Telling ServerSync::told_on(const SyncConnection& connection) {
+    // An open connection may be as late as that without a step, and is known not to be later ("Clocks").
+    const Skew most = connection.is_catching_up() ? ClockSkew::step_min : ClockSkew::window_step_min;
     return {connection,
             job_of(connection),
             bulk_.last_run(),
             !bulk_.gaps().empty(),
             epoch_.skew.estimate(),
+            connection.base_time && epoch_.skew.lags(*connection.base_time, most, now_),
             epoch_.skew.server_now(now_.utc),
             now_};
 }

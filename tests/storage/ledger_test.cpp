@@ -106,6 +106,20 @@ TEST_CASE("what a bulk or the catch-up phase tells is a bound, but for start-tim
     CHECK(tables.words() == Words{"assigned alice inferred", "ended alice inferred", "assigned bob"});
 }
 
+TEST_CASE("what was told while the server's clock was unsure is a bound by our own clock, even start-time-of-state") {
+    Tables tables;
+    auto first = since(told("alice", 100), 60);
+    first.clock_unsure = true;
+    first.told_at = ours_at(205);
+    tables.apply({first}, 210);
+    auto gone = told("alice", 150, BindingState::released);
+    gone.binding.state_since = at(140);
+    gone.clock_unsure = true;
+    gone.told_at = ours_at(255);
+    tables.apply({gone}, 260);
+    CHECK(tables.history() == Words{"alice 205~..255~ reported"});
+}
+
 TEST_CASE("a lease that arrives expired was held until then") {
     Tables tables;
     SUBCASE("by a client we had not heard of") {
