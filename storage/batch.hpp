@@ -119,6 +119,8 @@ struct Reconcile {
     /// Bindings in force that no query of this bulk could have listed (of other VPNs, or of no scope) and that nothing
     /// told after its beginning are in doubt for `unlistable`: something may have been missed.
     bool doubt_unreached = false;
+    /// Every query was answered or refused: what the database had refused before this bulk began has been told again.
+    bool asked_to_the_end = false;
     std::vector<Scope> scopes = {};
 
     [[nodiscard]] std::uint64_t run_of(const Scope& scope) const { return scope.run == 0 ? run : scope.run; }
@@ -171,7 +173,8 @@ struct Batch {
     /// Our own clock was set by so much (positive: forward). All times of this server that are stored in our clock move
     /// with it: those of bindings in force, and of the assignments that are open. What has ended stays as it was told.
     std::optional<std::chrono::seconds> our_clock_moved;
-    std::optional<std::uint64_t> begin_run;  ///< a bulk with this number has begun
+    std::optional<std::uint64_t> begin_run;   ///< a bulk with this number has begun
+    std::optional<std::uint64_t> begin_full;  ///< a full one with this number has
     bool fresh_start = false;  ///< begin a new epoch; forget the base-time; later changes belong to the new one
     /// What the skew was before the last fresh start, where that is known: a server that keeps absolute times tells all of
     /// them moved by the difference, and not because something has happened.
@@ -185,6 +188,10 @@ struct Batch {
     std::vector<QuarantineEntry> quarantine;
     bool list_doubts = false;  ///< Applied::doubts tells what is in doubt, and not only what came to be so
 
+    /// A full bulk is over that was asked to the end ...
+    [[nodiscard]] bool full_is_over() const { return reconcile && reconcile->asked_to_the_end; }
+    /// ... and had begun in this very batch.
+    [[nodiscard]] bool begun_full_is_over() const { return full_is_over() && begin_full == reconcile->run; }
     /// The highest number of a gap in it; 0: none.
     [[nodiscard]] std::uint64_t last_gap() const;
 };
@@ -194,6 +201,10 @@ struct Applied {
     std::uint64_t ended = 0;   ///< bindings that left force, by whatever cause
     std::uint64_t reconciled = 0;
     std::vector<std::string> refused;  ///< one line for each change that went to quarantine alone
+    /// So many that the database refused in the last full bulk and since have no row that is in doubt for it. Until a full
+    /// bulk that was asked to the end has done without, the store leaves `fresh_as_of` where it was, and `coverage` partial,
+    /// whatever a batch says: some are on their way before anybody knows.
+    std::uint64_t lacking = 0;
     /// What came to be in doubt, oldest first: doubts_told_max of them at most. All that is in doubt, those known longest
     /// first, where Batch::list_doubts asks for it, or a reconciliation put something in doubt.
     std::vector<DoubtfulBinding> doubts = {};

@@ -143,6 +143,7 @@ Tally Ledger::tally() const {
     Tally tally;
     for (const auto& entry : entries_) {
         tally.refused += entry.refused ? 1 : 0;
+        tally.lacking += entry.refused && !entry.refusal_shown ? 1 : 0;
         tally.by_state.doubts += entry.refusal_shown && entry.doubt_before == Doubt::none ? 1 : 0;
         if (entry.refused || entry.write == Entry::Write::none || entry.write == Entry::Write::listing) continue;
         if (entry.before) --tally.by_state[*entry.before];

@@ -116,6 +116,7 @@ struct Tally {
     std::uint64_t ended = 0;
     std::uint64_t reconciled = 0;
     std::int64_t refused = 0;
+    std::int64_t lacking = 0;  ///< of these, no row is in doubt for it
 
     /// So many more ended, since a full bulk did not list them.
     void reconcile(std::uint64_t bindings) {

@@ -35,7 +35,8 @@ struct Refusals {
 /// Writes what belongs to these entries, as a whole or not at all: then it says why the database refused it. Any other
 /// failure is an exception.
 using WritePiece = std::function<std::optional<std::string>(EntryRange)>;
-/// Puts a row that is in the table in doubt for `refused`, if the database takes that.
+/// Puts a row that is in the table in doubt for `refused`, as of the age of the row as it was told, and as listed by the bulk
+/// that it was listed by, if the database takes that.
 using ShowRefusal = std::function<bool(const BindingRow&)>;
 
 /// Writes what the ledger has come to. Entries that the database refuses are marked so; `batch` is what the ledger ran.

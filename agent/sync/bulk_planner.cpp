@@ -55,16 +55,29 @@ GapChange BulkPlanner::open_unread_gap(ServerTime from, ServerTime to, const std
 }
 
 void BulkPlanner::need_full_for_unread(SteadyTime now) {
-    const auto at = now + slowed(std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval));
+    const auto at = now + slowed(again_after(), repair_pacing_.failures());
     const auto planned = timers_.at(Timer::full_again);
     if (!planned || at < *planned) timers_.set(Timer::full_again, at);
 }
 
-/// Full bulks whose replies cannot be read come more and more rarely: what a server cannot say today, it can rarely say in
-/// ten minutes.
-std::chrono::milliseconds BulkPlanner::slowed(std::chrono::milliseconds interval) const {
+void BulkPlanner::on_lacking(bool lacking, SteadyTime now) {
+    if (!lacking || !can_ask()) {
+        lacking_fulls_ = 0;
+        return timers_.stop(Timer::lacking);
+    }
+    if (!timers_.is_set(Timer::lacking)) timers_.set(Timer::lacking, now + slowed(again_after(), 1 + lacking_fulls_));
+}
+
+/// When a full bulk is to be repeated that another one may not mend either.
+std::chrono::milliseconds BulkPlanner::again_after() const {
+    return std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval);
+}
+
+/// Full bulks whose replies cannot be read, or not be stored, come more and more rarely: what a server cannot say today, it
+/// can rarely say in ten minutes.
+std::chrono::milliseconds BulkPlanner::slowed(std::chrono::milliseconds interval, int failures) const {
     const auto most = std::max(interval, 60 * config_.timeouts.retry);
-    for (int i = 1; i < repair_pacing_.failures() && interval < most; ++i)
+    for (int i = 1; i < failures && interval < most; ++i)
         interval *= 2;
     return std::min(interval, most);
 }
@@ -94,6 +107,7 @@ bool BulkPlanner::begin_next(SteadyTime now, const Support& support, bool doubts
 std::optional<std::string> BulkPlanner::full_due_for(SteadyTime now, bool polling, bool doubts) const {
     if (full_cause_) return full_cause_;
     if (timers_.is_due(Timer::full_again, now)) return "the last one was not complete";
+    if (timers_.is_due(Timer::lacking, now)) return "the database had refused something";
     // One for all gaps then open, so those that a windowed bulk can still help come first.
     if (gaps_.full_due() && !gaps_.window_pending() && repair_pacing_.is_due(now)) return "gap";
     if (doubts && (!timers_.is_set(Timer::doubts) || timers_.is_due(Timer::doubts, now))) return "doubts";
@@ -108,6 +122,7 @@ std::optional<SteadyTime> BulkPlanner::next_deadline(SteadyTime planned_at, bool
     };
     consider(pacing_.due());
     consider(timers_.at(Timer::full_again));
+    consider(timers_.at(Timer::lacking));
     if (doubts) consider(timers_.at(Timer::doubts));
     if (gaps_.full_due()) consider(repair_pacing_.due());
     if (polling) consider(timers_.at(Timer::poll));
@@ -153,7 +168,8 @@ std::vector<GapChange> BulkPlanner::on_full_ended(const BulkJob& job, const Full
     else
         repair_pacing_.on_failure(now, jitter);
     timers_.stop(Timer::full_again);
-    timers_.set(Timer::doubts, now + slowed(10 * config_.timeouts.retry));
+    timers_.set(Timer::doubts, now + slowed(10 * config_.timeouts.retry, repair_pacing_.failures()));
+    if (timers_.is_set(Timer::lacking)) timers_.set(Timer::lacking, now + slowed(again_after(), 1 + ++lacking_fulls_));
     gaps_first_ = false;
     // Also of a server that is not polled: its active query may be refused next.
     timers_.set(Timer::poll, after(now, config_.bulk.poll_interval, jitter));
@@ -164,7 +180,8 @@ std::vector<GapChange> BulkPlanner::on_full_ended(const BulkJob& job, const Full
         full_cause_.reset();
         if (conclusion.again_after)
             timers_.set(Timer::full_again,
-                        now + (job.any_cut_off() ? *conclusion.again_after : slowed(*conclusion.again_after)));
+                        now + (job.any_cut_off() ? *conclusion.again_after
+                                                 : slowed(*conclusion.again_after, repair_pacing_.failures())));
         if (conclusion.asked_to_the_end) closed = gaps_.close_by_full(conclusion.gap_outcome, job.bindings());
     } else {
         full_cause_ = job.cause();

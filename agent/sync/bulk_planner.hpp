@@ -49,6 +49,8 @@ public:
     void need_full_again(SteadyTime at) { timers_.set(Timer::full_again, at); }
     /// A reply of another job than a full one could not be read: the next full bulk may bring what it said.
     void need_full_for_unread(SteadyTime now);
+    /// Whether the database has refused something for which no row is in doubt (Applied::lacking): full bulks bring it again.
+    void on_lacking(bool lacking, SteadyTime now);
     [[nodiscard]] GapChange open_gap(ServerTime from, ServerTime to, const std::string& cause);
     /// A message could not be read: the next full bulk repairs it, at a pace that slows down while they cannot be read either.
     [[nodiscard]] GapChange open_unread_gap(ServerTime from, ServerTime to, const std::string& cause);
@@ -109,7 +111,8 @@ private:
         std::vector<BulkQuery> queries;           ///< that the last full poll answered
         std::optional<ServerTime> oldest_change;  ///< of what the last full bulk listed
     };
-    [[nodiscard]] std::chrono::milliseconds slowed(std::chrono::milliseconds interval) const;
+    [[nodiscard]] std::chrono::milliseconds again_after() const;
+    [[nodiscard]] std::chrono::milliseconds slowed(std::chrono::milliseconds interval, int failures) const;
     [[nodiscard]] std::optional<std::string> full_due_for(SteadyTime now, bool polling, bool doubts) const;
 
     const ServerConfig& config_;
@@ -124,8 +127,9 @@ private:
     bool read_whole_;
     bool ask_all_vpns_ = true;  // until the server refuses option 221
     Pacing pacing_;
-    Pacing repair_pacing_;  // full bulks that repair gaps; a failure is one with a reply that could not be read
-    Timers timers_;         // full_again, poll
+    Pacing repair_pacing_;   // full bulks that repair gaps; a failure is one with a reply that could not be read
+    int lacking_fulls_ = 0;  // full bulks in a row after which the database still lacked something
+    Timers timers_;          // full_again, doubts, lacking, poll
     WindowedPolls windowed_;
 };
 

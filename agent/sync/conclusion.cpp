@@ -25,6 +25,7 @@ Reconcile reconcile_of(const BulkJob& job, const ConclusionContext& context) {
     out.everything = context.covers_everything && job.all_complete();
     out.unread = job.all_complete() && !job.absence_proves();
     out.doubt_unreached = context.something_missed;
+    out.asked_to_the_end = !job.any_cut_off();
     for (const auto& item : job.items()) {
         if (item.state != BulkJob::ItemState::complete) continue;
         Reconcile::Scope scope{scope_id(item.query), {}, {}, item.run, item.lease_lost};

@@ -88,6 +88,7 @@ void Outbox::reset(Batch& batch) const {
     batch.our_clock_moved.reset();
     batch.list_doubts = false;
     batch.begin_run.reset();
+    batch.begin_full.reset();
     batch.fresh_start = false;
     batch.changes.clear();
     batch.reconcile.reset();

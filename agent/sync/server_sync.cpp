@@ -145,6 +145,7 @@ void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
                     {{"run", std::to_string(done.reconcile->run)}, {"ended", std::to_string(applied.reconciled)}});
     for (const auto& refused : applied.refused)
         report_.log(LogLevel::error, "row-refused", {{"reason", refused}});
+    bulk_.on_lacking(applied.lacking > 0, now_.steady);
     doubts_.learn(applied, done.list_doubts, now_.steady);
     if (done.reconcile) doubts_.on_full_bulk_written();
     on_sightings_written(done);
@@ -300,8 +301,11 @@ void ServerSync::plan_active() {
 void ServerSync::plan_bulk() {
     if (!bulk_.can_ask()) return;
     if (bulk_.begin_next(now_.steady, support_, doubts_.wants_full_bulk())) {
-        open_run(bulk_.job()->run());
-        if (bulk_.job()->is_full()) doubts_.on_full_bulk_begun();
+        auto& batch = open_run(bulk_.job()->run());
+        if (bulk_.job()->is_full()) {
+            batch.begin_full = bulk_.job()->run();
+            doubts_.on_full_bulk_begun();
+        }
         announce(*bulk_.job());
     }
     const auto* job = bulk_.job();
@@ -332,8 +336,10 @@ void ServerSync::announce(const BulkJob& job) {
 }
 
 /// From here on all that is told belongs to this run (storage/batch.hpp, Change::run).
-void ServerSync::open_run(std::uint64_t run) {
-    outbox_.edit(now_.steady).begin_run = run;
+Batch& ServerSync::open_run(std::uint64_t run) {
+    auto& batch = outbox_.edit(now_.steady);
+    batch.begin_run = run;
+    return batch;
 }
 
 /// Never 0, and far from the end of 24 bits: transaction-ids count up from here on one connection.

@@ -105,7 +105,7 @@ private:
     void plan_active();
     void plan_bulk();
     void announce(const BulkJob& job);
-    void open_run(std::uint64_t run);
+    Batch& open_run(std::uint64_t run);
     void plan_questions();
     void begin_question();
     void finish_question();

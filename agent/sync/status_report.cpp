@@ -29,7 +29,7 @@ StatusReport::StatusReport(std::string server, const ResumePoint& resume, SyncAc
     status_.last_error_at = resume.last_error_at;
     status_.certificate_expires_at = resume.certificate_expires_at;
     status_.unreadable = resume.unreadable;
-    lacking_ = resume.unreadable > 0;
+    lacking_ = resume.unreadable > 0 || resume.lacking > 0;
     status_.known_since = resume.known_since;
 }
 

@@ -12,6 +12,7 @@ namespace leasemirror {
 
 enum class Timer : std::uint8_t {
     full_again,      ///< the last full bulk left something open
+    lacking,         ///< the database has refused something that a full bulk brings again
     doubts,          ///< a full bulk because of many doubts, at the earliest
     poll,            ///< a full poll, of a server that is polled
     windowed_poll,   ///< a poll for what has changed since the last one

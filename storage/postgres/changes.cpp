@@ -20,7 +20,7 @@ Tally PostgresChanges::apply_piecewise(PostgresTransaction& transaction, Postgre
     feed.lock();
     refusals = write_piecewise(
         ledger_, batch, [&](EntryRange entries) { return write_piece(transaction, feed, context, entries); },
-        [&](const BindingRow& row) { return show_refusal(transaction, context.server, row.binding_id); });
+        [&](const BindingRow& row) { return show_refusal(transaction, context.server, row); });
     return ledger_.tally();
 }
 

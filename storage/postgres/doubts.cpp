@@ -33,8 +33,9 @@ constexpr PostgresSql doubt_unreached_sql{"doubt_unreached", R"sql(
         RETURNING 1)
     SELECT count(*) FROM marked)sql"};
 
-constexpr PostgresSql show_refusal_sql{"show_refusal",
-                                       "UPDATE binding SET doubt = 'refused' WHERE server_id = $1 AND binding_id = $2"};
+constexpr PostgresSql show_refusal_sql{"show_refusal", R"sql(
+    UPDATE binding SET doubt = 'refused', epoch = $3, base_time = $4, seen_run = $5, scope = $6
+    WHERE server_id = $1 AND binding_id = $2)sql"};
 
 }  // namespace
 
@@ -48,11 +49,17 @@ std::int64_t doubt_unlisted(PostgresTransaction& transaction, const BatchContext
     return doubts;
 }
 
-bool show_refusal(PostgresTransaction& transaction, ServerId server, std::int64_t binding_id) {
+bool show_refusal(PostgresTransaction& transaction, ServerId server, const BindingRow& row) {
     bool shown = true;
     transaction.execute("SAVEPOINT refusal");
     try {
-        transaction.run(show_refusal_sql, Parameters().number(server).number(binding_id));
+        transaction.run(show_refusal_sql, Parameters()
+                                              .number(server)
+                                              .number(row.binding_id)
+                                              .number(row.age.epoch)
+                                              .time(server_time_from_unix(row.age.base_time))
+                                              .number(row.seen_run)
+                                              .number(row.scope));
     } catch (const pqxx::failure& e) {
         if (!refuses_values(e)) throw;
         shown = false;

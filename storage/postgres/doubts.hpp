@@ -11,7 +11,7 @@ namespace leasemirror {
 [[nodiscard]] std::int64_t doubt_unlisted(PostgresTransaction& transaction, const BatchContext& context,
                                           const Reconcile& reconcile);
 
-/// Puts a binding in doubt of which the database refused what was told; unless it refuses that, too.
-[[nodiscard]] bool show_refusal(PostgresTransaction& transaction, ServerId server, std::int64_t binding_id);
+/// Puts a binding in doubt of which the database refused what was told, which came to `row`; unless it refuses that, too.
+[[nodiscard]] bool show_refusal(PostgresTransaction& transaction, ServerId server, const BindingRow& row);
 
 }  // namespace leasemirror

@@ -35,13 +35,14 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
         known_since = CASE WHEN s.family = n.family THEN known_since END,
         unreadable = CASE WHEN s.family = n.family THEN unreadable ELSE 0 END,
         refused = CASE WHEN s.family = n.family THEN refused ELSE 0 END,
+        lacking = CASE WHEN s.family = n.family THEN lacking ELSE 0 END,
         family = n.family, endpoint = n.endpoint, phase = 'connecting', connected_since = NULL, owner = $4,
         owner_epoch = owner_epoch + 1, committed_batch = 0
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
     RETURNING s.name, server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch,
               coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
               window_support, support_seen_at, client_data, unreadable, known_since, written_at, doubts,
-              disorder)sql"};
+              disorder, lacking)sql"};
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
@@ -51,28 +52,38 @@ constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
     SELECT server_id, owner_epoch, owner, name, committed_batch, epoch FROM server
     WHERE server_id = ANY ($1::bigint[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
 
-// refused: of the last full bulk and since. One that is over leaves out what was refused before it began.
+// Of the last full bulk and since. One that is over ($5) leaves out what was refused before it began, be it in this batch
+// ($6). One that begins after that, or without that ($4), notes what was before.
+constexpr PostgresSql count_refused_sql{"count_refused", R"sql(
+    UPDATE server SET
+        refused = refused + $2 - CASE WHEN NOT $5 THEN 0 WHEN $6 THEN refused ELSE refused_before END,
+        lacking = lacking + $3 - CASE WHEN NOT $5 THEN 0 WHEN $6 THEN lacking ELSE lacking_before END,
+        refused_before = CASE WHEN $4 THEN refused - CASE WHEN $5 THEN refused_before ELSE 0 END
+                              WHEN $5 THEN 0 ELSE refused_before END,
+        lacking_before = CASE WHEN $4 THEN lacking - CASE WHEN $5 THEN lacking_before ELSE 0 END
+                              WHEN $5 THEN 0 ELSE lacking_before END
+    WHERE server_id = $1)sql"};
+
 const std::string finish_text = R"sql(
     WITH counted AS (
         INSERT INTO binding_count AS c (server_id, state, bindings)
         SELECT $1::bigint, n.state, n.more FROM unnest($11::text[], $12::bigint[]) AS n (state, more) ORDER BY n.state
         ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)
     UPDATE server SET committed_batch = greatest(committed_batch, $2::bigint), epoch = $3,
-        base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END, fresh_as_of = coalesce($6, fresh_as_of),
+        base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END,
+        fresh_as_of = CASE WHEN lacking > 0 THEN fresh_as_of ELSE coalesce($6, fresh_as_of) END,
         last_run = greatest(last_run, $7::bigint), last_gap = greatest(last_gap, $8::bigint),
         gaps_open = CASE WHEN $9 THEN (SELECT count(*) FROM gap WHERE gap.server_id = $1 AND closed_at IS NULL)
                     ELSE gaps_open END,
-        bindings = bindings + $10, doubts = doubts + $13, written_at = $14,
-        refused = refused + $15 - CASE WHEN NOT $17 THEN 0 WHEN $16 THEN refused ELSE refused_before END,
-        refused_before = CASE WHEN $17 THEN 0 WHEN $16 THEN refused ELSE refused_before END)sql";
+        bindings = bindings + $10, doubts = doubts + $13, written_at = $14)sql";
 // The last error stays until there is another: ServerStatus says so.
 const std::string status_text = R"sql(,
-        phase = $18, coverage = $19, server_identity = $20, clock_skew_ms = $21, connected_since = $22,
-        last_message_at = $23, last_full_sync_at = $24, last_error = coalesce($25, last_error),
-        last_error_at = coalesce($26, last_error_at), certificate_expires_at = $27, certificate_days = $28,
-        active_support = $29, window_support = $30, support_seen_at = $31, client_data = $32, unreadable = $33,
-        known_since = $34, disorder = $35)sql";
-const std::string of_server_text = " WHERE server_id = $1 RETURNING doubts";
+        phase = $15, coverage = CASE WHEN lacking > 0 THEN 'partial' ELSE $16 END, server_identity = $17,
+        clock_skew_ms = $18, connected_since = $19, last_message_at = $20, last_full_sync_at = $21,
+        last_error = coalesce($22, last_error), last_error_at = coalesce($23, last_error_at),
+        certificate_expires_at = $24, certificate_days = $25, active_support = $26, window_support = $27,
+        support_seen_at = $28, client_data = $29, unreadable = $30, known_since = $31, disorder = $32)sql";
+const std::string of_server_text = " WHERE server_id = $1 RETURNING doubts, lacking";
 const std::string finish_without_status = finish_text + of_server_text;
 const std::string finish_with_status = finish_text + status_text + of_server_text;
 const PostgresSql finish_sql{"finish_batch", finish_without_status};
@@ -119,6 +130,7 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     out.written_at = row.time();
     out.doubts_open = static_cast<std::uint64_t>(row.number());
     out.support.disorder = std::chrono::seconds{row.number()};
+    out.lacking = static_cast<std::uint64_t>(row.number());
     return out;
 }
 
@@ -132,6 +144,15 @@ void add_status(Parameters& parameters, const ServerStatus& status, UtcSeconds n
     parameters.time(status.support.seen_at).text_or_null(client_data_text(status.support.complete_lists));
     parameters.number(static_cast<std::int64_t>(status.unreadable)).time(status.known_since);
     parameters.number(status.support.disorder.count());
+}
+
+void count_refused(PostgresTransaction& transaction, const Batch& batch, const Tally& tally) {
+    if (tally.refused == 0 && !batch.begin_full && !batch.full_is_over()) return;
+    Parameters parameters;
+    parameters.number(batch.server).number(tally.refused).number(tally.lacking);
+    parameters.flag(batch.begin_full && !batch.begun_full_is_over());
+    parameters.flag(batch.full_is_over()).flag(batch.begun_full_is_over());
+    transaction.run(count_refused_sql, parameters);
 }
 
 std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {
@@ -210,8 +231,9 @@ std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transact
     return owned_.begin(batch, found_of(lock(transaction, {&batch.server, 1}), batch.server));
 }
 
-std::uint64_t PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
-                                      const Tally& tally) {
+void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
+                             const Tally& tally, Applied& applied) {
+    count_refused(transaction, batch, tally);
     Parameters parameters;
     parameters.number(batch.server).number(static_cast<std::int64_t>(batch.number)).number(epoch);
     parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);
@@ -220,11 +242,13 @@ std::uint64_t PostgresServers::finish(PostgresTransaction& transaction, const Ba
         .flag(!batch.gaps.empty())
         .number(tally.by_state.in_force());
     auto counts = changed_counts(tally.by_state);
-    parameters.arrays(counts).number(tally.by_state.doubts).time(batch.now).number(tally.refused);
-    parameters.flag(batch.begin_run.has_value()).flag(batch.reconcile && batch.reconcile->everything);
+    parameters.arrays(counts).number(tally.by_state.doubts).time(batch.now);
     if (batch.status) add_status(parameters, *batch.status, batch.now);
-    const auto doubts = transaction.run(batch.status ? finish_with_status_sql : finish_sql, parameters);
-    return doubts.empty() ? 0 : static_cast<std::uint64_t>(Fields(doubts[0]).number());
+    const auto counted = transaction.run(batch.status ? finish_with_status_sql : finish_sql, parameters);
+    if (counted.empty()) return;
+    Fields fields(counted[0]);
+    applied.doubts_open = static_cast<std::uint64_t>(fields.number());
+    applied.lacking = static_cast<std::uint64_t>(fields.number());
 }
 
 void PostgresServers::committed(const Batch& batch) {

@@ -26,9 +26,10 @@ public:
     /// Checks that the batch's server is still ours. Returns the epoch that the changes belong to; nothing if the batch
     /// is committed already.
     std::optional<std::int64_t> begin(PostgresTransaction& transaction, const Batch& batch);
-    /// Counts what the batch did, and takes all its fields but changes, gaps and quarantine. Gives how many bindings are
-    /// in doubt then.
-    std::uint64_t finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch, const Tally& tally);
+    /// Counts what the batch did, and takes all its fields but changes, gaps and quarantine. Tells how many bindings are
+    /// in doubt then, or lacking.
+    void finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch, const Tally& tally,
+                Applied& applied);
     /// To be called when the transaction is committed.
     void committed(const Batch& batch);
     /// To be called when it is unknown whether it is; then what it did, if it turns out that it was.

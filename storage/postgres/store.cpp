@@ -148,7 +148,7 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
     }
 
     apply_gap_changes(transaction, batch, tally.reconciled);
-    applied.doubts_open = servers_.finish(transaction, batch, context.epoch, tally);
+    servers_.finish(transaction, batch, context.epoch, tally, applied);
     add_to_quarantine(transaction, batch.server, batch.quarantine);
     if (!feed_written)
         changes_.write_feed(feed, context,

@@ -4,7 +4,8 @@
 
 namespace leasemirror {
 namespace {
-constexpr const char* show_refusal_sql = "UPDATE binding SET doubt = 'refused' WHERE binding_id = ?1";
+constexpr const char* show_refusal_sql = R"sql(
+    UPDATE binding SET doubt = 'refused', epoch = ?2, base_time = ?3, seen_run = ?4, scope = ?5 WHERE binding_id = ?1)sql";
 }  // namespace
 
 SqliteChanges::SqliteChanges(SQLite::Database& db, bool record_renewals)
@@ -57,6 +58,10 @@ bool SqliteChanges::show_refusal(const BindingRow& row) {
     try {
         Use use(show_refusal_);
         use.number(1, row.binding_id);
+        use.number(2, row.age.epoch);
+        use.number(3, row.age.base_time);
+        use.number(4, row.seen_run);
+        use.number(5, row.scope);
         use.run();
         return true;
     } catch (const SQLite::Exception& e) {

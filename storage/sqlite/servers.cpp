@@ -24,11 +24,12 @@ constexpr const char* take_over_sql = R"sql(
         disorder = iif(family = excluded.family, disorder, 0),
         known_since = iif(family = excluded.family, known_since, NULL),
         unreadable = iif(family = excluded.family, unreadable, 0), refused = iif(family = excluded.family, refused, 0),
+        lacking = iif(family = excluded.family, lacking, 0),
         family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
         owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
-              support_seen_at, client_data, unreadable, known_since, written_at, doubts, disorder)sql";
+              support_seen_at, client_data, unreadable, known_since, written_at, doubts, disorder, lacking)sql";
 
 constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
 constexpr const char* disable_sql = R"sql(
@@ -39,17 +40,24 @@ constexpr const char* find_sql =
     "SELECT owner_epoch, owner, name, committed_batch, epoch FROM server WHERE server_id = ?1";
 
 constexpr const char* begin_sql = R"sql(
-    UPDATE server SET last_run = max(last_run, ?2), epoch = ?3, base_time = iif(?4, NULL, base_time),
-        refused_before = iif(?5, refused, refused_before)
+    UPDATE server SET last_run = max(last_run, ?2), epoch = ?3, base_time = iif(?4, NULL, base_time)
     WHERE server_id = ?1)sql";
 
-// refused: of the last full bulk and since. One that is over (?7) leaves out what was refused before it began.
+// Of the last full bulk and since. One that is over (?5) leaves out what was refused before it began, be it in this batch
+// (?6). One that begins after that, or without that (?4), notes what was before.
+constexpr const char* count_refused_sql = R"sql(
+    UPDATE server SET
+        refused = refused + ?2 - CASE WHEN NOT ?5 THEN 0 WHEN ?6 THEN refused ELSE refused_before END,
+        lacking = lacking + ?3 - CASE WHEN NOT ?5 THEN 0 WHEN ?6 THEN lacking ELSE lacking_before END,
+        refused_before = CASE WHEN ?4 THEN refused - iif(?5, refused_before, 0) WHEN ?5 THEN 0 ELSE refused_before END,
+        lacking_before = CASE WHEN ?4 THEN lacking - iif(?5, lacking_before, 0) WHEN ?5 THEN 0 ELSE lacking_before END
+    WHERE server_id = ?1)sql";
+
 constexpr const char* finish_sql = R"sql(
     UPDATE server SET committed_batch = max(committed_batch, ?2), base_time = coalesce(?3, base_time),
-        fresh_as_of = coalesce(?4, fresh_as_of), written_at = ?5, refused = refused + ?6 - iif(?7, refused_before, 0),
-        refused_before = iif(?7, 0, refused_before)
+        fresh_as_of = iif(lacking > 0, fresh_as_of, coalesce(?4, fresh_as_of)), written_at = ?5
     WHERE server_id = ?1
-    RETURNING doubts)sql";
+    RETURNING doubts, lacking)sql";
 
 constexpr const char* count_gaps_sql = R"sql(
     UPDATE server SET last_gap = max(last_gap, ?2),
@@ -64,7 +72,7 @@ constexpr const char* count_in_server_sql =
 
 // The last error stays until there is another: ServerStatus says so.
 constexpr const char* status_sql = R"sql(
-    UPDATE server SET phase = ?2, coverage = ?3, server_identity = ?4, clock_skew_ms = ?5, connected_since = ?6,
+    UPDATE server SET phase = ?2, coverage = iif(lacking > 0, 'partial', ?3), server_identity = ?4, clock_skew_ms = ?5, connected_since = ?6,
         last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
         last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
         active_support = ?13, window_support = ?14, support_seen_at = ?15, client_data = ?16, unreadable = ?17,
@@ -77,6 +85,7 @@ SqliteServers::SqliteServers(SQLite::Database& db)
     : db_(db),
       find_(db, find_sql),
       begin_(db, begin_sql),
+      count_refused_(db, count_refused_sql),
       finish_(db, finish_sql),
       count_gaps_(db, count_gaps_sql),
       count_(db, count_sql),
@@ -119,6 +128,7 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     out.known_since = use.time(18);
     out.written_at = use.time(19);
     out.doubts_open = static_cast<std::uint64_t>(use.number(20));
+    out.lacking = static_cast<std::uint64_t>(use.number(22));
     out.open_gaps = read_open_gaps(db_, out.id);
     return out;
 }
@@ -166,14 +176,13 @@ std::optional<std::int64_t> SqliteServers::begin(const Batch& batch) {
     use.number(2, static_cast<std::int64_t>(batch.begin_run.value_or(0)));
     use.number(3, *epoch);
     use.number(4, std::int64_t{batch.fresh_start ? 1 : 0});
-    use.number(5, std::int64_t{batch.begin_run ? 1 : 0});
     use.run();
     return epoch;
 }
 
-std::uint64_t SqliteServers::finish(const Batch& batch, const Tally& tally) {
+void SqliteServers::finish(const Batch& batch, const Tally& tally, Applied& applied) {
     count(batch.server, tally.by_state);
-    std::uint64_t doubts = 0;
+    count_refused(batch, tally);
     {
         Use use(finish_);
         use.number(1, batch.server);
@@ -181,9 +190,10 @@ std::uint64_t SqliteServers::finish(const Batch& batch, const Tally& tally) {
         use.number(3, batch.base_time ? std::optional(unix_seconds(*batch.base_time)) : std::nullopt);
         use.time(4, batch.fresh_as_of);
         use.time(5, batch.now);
-        use.number(6, tally.refused);
-        use.number(7, std::int64_t{batch.reconcile && batch.reconcile->everything ? 1 : 0});
-        if (use.step()) doubts = static_cast<std::uint64_t>(use.number(0));
+        if (use.step()) {
+            applied.doubts_open = static_cast<std::uint64_t>(use.number(0));
+            applied.lacking = static_cast<std::uint64_t>(use.number(1));
+        }
     }
     if (!batch.gaps.empty()) {
         Use use(count_gaps_);
@@ -192,7 +202,18 @@ std::uint64_t SqliteServers::finish(const Batch& batch, const Tally& tally) {
         use.run();
     }
     if (batch.status) store_status(batch, *batch.status);
-    return doubts;
+}
+
+void SqliteServers::count_refused(const Batch& batch, const Tally& tally) {
+    if (tally.refused == 0 && !batch.begin_full && !batch.full_is_over()) return;
+    Use use(count_refused_);
+    use.number(1, batch.server);
+    use.number(2, tally.refused);
+    use.number(3, tally.lacking);
+    use.number(4, std::int64_t{batch.begin_full && !batch.begun_full_is_over() ? 1 : 0});
+    use.number(5, std::int64_t{batch.full_is_over() ? 1 : 0});
+    use.number(6, std::int64_t{batch.begun_full_is_over() ? 1 : 0});
+    use.run();
 }
 
 void SqliteServers::count(ServerId server, const StateCounts& more) {

@@ -28,9 +28,9 @@ public:
     /// Checks that the batch's server is still ours, and takes the fields that come before the changes. Returns the
     /// epoch that the changes belong to; none if the batch is a repeated one, of which nothing is to be done.
     std::optional<std::int64_t> begin(const Batch& batch);
-    /// Counts what the batch did, and takes the fields that come after the changes. Gives how many bindings are in doubt
-    /// then.
-    std::uint64_t finish(const Batch& batch, const Tally& tally);
+    /// Counts what the batch did, and takes the fields that come after the changes. Tells how many bindings are in doubt
+    /// then, or lacking.
+    void finish(const Batch& batch, const Tally& tally, Applied& applied);
     /// To be told once the transaction of a numbered batch is over and has succeeded.
     void committed(const Batch& batch) { owned_.committed(batch); }
 
@@ -44,11 +44,12 @@ public:
 private:
     ResumePoint take_over_one(const ServerSpec& spec, const std::string& owner);
     std::optional<ServerOwner> find(ServerId server);
+    void count_refused(const Batch& batch, const Tally& tally);
     void store_status(const Batch& batch, const ServerStatus& status);
 
     SQLite::Database& db_;
     Ownership owned_;
-    SQLite::Statement find_, begin_, finish_, count_gaps_, count_, count_in_server_, status_;
+    SQLite::Statement find_, begin_, count_refused_, finish_, count_gaps_, count_, count_in_server_, status_;
 };
 
 }  // namespace leasemirror

@@ -165,7 +165,7 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     tally.by_state.doubts += reconciled.doubted - reconciled.settled;
     for (const auto& change : batch.gaps)
         gaps_.apply(batch.server, batch.now, change, tally.reconciled);
-    applied.doubts_open = servers_.finish(batch, tally);
+    servers_.finish(batch, tally, applied);
     const bool list_all = batch.list_doubts || reconciled.doubted > 0;
     applied.doubts = list_all ? changes_.in_doubt(batch.server) : changes_.new_doubts();
     quarantine_.add(batch.server, batch.quarantine);

@@ -229,46 +229,190 @@ TEST_CASE("what expires stays in doubt, and with the row the doubt goes") {
     }
 }
 
+namespace {
+
+/// From now on the database refuses rows whose host name is 'no'.
+void refuse_no(const Engine& engine, std::string_view name) {
+    if (name != "sqlite") return engine.execute("ALTER TABLE binding ADD CONSTRAINT no CHECK (hostname <> 'no')");
+    for (const std::string when : {"INSERT", "UPDATE"})
+        engine.execute("CREATE TRIGGER no_" + when + " BEFORE " + when +
+                       " ON binding WHEN NEW.hostname = 'no' BEGIN SELECT raise(ABORT, 'we do not want it'); END");
+}
+void take_all(const Engine& engine, std::string_view name) {
+    if (name != "sqlite") return engine.execute("ALTER TABLE binding DROP CONSTRAINT no");
+    engine.execute("DROP TRIGGER no_INSERT");
+    engine.execute("DROP TRIGGER no_UPDATE");
+}
+Change unwanted(Change change) {
+    change.binding.hostname = "no";
+    return change;
+}
+/// A batch of a server that is well as of then, as far as the agent knows.
+Batch well(Batch batch, std::int64_t fresh_as_of) {
+    batch.status = ServerStatus{};
+    batch.status->coverage = Coverage::full;
+    batch.fresh_as_of = utc(fresh_as_of);
+    return batch;
+}
+Reconcile all_of(std::uint64_t run, std::int64_t listed_from) {
+    auto out = everything(run, listed_from);
+    out.asked_to_the_end = true;
+    return out;
+}
+
+}  // namespace
+
 TEST_CASE("what the database refuses leaves the row in doubt, and is counted until a full bulk has done without") {
     for (const auto& factory : engines()) {
         CAPTURE(factory.name);
         Fixture f(factory);
         f.apply({told("10.0.0.1", 20), told("10.0.0.2", 20)});
-        const auto refuse = std::string(factory.name) == "sqlite"
-                                ? "CREATE TRIGGER no BEFORE UPDATE ON binding WHEN NEW.hostname = 'no' BEGIN "
-                                  "SELECT raise(ABORT, 'we do not want it'); END"
-                                : "ALTER TABLE binding ADD CONSTRAINT no CHECK (hostname <> 'no')";
-        f.engine->execute(refuse);
-        auto bad = told("10.0.0.1", 30);
-        bad.binding.hostname = "no";
-        auto applied = f.apply({bad, told("10.0.0.2", 30)});
+        refuse_no(*f.engine, factory.name);
+        auto applied = f.apply({unwanted(told("10.0.0.1", 30)), told("10.0.0.2", 30)});
         CHECK(applied.stored == 1);
         CHECK(applied.refused.size() == 1);
         CHECK(applied.doubts_open == 1);
+        CHECK(applied.lacking == 0);  // the row says it
         CHECK(keys(applied.doubts) == "10.0.0.1 refused");
         CHECK(f.doubts() == Rows{"10.0.0.1 refused"});
         CHECK(f.engine->value("SELECT refused FROM server_overview") == "1");
         // Refused again by a full bulk: it is one row, and that bulk counts its own.
-        auto batch = f.batch({listed("10.0.0.2", 100, 1)});
-        batch.begin_run = 1;
-        auto again = listed("10.0.0.1", 100, 1);
-        again.binding.hostname = "no";
-        batch.changes.push_back(again);
+        auto batch = f.batch({listed("10.0.0.2", 100, 1), unwanted(listed("10.0.0.1", 100, 1))});
+        batch.begin_run = batch.begin_full = 1;
         f.store->apply(batch);
         CHECK(f.engine->value("SELECT refused FROM server") == "2");
         batch = f.batch();
-        batch.reconcile = everything(1, 50);
-        batch.reconcile->unread = true;  // the row was not written: it was not listed
+        batch.reconcile = all_of(1, 50);
         f.store->apply(batch);
         CHECK(f.engine->value("SELECT refused FROM server") == "1");
         CHECK(f.doubts() == Rows{"10.0.0.1 refused"});
         CHECK(open_reader(f.settings)->servers()[0].refused == 1);
         batch = f.batch({listed("10.0.0.1", 200, 2), listed("10.0.0.2", 200, 2)});
-        batch.begin_run = 2;
-        batch.reconcile = everything(2, 200);
+        batch.begin_run = batch.begin_full = 2;
+        batch.reconcile = all_of(2, 200);
         applied = f.store->apply(batch);
         CHECK(applied.doubts_open == 0);
         CHECK(f.engine->value("SELECT refused FROM server") == "0");
+    }
+}
+
+TEST_CASE("a full bulk that lists what the database refuses does not end it") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        f.apply({told("10.0.0.1", 20)});
+        refuse_no(*f.engine, factory.name);
+        auto batch = f.batch({unwanted(listed("10.0.0.1", 100, 1))});
+        batch.begin_run = batch.begin_full = 1;
+        batch.reconcile = all_of(1, 100);
+        CHECK(f.store->apply(batch).reconciled == 0);
+        CHECK(f.states() == Rows{"10.0.0.1 active"});
+        CHECK(f.doubts() == Rows{"10.0.0.1 refused"});
+        batch = f.batch({});
+        batch.begin_run = batch.begin_full = 2;
+        batch.reconcile = all_of(2, 200);
+        CHECK(f.store->apply(batch).reconciled == 1);
+        CHECK(f.doubts().empty());
+    }
+}
+
+TEST_CASE("what was told before a refusal does not settle the doubt when it arrives late") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        f.apply({told("10.0.0.1", 20)});
+        refuse_no(*f.engine, factory.name);
+        f.apply({unwanted(told("10.0.0.1", 40))});
+        auto late = listed("10.0.0.1", 30, 1);
+        late.binding.client_id = id("another");
+        f.apply({late});
+        CHECK(f.doubts() == Rows{"10.0.0.1 refused"});
+        CHECK(f.engine->value("SELECT count(*) FROM binding WHERE client_id = unhex('" + to_hex(id("another")) +
+                              "')") == "0");
+        late.binding.base_time = at(40);
+        f.apply({late});
+        CHECK(f.doubts().empty());
+    }
+}
+
+TEST_CASE(
+    "a row that is refused and was not there is lacking: nothing is fresh or whole until a full bulk has brought it") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        const auto shown = [&] { return f.engine->value("SELECT coverage, epoch(fresh_as_of), refused FROM server"); };
+        CHECK(f.resume[0].lacking == 0);
+        CHECK(f.store->apply(well(f.batch({told("10.0.0.1", 20)}), 20)).lacking == 0);
+        CHECK(shown() == "full|1700000020|0");
+        refuse_no(*f.engine, factory.name);
+        CHECK(f.store->apply(well(f.batch({unwanted(told("10.0.0.2", 30))}), 30)).lacking == 1);
+        CHECK(shown() == "partial|1700000020|1");
+        CHECK(f.store->apply(well(f.batch({told("10.0.0.1", 40)}), 40)).lacking == 1);
+        CHECK(shown() == "partial|1700000020|1");
+        f.reopen();
+        CHECK(f.resume[0].lacking == 1);
+        // A full bulk that it is refused in again, and one that was cut off.
+        auto batch = well(f.batch({listed("10.0.0.1", 50, 1), unwanted(listed("10.0.0.2", 50, 1))}), 50);
+        batch.begin_run = batch.begin_full = 1;
+        batch.reconcile = all_of(1, 50);
+        CHECK(f.store->apply(batch).lacking == 1);
+        take_all(*f.engine, factory.name);
+        batch = well(f.batch({listed("10.0.0.1", 60, 2)}), 60);
+        batch.begin_run = batch.begin_full = 2;
+        batch.reconcile = all_of(2, 60);
+        batch.reconcile->everything = batch.reconcile->asked_to_the_end = false;
+        CHECK(f.store->apply(batch).lacking == 1);
+        CHECK(shown() == "partial|1700000020|1");
+        batch = well(f.batch({listed("10.0.0.1", 70, 3), listed("10.0.0.2", 70, 3)}), 70);
+        batch.begin_run = batch.begin_full = 3;
+        batch.reconcile = all_of(3, 70);
+        CHECK(f.store->apply(batch).lacking == 0);
+        CHECK(shown() == "full|1700000070|0");
+        CHECK(f.states() == Rows{"10.0.0.1 active", "10.0.0.2 active"});
+    }
+}
+
+TEST_CASE("a row that is not even taken in doubt is lacking, too") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        f.apply({unwanted(told("10.0.0.1", 20))});
+        f.engine->execute(
+            factory.name == std::string("sqlite")
+                ? "CREATE TRIGGER no BEFORE UPDATE ON binding BEGIN SELECT raise(ABORT, 'no'); END"
+                : "ALTER TABLE binding ADD CONSTRAINT no CHECK (doubt IS NULL AND hostname IS NOT DISTINCT FROM 'no')");
+        const auto applied = f.apply({told("10.0.0.1", 30)});
+        CHECK(applied.refused.size() == 1);
+        CHECK(applied.lacking == 1);
+        CHECK(f.doubts().empty());
+    }
+}
+
+TEST_CASE("only the beginning of a full bulk divides what it refused from what was before") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        const auto refused = [&] { return f.engine->value("SELECT refused FROM server"); };
+        refuse_no(*f.engine, factory.name);
+        std::uint64_t run = 0;
+        for (const bool next_begins : {false, true}) {
+            auto batch = f.batch({unwanted(listed("10.0.0.1", 50, ++run))});
+            batch.begin_run = batch.begin_full = run;
+            f.store->apply(batch);
+            batch = f.batch({unwanted(told("10.0.0.2", 60))});
+            batch.begin_run = run + 1;  // a question meanwhile
+            f.store->apply(batch);
+            batch = f.batch();
+            batch.reconcile = all_of(run, 50);
+            run += 2;
+            if (next_begins) batch.begin_run = batch.begin_full = run;
+            CHECK(f.store->apply(batch).lacking == 2);
+            CHECK(refused() == "2");
+        }
+        auto batch = f.batch();
+        batch.reconcile = all_of(run, 70);
+        CHECK(f.store->apply(batch).lacking == 0);
+        CHECK(refused() == "0");
     }
 }
 

@@ -37,12 +37,14 @@ ALTER TABLE server
     ADD COLUMN doubts         bigint NOT NULL DEFAULT 0,  -- rows of `binding` with a doubt
     ADD COLUMN unreadable     bigint NOT NULL DEFAULT 0,  -- messages of the last full read and since that cost a binding
     ADD COLUMN refused        bigint NOT NULL DEFAULT 0,  -- rows of `binding` that the database refused, likewise
-    ADD COLUMN refused_before bigint NOT NULL DEFAULT 0,  -- of these, before the last bulk began
+    ADD COLUMN refused_before bigint NOT NULL DEFAULT 0,  -- of these, before the last full bulk began
     ADD COLUMN known_since    timestamptz,                -- the end of the first full read: history begins here
     -- v6: what its lists of a client's leases leave out has ended ('snapshot') or not ('delta'); NULL: not known yet.
     ADD COLUMN client_data    text CHECK (client_data IN ('delta', 'snapshot')),
     ADD COLUMN disorder       bigint NOT NULL DEFAULT 0,  -- seconds by which its live messages were out of order
-    ADD COLUMN written_at     timestamptz;                -- our clock when the last batch was closed
+    ADD COLUMN written_at     timestamptz,                -- our clock when the last batch was closed
+    ADD COLUMN lacking        bigint NOT NULL DEFAULT 0,  -- of `refused`, those for which no row is in doubt
+    ADD COLUMN lacking_before bigint NOT NULL DEFAULT 0;  -- of these, before the last full bulk began
 -- When the first one was is not known any more: by then it had been.
 UPDATE server SET known_since = last_full_sync_at;
 

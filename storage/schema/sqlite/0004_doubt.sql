@@ -34,12 +34,14 @@ UPDATE assignment SET inferred = 1 WHERE began_inferred = 1 OR ended_inferred = 
 ALTER TABLE server ADD COLUMN doubts         INTEGER NOT NULL DEFAULT 0;  -- rows of `binding` with a doubt
 ALTER TABLE server ADD COLUMN unreadable     INTEGER NOT NULL DEFAULT 0;  -- messages that cost a binding, of the last full read and since
 ALTER TABLE server ADD COLUMN refused        INTEGER NOT NULL DEFAULT 0;  -- rows of `binding` that the database refused, likewise
-ALTER TABLE server ADD COLUMN refused_before INTEGER NOT NULL DEFAULT 0;  -- of these, before the last bulk began
+ALTER TABLE server ADD COLUMN refused_before INTEGER NOT NULL DEFAULT 0;  -- of these, before the last full bulk began
 ALTER TABLE server ADD COLUMN known_since    INTEGER;                     -- the end of the first full read: history begins here
 -- v6: what its lists of a client's leases leave out has ended ('snapshot') or not ('delta'); NULL: not known yet.
 ALTER TABLE server ADD COLUMN client_data    TEXT CHECK (client_data IN ('delta', 'snapshot'));
 ALTER TABLE server ADD COLUMN disorder       INTEGER NOT NULL DEFAULT 0;  -- seconds by which its live messages were out of order
 ALTER TABLE server ADD COLUMN written_at     INTEGER;                     -- our clock when the last batch was closed
+ALTER TABLE server ADD COLUMN lacking        INTEGER NOT NULL DEFAULT 0;  -- of `refused`, those for which no row is in doubt
+ALTER TABLE server ADD COLUMN lacking_before INTEGER NOT NULL DEFAULT 0;  -- of these, before the last full bulk began
 -- When the first one was is not known any more: by then it had been.
 UPDATE server SET known_since = last_full_sync_at;
 

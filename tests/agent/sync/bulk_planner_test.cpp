@@ -294,3 +294,25 @@ TEST_CASE("what a job is concluded by is what was configured") {
     CHECK(c.poll_interval == 10min);
     CHECK_FALSE(w.planner.context(*w.planner.job(), false).polling);
 }
+
+TEST_CASE("what the database has refused is asked for again, ever more rarely, until it has taken all") {
+    PlannerWorld w(server_v4(), resume_at(900));
+    w.planner.on_lacking(true, w.now);
+    for (const auto distance : {10min, 20min, 40min, 60min, 60min}) {
+        CHECK_FALSE(w.begins());
+        w.now += distance - 1s;
+        w.planner.on_lacking(true, w.now);  // each commit says so
+        CHECK_FALSE(w.begins());
+        CHECK(w.due() == w.now + 1s);
+        w.now += 1s;
+        CHECK(w.next() == Kind::full);
+        w.answer(at(1000));
+        (void)w.ends();
+    }
+    w.planner.on_lacking(false, w.now);
+    w.now += 24h;
+    CHECK_FALSE(w.begins());
+    w.planner.on_lacking(true, w.now);
+    w.now += 10min;
+    CHECK(w.next() == Kind::full);
+}

@@ -237,3 +237,51 @@ TEST_CASE("the base-time after a bulk that broke off half-way is that of the ear
     again.ends();
     CHECK(d.accepts().query() == "active from @1000");
 }
+
+// ---- what the database refuses ------------------------------------------------------------------------------------
+
+TEST_CASE("the database is told where a full bulk begins, and where one is over that was asked to the end") {
+    SyncDriver d(server_v6());
+    const auto bulk = d.accepts();
+    (void)d.writes();
+    CHECK(d.written.back().begin_full == 1U);
+    bulk.ends();
+    (void)d.writes();
+    CHECK_FALSE(d.written.back().begin_full);
+    REQUIRE(d.written.back().reconcile);
+    CHECK(d.written.back().reconcile->asked_to_the_end);
+}
+
+TEST_CASE("what the database refused and has no row for is read again, and after a restart at once") {
+    auto resume = resume_at(900);
+    SUBCASE("it has been refused just now") {
+        SyncDriver d(server_v4(), resume);
+        const auto active = d.goes_live();
+        d.applied.lacking = 1;
+        active.tells("192.0.2.1");
+        (void)d.writes();
+        for (int i = 0; i < 19; ++i) {
+            d.passes(30s);
+            active.keeps_alive();
+        }
+        CHECK(d.connecting[0].empty());
+        d.passes(30s);
+        CHECK(d.accepts().query() == "bulk everything in every VPN");
+    }
+    SUBCASE("it was before") {
+        resume.lacking = 1;
+        SyncDriver d(server_v4(), resume);
+        const auto full = d.accepts();
+        CHECK(full.query() == "bulk everything in every VPN");
+        full.tells("192.0.2.1");
+        const auto active = d.accepts();
+        active.catches_up();
+        active.keeps_alive();
+        (void)d.writes();
+        CHECK_FALSE(d.written.back().fresh_as_of);
+        full.ends();
+        active.keeps_alive();
+        (void)d.writes();
+        CHECK(d.written.back().fresh_as_of);  // the database knows by now whether it still lacks something
+    }
+}

@@ -160,7 +160,8 @@ TEST_CASE("a PostgreSQL schema of version 2 goes on with its servers, and with w
 
     const std::string unknown = "|-|-|-|-|-", none = "|0|0|0", east = "|2023-11-14 22:20:00+00|-", west = "|-|-";
     CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") ==
-          Rows{servers[0] + unknown + none + "|0" + east + "|0|-", servers[1] + unknown + none + "|0" + west + "|0|-"});
+          Rows{servers[0] + unknown + none + "|0" + east + "|0|-|0|0",
+               servers[1] + unknown + none + "|0" + west + "|0|-|0|0"});
     CHECK(engine->rows("SELECT * FROM server_overview ORDER BY server_id") ==
           Rows{overview[0] + unknown + none + east, overview[1] + unknown + none + west});
     CHECK(engine->rows("SELECT * FROM theirs ORDER BY name") == Rows{"east|live", "west|live"});
