@@ -31,7 +31,7 @@ struct Change {
         /// link_address, base_time and via. Of the bindings in force of that client that are not newer, and are none of
         /// the `listed` changes right before this one, those on that link end with reason 'unlisted', or, where `doubt`
         /// is not none, are in doubt for that. Where either link is not known, the binding is in doubt for
-        /// `link_unknown`, or for `unreadable` where that is `doubt`.
+        /// `link_unknown`, or for `unreadable` where that is `doubt`. A doubt about more than the client stays as it is.
         client_list_end,
         /// The server listed `binding.key.address` in a message that could not be understood otherwise: in this full
         /// bulk the address, in any VPN, counts as seen and is not ended by reconciliation. What the mirror has there is

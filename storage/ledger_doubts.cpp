@@ -21,6 +21,12 @@ bool has_age(const Change& change) {
     return change.binding.base_time != ServerTime{};
 }
 
+/// That a list of its client left a binding out concerns that client alone. With any other doubt the address may be another
+/// client's by now.
+bool concerns_client_alone(Doubt doubt) {
+    return doubt == Doubt::none || doubt == Doubt::unlisted || doubt == Doubt::link_unknown;
+}
+
 }  // namespace
 
 void Ledger::mark_sighted(const Change& sighting) {
@@ -42,9 +48,11 @@ void Ledger::mark_doubtful(const Change& change) {
     mark_listed(at, change);
 }
 
-/// It stays as it is. But what had been told before does not settle the doubt when it arrives late.
+/// It stays as it is. But what had been told before does not settle the doubt when it arrives late. A list does not weaken a
+/// doubt that is about more than its client.
 void Ledger::doubt_row(std::size_t at, Doubt why, const Change& change) {
     auto& row = entries_[at].row;
+    if (concerns_client_alone(why) && !concerns_client_alone(row.doubt)) why = row.doubt;
     const auto told = age_of(change);
     auto age = row.age;
     if (told.epoch == age.epoch) {
@@ -101,7 +109,7 @@ void Ledger::end_in_force(std::size_t at, const Change& change, EndReason reason
     before_ = row;
     row.state = BindingState::ended;
     row.end_reason = reason;
-    row.doubt = Doubt::none;
+    if (reason != EndReason::unlisted || concerns_client_alone(row.doubt)) row.doubt = Doubt::none;
     row.age = age_of(change);
     row.updated_at = context_.now;
     rewrite(at);

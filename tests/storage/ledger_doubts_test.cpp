@@ -210,3 +210,41 @@ TEST_CASE("what comes to be in doubt and is told of again in one batch is not in
     tables.apply({as(told6("", 20), doubt_kind, Doubt::unreadable), told6("alice", 21)}, 21);
     CHECK(tables.doubts == 0);
 }
+
+TEST_CASE("a list of its client does not weaken a doubt, and a stronger one takes its place") {
+    for (const auto strong : {Doubt::unreadable, Doubt::other_client, Doubt::scope_unreadable, Doubt::refused}) {
+        CAPTURE(to_string(strong));
+        for (const std::string link : {"10.0.0.0", ""}) {
+            Tables tables;
+            tables.apply({on_link(told("alice", 0), "10.0.0.0")}, 0);
+            tables.apply({as(told("", 5), doubt_kind, strong)}, 5);
+            tables.apply({list_end("alice", 9, link, Doubt::unlisted)}, 9);
+            CHECK(tables.doubt() == strong);
+            CHECK(tables.doubts == 1);
+            // And yet what was told before the list does not settle it.
+            tables.apply({on_link(told("alice", 3), "10.0.0.0")}, 10);
+            CHECK(tables.doubt() == strong);
+        }
+        Tables tables;
+        tables.apply({on_link(told("alice", 0), "10.0.0.0")}, 0);
+        tables.apply({list_end("alice", 5, "10.0.0.0", Doubt::unlisted)}, 5);
+        tables.apply({as(told("", 9), doubt_kind, strong)}, 9);
+        CHECK(tables.doubt() == strong);
+    }
+}
+
+TEST_CASE("a list that ends a lease does not tell who has the address by now, if that was in doubt") {
+    Tables tables;
+    tables.apply({on_link(told("alice", 0), "10.0.0.0")}, 0);
+    SUBCASE("of the address something could not be read: it may have been of another client") {
+        tables.apply({as(told("", 5), doubt_kind, Doubt::unreadable)}, 5);
+        tables.apply({list_end("alice", 9, "10.0.0.0")}, 9);
+        CHECK(tables.rows.begin()->second.end_reason == EndReason::unlisted);
+        CHECK(tables.doubt() == Doubt::unreadable);
+    }
+    SUBCASE("only a list had left it open") {
+        tables.apply({list_end("alice", 5, "10.0.0.0", Doubt::unlisted)}, 5);
+        tables.apply({list_end("alice", 9, "10.0.0.0")}, 9);
+        CHECK(tables.doubts == 0);
+    }
+}
