@@ -27,6 +27,40 @@ std::string boundary_cell(const Record& row, std::string_view column, std::strin
     return !at.empty() && flag_of(row, inferred) ? "by " + at : at;
 }
 
+/// What came that does not settle whether it is so (storage/README.md, "Table `binding`"); empty for a newer version's word.
+std::string_view doubt_in_words(Doubt doubt) {
+    switch (doubt) {
+        case Doubt::none:
+            return {};
+        case Doubt::unlisted:
+            return "a newer list of its client leaves it out";
+        case Doubt::link_unknown:
+            return "a newer list of its client, maybe of another link, leaves it out";
+        case Doubt::other_client:
+            return "the end of another client's lease was told";
+        case Doubt::unreadable:
+            return "something was told of it that could not be read";
+        case Doubt::scope_unreadable:
+            return "a full bulk did not list it, and had replies that could not be read";
+        case Doubt::unlistable:
+            return "changes may have been missed, and no bulk query can list it";
+        case Doubt::refused:
+            return "the database refused what was told of it last";
+    }
+    return {};
+}
+
+void print_doubts(const std::vector<Record>& rows, std::ostream& out) {
+    for (const auto& row : rows) {
+        const auto word = cell_of(row, "doubt");
+        if (word.empty()) continue;
+        const auto text = doubt_in_words(doubt_from_word(word));
+        out << "  " << address_cell(row) << " on " << cell_of(row, "server") << " is in doubt";
+        if (!text.empty()) out << ": " << text;
+        out << " (" << word << ")\n";
+    }
+}
+
 void print_leases(const std::vector<Record>& rows, std::ostream& out) {
     using Column = TextTable::Column;
     TextTable table({Column{"ADDRESS"}, Column{.heading = "VPN", .optional = true}, Column{"SERVER"},
@@ -41,6 +75,7 @@ void print_leases(const std::vector<Record>& rows, std::ostream& out) {
                    cell_of(row, "fresh_as_of")});
     }
     table.print(out);
+    print_doubts(rows, out);
 }
 
 void print_holders(const std::vector<Record>& rows, std::ostream& out) {
@@ -63,8 +98,11 @@ std::string caveat_of(const ServerOverview& server, UtcSeconds at) {
     if (*server.fresh_as_of + lag_worth_saying < at)
         return name + ": its mirror is right up to " + iso_utc(*server.fresh_as_of) + " only (phase " + server.phase +
                ")";
+    if (server.refused > 0)
+        return name + ": the database refused bindings of it (" + std::to_string(server.refused) + "; see quarantine)";
     if (server.coverage != to_string(Coverage::full))
         return name + ": its coverage is partial: it may hold what the configured queries do not return";
+    if (server.doubts > 0) return name + ": bindings of it are in doubt (" + std::to_string(server.doubts) + ")";
     return {};
 }
 

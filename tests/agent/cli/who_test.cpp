@@ -67,6 +67,25 @@ WhoAnswer asked_for(const std::string& address) {
 
 }  // namespace
 
+TEST_CASE("who holds it now, where that is in doubt: why, in words, below the table") {
+    auto answer = asked_for("10.0.0.1");
+    answer.rows = {lease("10.0.0.1"), lease("10.0.0.2"), lease("10.0.0.3")};
+    answer.rows[1].emplace_back("doubt", std::string("unreadable"));
+    answer.rows[2].emplace_back("doubt", std::string("a word of a newer version"));
+    const auto text = printed(answer);
+    CHECK(
+        text.find("\n  10.0.0.2 on east is in doubt: something was told of it that could not be read (unreadable)\n") !=
+        std::string::npos);
+    CHECK(text.find("\n  10.0.0.3 on east is in doubt (a word of a newer version)\n") != std::string::npos);
+    CHECK(text.find("10.0.0.1 on") == std::string::npos);
+    for (const auto doubt : {Doubt::unlisted, Doubt::link_unknown, Doubt::other_client, Doubt::unreadable,
+                             Doubt::scope_unreadable, Doubt::unlistable, Doubt::refused}) {
+        answer.rows = {lease("10.0.0.1")};
+        answer.rows[0].emplace_back("doubt", std::string(to_string(doubt)));
+        CHECK(printed(answer).find("is in doubt: ") != std::string::npos);
+    }
+}
+
 TEST_CASE("who holds it now: a line each, with the columns that have something in them") {
     auto answer = asked_for("192.0.2.7");
     answer.rows = {lease("192.0.2.7")};
@@ -109,14 +128,20 @@ TEST_CASE("that nobody holds it is said, with what the mirror cannot know") {
     stale.fresh_as_of = now - 10min;
     auto fresh = server("new", Family::v4);
     fresh.fresh_as_of.reset();
+    auto refused = server("refused", Family::v4), doubtful = server("doubtful", Family::v4);
+    refused.coverage = "partial";
+    refused.refused = 2;
+    doubtful.doubts = 3;
     auto partial = server("partial", Family::v4);
     partial.coverage = "partial";
-    answer.servers = {server("fine", Family::v4), stale, fresh, partial};
+    answer.servers = {server("fine", Family::v4), stale, fresh, partial, refused, doubtful};
     CHECK(printed(answer) ==
           "nobody holds 192.0.2.7 now as far as is known here\n"
           "  stale: its mirror is right up to 2026-11-20T13:10:00Z only (phase down)\n"
           "  new: nothing of it is mirrored yet\n"
-          "  partial: its coverage is partial: it may hold what the configured queries do not return\n");
+          "  partial: its coverage is partial: it may hold what the configured queries do not return\n"
+          "  refused: the database refused bindings of it (2; see quarantine)\n"
+          "  doubtful: bindings of it are in doubt (3)\n");
 }
 
 TEST_CASE("that nobody held it then is said with how long assignments are kept") {
