@@ -304,6 +304,7 @@ Fault read_client_option(const OptionV6& option, ClientDataV6& client, ScratchV6
         case OptionCodeV6::client_time:
             return read_u32(option, client.client_last_transaction_age);
         case OptionCodeV6::virtual_subnet_selection:
+            client.vpn_unreadable = true;  // unless one of them can be read
             return read_vss(option, client.vss);
         case OptionCodeV6::lq_relay_data:
             return read_opaque(option, 0, client.relay_data);
@@ -326,7 +327,10 @@ Fault judge_unread(const UnreadV6& unread, ClientDataV6& client, ScratchV6::Impl
     if (unread.octets.empty()) return std::nullopt;
     const auto fault = unread.fault(DecodeFault::runs_past_parent);
     using Code = OptionCodeV6;
-    if (!client.vss && unread.may_hold(Code::virtual_subnet_selection)) return fault;
+    if (!client.vss && unread.may_hold(Code::virtual_subnet_selection)) {
+        client.vpn_unreadable = true;
+        return fault;
+    }
     const auto leases = {Code::ia_address, Code::ia_prefix, Code::ia_na, Code::ia_ta, Code::ia_pd};
     const bool lost = std::any_of(leases.begin(), leases.end(),
                                   [&](OptionCodeV6 code) { return unread.may_hold(code, lease_bytes_min); });
@@ -348,6 +352,7 @@ Fault read_client_options(const OptionV6& option, ClientDataV6& client, ScratchV
         if (!first) first = fault;
         return std::nullopt;
     });
+    client.vpn_unreadable = client.vpn_unreadable && !client.vss;
     const auto behind = judge_unread(unread, client, s);
     if (!first) first = behind;
     if (first) return first;
@@ -375,8 +380,11 @@ void read_client_data(const OptionV6& option, ScratchV6::Impl& s) {
     const auto faults_before = s.faults.size();
     const auto fault = read_client_options(option, client, s);
     if (fault) lose_leases(s, at.leases_from, *fault);
-    for (auto i = faults_before; i < s.faults.size(); ++i)
+    for (auto i = faults_before; i < s.faults.size(); ++i) {
         s.faults[i].client_id = client.client_id;
+        s.faults[i].vss = client.vss;
+        s.faults[i].vpn_unreadable = client.vpn_unreadable;
+    }
     if (fault) return s.client_options.resize(at.options_from);
     at.leases_to = s.leases.size();
     at.options_to = s.client_options.size();

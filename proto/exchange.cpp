@@ -126,7 +126,7 @@ void Exchange::heard(const MessageV4& m) {
 }
 
 void Exchange::quarantine(std::string reason, bool lease_lost, std::optional<IpAddress> address) {
-    before_.push(action::Quarantine{reader_.message(), std::move(reason), lease_lost, address, {}});
+    before_.push(action::Quarantine{reader_.message(), std::move(reason), lease_lost, address, {}, std::nullopt});
 }
 
 void Exchange::end_query() {

@@ -49,5 +49,7 @@ struct DuidHardware {
 /// The VPN names of storage/README.md, "Table `binding`": '' default, "ascii:NAME", "rfc2685:HEX" (RFC 6607 §3); nothing for a type
 /// that only a query may carry or whose value is malformed.
 [[nodiscard]] std::optional<std::string> vpn_id_from_vss(std::uint8_t type, ByteView info);
+/// Of what a message tells, even if nothing else of it can be read; nothing where one was named and cannot be.
+[[nodiscard]] std::optional<std::string> vpn_id_of(const MessageV4& m);
 
 }  // namespace leasemirror

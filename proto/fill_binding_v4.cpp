@@ -124,6 +124,12 @@ void fill_kept_options(const MessageV4& m, const FillContext& context, Binding& 
 
 }  // namespace
 
+std::optional<std::string> vpn_id_of(const MessageV4& m) {
+    Binding out;
+    if (fill_vpn(m, decode_relay_agent_information(m.relay_agent_information), out)) return std::nullopt;
+    return out.key.vpn_id;
+}
+
 std::optional<DecodeError> fill_binding(const MessageV4& m, const FillContext& context, Binding& out,
                                         std::optional<DecodeError>& relay_fault) {
     out.clear();

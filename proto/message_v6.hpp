@@ -43,7 +43,8 @@ struct ClientDataV6 {
     ByteView client_id;
     std::optional<std::uint32_t> client_last_transaction_age;  ///< CLT_TIME
     std::optional<VssV6> vss;
-    ByteView relay_data;  ///< LQ_RELAY_DATA, not yet taken apart; empty if it was not inside
+    bool vpn_unreadable = false;  ///< a VPN was named, or may have been, and cannot be read
+    ByteView relay_data;          ///< LQ_RELAY_DATA, not yet taken apart; empty if it was not inside
     std::span<const LeaseV6> leases;
     std::span<const RawOptionV6> options;  ///< all direct sub-options, the typed ones included
     bool complete = true;                  ///< every lease in it was read
@@ -65,6 +66,8 @@ struct FaultV6 {
     bool lease_lost = true;            ///< false: nothing that decides is missing
     std::optional<IpAddress> address;  ///< of the lease that is lost, where it can be told
     ByteView client_id;                ///< likewise
+    std::optional<VssV6> vss = {};     ///< of its CLIENT_DATA
+    bool vpn_unreadable = false;       ///< likewise
 };
 
 /// A whole message. Views live until the frame or the scratch changes; see MessageV4.

@@ -69,7 +69,7 @@ std::optional<SessionAction> ReplyReader::next_record() {
     if (!reading_) return std::nullopt;
     if (place_.relay_fault) {
         // What cannot be read of relay data and names leaves its columns empty, keeps the lease, and goes to quarantine.
-        return quarantine(to_string(*std::exchange(place_.relay_fault, std::nullopt)), false);
+        return quarantine(to_string(*std::exchange(place_.relay_fault, std::nullopt)), false, {});
     }
     auto record = family_ == Family::v4 ? next_record_v4() : next_record_v6();
     reading_ = record.has_value();
@@ -77,13 +77,15 @@ std::optional<SessionAction> ReplyReader::next_record() {
 }
 
 std::optional<SessionAction> ReplyReader::next_record_v4() {
-    if (!std::exchange(place_.left_out_told, true) && v4_.left_out) return quarantine(to_string(*v4_.left_out), false);
+    if (!std::exchange(place_.left_out_told, true) && v4_.left_out)
+        return quarantine(to_string(*v4_.left_out), false, {});
     if (place_.faults_only || std::exchange(place_.record_read, true)) return std::nullopt;
     if (is_error(v4_.status)) {  // concerns this binding alone (RFC 6926 §6.2.2)
-        return quarantine("for one binding, " + status_in_words(*v4_.status), true, if_specified(v4_.ciaddr));
+        return quarantine("for one binding, " + status_in_words(*v4_.status), true,
+                          {if_specified(v4_.ciaddr), {}, leasemirror::vpn_id_of(v4_)});
     }
     if (const auto error = fill_binding(v4_, context(), binding_, place_.relay_fault)) {
-        return quarantine(to_string(*error), true, if_specified(v4_.ciaddr));
+        return quarantine(to_string(*error), true, {if_specified(v4_.ciaddr), {}, leasemirror::vpn_id_of(v4_)});
     }
     return action::Deliver{&binding_};
 }
@@ -91,7 +93,8 @@ std::optional<SessionAction> ReplyReader::next_record_v4() {
 std::optional<SessionAction> ReplyReader::next_record_v6() {
     if (place_.fault < v6_.faults.size()) {
         const auto& fault = v6_.faults[place_.fault++];
-        return quarantine(to_string(fault.error), fault.lease_lost, fault.address, fault.client_id);
+        return quarantine(to_string(fault.error), fault.lease_lost,
+                          {fault.address, fault.client_id, vpn_id_of(fault.vss, fault.vpn_unreadable)});
     }
     while (!place_.faults_only && place_.client < v6_.client_data.size()) {
         const auto& client = v6_.client_data[place_.client];
@@ -118,11 +121,12 @@ SessionAction ReplyReader::next_lease(const ClientDataV6& client) {
     if (is_error(lease.status)) {                                 // concerns this lease alone (RFC 8415 §21.13)
         place_.lost_in_client = true;
         return quarantine("for " + address.to_string() + ", " + status_in_words(*lease.status), true,
-                          if_specified(address), client.client_id);
+                          {if_specified(address), client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)});
     }
     if (const auto error = fill_binding(v6_, client, lease, context(), binding_, place_.relay_fault)) {
         place_.lost_in_client = true;
-        return quarantine(to_string(*error), true, if_specified(address), client.client_id);
+        return quarantine(to_string(*error), true,
+                          {if_specified(address), client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)});
     }
     ++place_.listed;
     return action::Deliver{&binding_};
@@ -133,15 +137,22 @@ std::optional<SessionAction> ReplyReader::client_listed(const ClientDataV6& clie
     const auto listed = std::exchange(place_.listed, 0);
     if (listed == 0) {
         if (const auto error = fill_client_list(v6_, client, context(), binding_, place_.relay_fault))
-            return quarantine(to_string(*error), true, {}, client.client_id);  // what it held has ended
+            return quarantine(to_string(*error), true,  // what it held has ended
+                              {{}, client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)});
     }
     if (binding_.client_id.empty()) return std::nullopt;
     return action::ClientListed{&binding_, listed};
 }
 
-SessionAction ReplyReader::quarantine(const std::string& reason, bool lease_lost, std::optional<IpAddress> address,
-                                      ByteView client_id) const {
-    return action::Quarantine{message_, reason, lease_lost, address, client_id};
+/// As fill_binding() has it: that of the client, else of the whole exchange.
+std::optional<std::string> ReplyReader::vpn_id_of(const std::optional<VssV6>& of_client, bool unreadable) const {
+    if (unreadable) return std::nullopt;
+    const auto& vss = of_client ? of_client : v6_.vss;
+    return vss ? vpn_id_from_vss(vss->type, vss->info) : std::string();
+}
+
+SessionAction ReplyReader::quarantine(const std::string& reason, bool lease_lost, About about) const {
+    return action::Quarantine{message_, reason, lease_lost, about.address, about.client_id, std::move(about.vpn_id)};
 }
 
 }  // namespace leasemirror

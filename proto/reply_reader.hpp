@@ -81,9 +81,14 @@ private:
     [[nodiscard]] SessionAction next_lease(const ClientDataV6& client);
     [[nodiscard]] bool lists_are_complete() const;
     [[nodiscard]] std::optional<SessionAction> client_listed(const ClientDataV6& client);
-    [[nodiscard]] SessionAction quarantine(const std::string& reason, bool lease_lost,
-                                           std::optional<IpAddress> address = std::nullopt,
-                                           ByteView client_id = {}) const;
+    /// Of what something that cannot be read tells, as far as that can be told.
+    struct About {
+        std::optional<IpAddress> address;
+        ByteView client_id;
+        std::optional<std::string> vpn_id = std::string();
+    };
+    [[nodiscard]] SessionAction quarantine(const std::string& reason, bool lease_lost, About about) const;
+    [[nodiscard]] std::optional<std::string> vpn_id_of(const std::optional<VssV6>& of_client, bool unreadable) const;
     [[nodiscard]] FillContext context() const { return {server_now_, via_, keep_options_}; }
 
     Family family_;

@@ -82,13 +82,15 @@ struct ClientListed {
 /// A message, or a part of one, could not be understood. `message` is the whole message, valid until the next
 /// poll_action() or on_bytes(). `lease_lost`: a binding may have been in it. `address`: of that binding (of a prefix,
 /// its first), where it can be told. `client_id`: of the client whose list it was in, likewise; v6 only. No ClientListed
-/// comes for that list, so what it leaves out is not known either. Lives as long as `message`.
+/// comes for that list, so what it leaves out is not known either. Lives as long as `message`. `vpn_id`: of binding and list;
+/// none: a VPN was named, or may have been, and cannot be read.
 struct Quarantine {
     ByteView message;
     std::string reason;
     bool lease_lost;
     std::optional<IpAddress> address;
     ByteView client_id = {};
+    std::optional<std::string> vpn_id = std::string();
 };
 /// Everything that the message says, and all before it, has been delivered; its base-time may be kept as the point to
 /// resume from (never during catch-up: RFC 7653 §8.4.1, RFC 7724 §7.4.1; nor when the server ended the query with an

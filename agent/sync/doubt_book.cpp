@@ -40,9 +40,10 @@ void DoubtBook::learn(const Applied& applied, bool listed, SteadyTime now) {
         note(about, about.why == Doubt::unreadable ? now + unreadable_settles : SteadyTime::min());
 }
 
-bool DoubtBook::knows(const IpAddress& address) const {
-    return std::any_of(asked_.begin(), asked_.end(),
-                       [&](const Entry& e) { return e.about.key.address == address && e.left_in == 0; });
+bool DoubtBook::knows(const IpAddress& address, const std::string& vpn_id) const {
+    return std::any_of(asked_.begin(), asked_.end(), [&](const Entry& e) {
+        return e.about.key.address == address && e.about.key.vpn_id == vpn_id && e.left_in == 0;
+    });
 }
 
 void DoubtBook::note(const DoubtfulBinding& about, SteadyTime first_due) {

@@ -51,8 +51,8 @@ public:
     /// whole, and lists them not.
     [[nodiscard]] std::vector<DoubtfulBinding> take_left_before(std::uint64_t run, bool all_vpns);
     [[nodiscard]] std::uint64_t open() const { return open_; }
-    /// What the mirror has at this address is in doubt, and will be asked about.
-    [[nodiscard]] bool knows(const IpAddress& address) const;
+    /// What the mirror has at this address in this VPN is in doubt, and will be asked about.
+    [[nodiscard]] bool knows(const IpAddress& address, const std::string& vpn_id) const;
 
     /// A question is due, and may be asked, and none is under way.
     [[nodiscard]] bool is_due(SteadyTime now);

@@ -43,12 +43,13 @@ void Recorder::on_client_listed(const Telling& told, const action::ClientListed&
     outbox_.account(change);
 }
 
-void Recorder::on_list_unread(const Telling& told, ByteView client_id) {
+void Recorder::on_list_unread(const Telling& told, ByteView client_id, const std::string& vpn_id) {
     auto& change = add(told);
     change.kind = Change::Kind::client_list_end;
     change.doubt = Doubt::unreadable;
     change.run = told.last_run;
     change.binding.client_id.assign(client_id.begin(), client_id.end());
+    change.binding.key.vpn_id = vpn_id;
     change.binding.base_time = told.told_by();
     change.binding.via = Via::active;
     outbox_.account(change);
@@ -73,7 +74,7 @@ void Recorder::on_absent(const DoubtBook::Settled& settled, Skew skew, Now now) 
     outbox_.account(added);
 }
 
-void Recorder::on_sighting(const Telling& told, const IpAddress& address) {
+void Recorder::on_sighting(const Telling& told, const IpAddress& address, const std::string& vpn_id) {
     auto& change = outbox_.add_change(told.now.steady);
     change.kind = Change::Kind::sighting;
     change.doubt = Doubt::unreadable;
@@ -81,6 +82,7 @@ void Recorder::on_sighting(const Telling& told, const IpAddress& address) {
     change.run = told.run();
     change.binding.base_time = told.told_by();
     change.binding.key.address = address;
+    change.binding.key.vpn_id = vpn_id;
     outbox_.account(change);
 }
 

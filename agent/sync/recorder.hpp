@@ -41,12 +41,12 @@ public:
     void on_binding(const Telling& told, const Binding& binding);
     /// `complete`: what a list of this server leaves out has ended (agent/README.md, "Ended bindings"). Empty: not known.
     void on_client_listed(const Telling& told, const action::ClientListed& listed, std::optional<bool> complete);
-    /// A list of this client could not be read whole: what it would have left out cannot be told.
-    void on_list_unread(const Telling& told, ByteView client_id);
+    /// A list of this client in this VPN could not be read whole: what it would have left out cannot be told.
+    void on_list_unread(const Telling& told, ByteView client_id, const std::string& vpn_id);
     /// The server was asked about a binding in doubt, and does not have it, or at least not for the client that had it.
     void on_absent(const DoubtBook::Settled& settled, Skew skew, Now now);
-    /// An address was listed in a message that could not be understood otherwise.
-    void on_sighting(const Telling& told, const IpAddress& address);
+    /// An address was listed in a message that could not be understood otherwise, in this VPN as far as is known.
+    void on_sighting(const Telling& told, const IpAddress& address, const std::string& vpn_id);
     void on_quarantine(const Telling& told, const action::Quarantine& quarantine);
 
 private:

@@ -128,7 +128,8 @@ private:
     void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);
     void distrust(SyncConnection& connection, const action::Heard& heard);
     void move_stored_times(std::chrono::milliseconds by);
-    void on_lease_lost(SyncConnection& connection, const std::string& reason, const std::optional<IpAddress>& address);
+    void on_lease_lost(SyncConnection& connection, const std::string& reason, const std::optional<IpAddress>& address,
+                       const std::string& vpn_id);
     void on_quarantine(SyncConnection& connection, const action::Quarantine& quarantine);
     void on_data_missing(SyncConnection& connection, std::optional<ServerTime> base_time);
     void on_query_done(SyncConnection& connection, const action::QueryDone& done);

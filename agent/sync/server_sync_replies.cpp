@@ -65,12 +65,12 @@ Telling ServerSync::told_on(const SyncConnection& connection) {
 
 void ServerSync::on_deliver(SyncConnection& connection, const Binding& binding) {
     if (!connection.distrusted) return recorder_.on_binding(told_on(connection), binding);
-    on_lease_lost(connection, "its base-time cannot be right", binding.key.address);
+    on_lease_lost(connection, "its base-time cannot be right", binding.key.address, binding.key.vpn_id);
 }
 
 void ServerSync::on_client_listed(SyncConnection& connection, const action::ClientListed& listed) {
     if (!connection.distrusted) return recorder_.on_client_listed(told_on(connection), listed, complete_lists());
-    if (listed.listed == 0) on_lease_lost(connection, "its base-time cannot be right", std::nullopt);
+    if (listed.listed == 0) on_lease_lost(connection, "its base-time cannot be right", std::nullopt, {});
 }
 
 /// Whether what a list of this server leaves out has ended.
@@ -168,14 +168,16 @@ void ServerSync::distrust(SyncConnection& connection, const action::Heard& heard
 void ServerSync::on_quarantine(SyncConnection& connection, const action::Quarantine& quarantine) {
     recorder_.on_quarantine(told_on(connection), quarantine);
     report_.on_quarantined(quarantine.reason, now_.steady);
-    if (quarantine.lease_lost) on_lease_lost(connection, quarantine.reason, quarantine.address);
-    if (connection.is_active() && !quarantine.client_id.empty())
-        recorder_.on_list_unread(told_on(connection), quarantine.client_id);
+    const auto vpn_id = quarantine.vpn_id.value_or("");
+    if (quarantine.lease_lost) on_lease_lost(connection, quarantine.reason, quarantine.address, vpn_id);
+    if (!connection.is_active() || quarantine.client_id.empty()) return;
+    recorder_.on_list_unread(told_on(connection), quarantine.client_id, vpn_id);
+    if (!quarantine.vpn_id) open_unread_gap(quarantine.reason);  // it may have been of any
 }
 
 /// What was said of a binding is not in the mirror, and must not be missing silently.
 void ServerSync::on_lease_lost(SyncConnection& connection, const std::string& reason,
-                               const std::optional<IpAddress>& address) {
+                               const std::optional<IpAddress>& address, const std::string& vpn_id) {
     auto* job = job_of(connection);
     if (connection.for_question) {  // the doubt stays
         if (job) job->on_lease_unread(*connection.item);
@@ -184,7 +186,7 @@ void ServerSync::on_lease_lost(SyncConnection& connection, const std::string& re
     report_.on_lease_lost();
     if (connection.is_active()) {
         // Where the mirror has a row for it, that row will be in doubt (on_sightings_written()).
-        if (address) return recorder_.on_sighting(told_on(connection), *address);
+        if (address) return recorder_.on_sighting(told_on(connection), *address, vpn_id);
         return open_unread_gap(reason);
     }
     if (!job) return;
@@ -194,7 +196,7 @@ void ServerSync::on_lease_lost(SyncConnection& connection, const std::string& re
         return bulk_.need_full_for_unread(now_.steady);
     }
     if (!address) return job->on_lease_lost(*connection.item);
-    recorder_.on_sighting(told_on(connection), *address);
+    recorder_.on_sighting(told_on(connection), *address, vpn_id);
 }
 
 /// A message on the active connection told of a lease, and nobody knows of which: what it said is not in the mirror, and must
@@ -215,7 +217,7 @@ void ServerSync::open_unread_gap(const std::string& reason) {
 void ServerSync::on_sightings_written(const Batch& done) {
     for (const auto& change : done.changes)
         if (change.kind == Change::Kind::sighting && change.binding.via == Via::active &&
-            !doubts_.knows(change.binding.key.address))
+            !doubts_.knows(change.binding.key.address, change.binding.key.vpn_id))
             return open_unread_gap("of " + change.binding.key.address.to_string() + ", which the mirror does not have");
 }
 

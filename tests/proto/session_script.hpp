@@ -99,6 +99,8 @@ struct Client {
     bool with_age = true;  ///< CLT_TIME, without which it must be discarded
     Bytes relay_data{};
     std::uint32_t age = 10;
+    std::string vpn{};  ///< its name, as NVT ASCII
+    std::uint8_t vpn_type = 0;
 };
 
 inline LeaseV6 ia(std::string_view text, std::uint32_t valid = 600, std::optional<StatusCode> status = std::nullopt) {
@@ -134,6 +136,9 @@ struct V6 {
             if (client.with_age) data.client_last_transaction_age = client.age;
             data.leases = client.leases;
             data.relay_data = client.relay_data;
+            if (!client.vpn.empty())
+                data.vss = VssV6{client.vpn_type,
+                                 {reinterpret_cast<const std::uint8_t*>(client.vpn.data()), client.vpn.size()}};
         }
         MessageV6 m;
         m.type = type;

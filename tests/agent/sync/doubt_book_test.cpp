@@ -154,7 +154,7 @@ TEST_CASE("a question by client that is denied proves that this client has left,
         CHECK(four.answered({}) == Answer::left);
         // No query of ours may reach it, or a full bulk tells who has it.
         CHECK(four.book.wants_full_bulk() == (why != Doubt::unlistable));
-        CHECK_FALSE(four.book.knows(about.key.address));
+        CHECK_FALSE(four.book.knows(about.key.address, about.key.vpn_id));
         four.now += 2h;
         CHECK(four.asks().empty());
         four.book.on_full_bulk_begun();
@@ -185,7 +185,7 @@ TEST_CASE("v6: a binding in a VPN is not asked about, since no query of ours nam
     six.learns(applied({about}));
     CHECK(six.asks().empty());
     CHECK(six.book.open() == 1);
-    CHECK_FALSE(six.book.knows(about.key.address));
+    CHECK_FALSE(six.book.knows(about.key.address, about.key.vpn_id));
 }
 
 TEST_CASE("v4: an answer without a binding in a VPN proves nothing, unless the server has shown that it lists VPNs") {
@@ -368,7 +368,7 @@ TEST_CASE("an address that its client has left makes room for one that can be as
     auto other = doubt4({9, 9});
     other.key.address = address("192.0.2.200");
     four.learns(applied({other}));
-    CHECK(four.book.knows(other.key.address));
+    CHECK(four.book.knows(other.key.address, other.key.vpn_id));
 }
 
 TEST_CASE("a question that is asked again over another connection counts again") {

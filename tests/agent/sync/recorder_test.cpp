@@ -205,7 +205,7 @@ TEST_CASE("the client of a list counts in the outbox with all that it holds") {
 TEST_CASE("a sighting names the address and the run of the attempt in which it was listed") {
     World w;
     Job j;
-    w.recorder.on_sighting(w.told(j.connection, &j.job), address("192.0.2.9"));
+    w.recorder.on_sighting(w.told(j.connection, &j.job), address("192.0.2.9"), "");
     const auto& change = w.batch().changes[0];
     CHECK(change.kind == Change::Kind::sighting);
     CHECK(change.binding.key.address == address("192.0.2.9"));
@@ -217,12 +217,13 @@ TEST_CASE("what could not be read was told by the second after its base-time, or
     World w;
     auto connection = active_connection();
     connection.base_time = at(40);
-    w.recorder.on_sighting(w.told(connection), address("192.0.2.9"));
+    w.recorder.on_sighting(w.told(connection), address("192.0.2.9"), "");
     CHECK(w.batch().changes[0].binding.base_time == at(41));
-    w.recorder.on_list_unread(w.told(connection), some_duid);
+    w.recorder.on_list_unread(w.told(connection), some_duid, "ascii:blue");
+    CHECK(w.batch().changes[1].binding.key.vpn_id == "ascii:blue");
     CHECK(w.batch().changes[1].binding.base_time == at(41));
     connection.base_time.reset();
-    w.recorder.on_sighting(w.told(connection), address("192.0.2.9"));
+    w.recorder.on_sighting(w.told(connection), address("192.0.2.9"), "");
     CHECK(w.batch().changes[2].binding.base_time == at(1));
 }
 

@@ -360,6 +360,38 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("v6: what could not be read of a VPN does not put the same address of another one in doubt instead") {
+    SyncDriver d(server_v6(), resume_at(900));
+    const auto active = d.goes_live();
+    DoubtfulBinding row;
+    row.why = Doubt::unreadable;
+    row.key = {"", BindingKind::address, address("2001:db8::1"), 128};
+    d.applied.doubts = {row};
+    d.applied.doubts_open = 1;
+    Client client{{ia("2001:db8::1", 600, StatusCode::unspec_fail)}};
+    std::string expected;
+    SUBCASE("of the default VPN: the row there is in doubt, and the client's list") {}
+    SUBCASE("of a VPN of which the mirror has no row in doubt: a gap, and the client's list there") {
+        client.vpn = "blue";
+        expected = "ascii:blue";
+    }
+    SUBCASE("of one that cannot be read: a gap, since the list may be of any") {
+        client.vpn = "blue";
+        client.vpn_type = 7;
+    }
+    active.says(V6{.clients = {client}, .base = 1000});
+    d.passes(40ms);
+    const auto words = d.writes();
+    CHECK((words.find("gap 1 opens") != std::string::npos) == !client.vpn.empty());
+    bool listed = false;
+    for (const auto& batch : d.written)
+        for (const auto& change : batch.changes) {
+            CHECK(change.binding.key.vpn_id == expected);
+            listed = listed || change.kind == Change::Kind::client_list_end;
+        }
+    CHECK(listed);
+}
+
 TEST_CASE(
     "messages that cannot be understood, one after the other, are one gap and full bulks that come more and more "
     "rarely") {
