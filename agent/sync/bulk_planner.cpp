@@ -38,7 +38,7 @@ BulkPlanner::BulkPlanner(const ServerConfig& config, const ResumePoint& resume)
       gaps_(resume.open_gaps, resume.last_gap),
       last_run_(resume.last_run),
       gaps_first_(!resume.open_gaps.empty() && !queries_.empty()),
-      read_whole_(resume.last_full_sync_at.has_value()),
+      read_whole_(resume.last_full_sync_at && resume.coverage == Coverage::full),
       pacing_(config.timeouts.retry / 10, config.timeouts.retry),
       repair_pacing_(config.timeouts.retry, 60 * config.timeouts.retry) {}
 

@@ -124,7 +124,7 @@ private:
     std::optional<std::string> full_cause_;
     bool gaps_first_;
     bool refused_ = false;
-    bool read_whole_;
+    bool read_whole_;           // after a restart only full coverage proves it
     bool ask_all_vpns_ = true;  // until the server refuses option 221
     Pacing pacing_;
     Pacing repair_pacing_;   // full bulks that repair gaps; a failure is one with a reply that could not be read

@@ -47,8 +47,7 @@ void ServerSync::start(Now now) {
     happened(now);
     if (!epoch_.checkpoint.reached()) {
         if (bulk_.can_ask()) bulk_.need_full(nothing_to_resume_from);
-    } else if (!report_.was_read_in_full() || report_.is_lacking() ||
-               (bulk_.covers_everything() && report_.coverage() == Coverage::partial)) {
+    } else if (!report_.was_read_in_full() || report_.is_lacking() || report_.coverage() == Coverage::partial) {
         bulk_.need_full_again(now.steady);  // the base-time may stem from a stream that no whole load preceded
     }
     support_.start(now);

@@ -267,3 +267,32 @@ TEST_CASE("a full bulk that left a link out is completed after a restart too") {
     SyncDriver d(server_v6({link_query("2001:db8:1::1"), link_query("2001:db8:2::1")}), point);
     CHECK(d.accepts().query() == "bulk link 2001:db8:1::1");
 }
+
+TEST_CASE(
+    "of a server that is covered in part nobody knows after a restart whether a query was refused: all is read anew") {
+    auto config = server_v6();
+    config.bulk.covers = BulkCovers::partial;
+    auto resume = resume_at(900);
+    resume.coverage = Coverage::partial;
+    SyncDriver d(config, resume);
+    const auto full = d.accepts();
+    CHECK(full.query() == "bulk link 2001:db8:1::1");
+    full.tells("2001:db8:1::a");
+    const auto active = d.accepts();
+    active.catches_up();
+    active.keeps_alive();
+    (void)d.writes();
+    CHECK_FALSE(d.written.back().fresh_as_of);
+    SUBCASE("it is answered to its end") {
+        full.ends();
+        active.keeps_alive();
+        (void)d.writes();
+        CHECK(d.written.back().fresh_as_of);
+    }
+    SUBCASE("it is refused again") {
+        full.ends(StatusCode::not_allowed);
+        active.keeps_alive();
+        (void)d.writes();
+        CHECK_FALSE(d.written.back().fresh_as_of);
+    }
+}
