@@ -81,10 +81,10 @@ bool BulkJob::has_running() const {
     return std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::running; });
 }
 
-void BulkJob::on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime server_now) {
+void BulkJob::on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime asked_at) {
     if (base) base_times_seen_ = true;
     if (std::exchange(items_[item].began, true)) return;
-    const auto first = base.value_or(server_now);
+    const auto first = base.value_or(asked_at);
     items_[item].first_base = first;
     began_at_ = began_at_ ? std::min(*began_at_, first) : first;
 }

@@ -34,7 +34,7 @@ public:
         std::uint64_t unread = 0;  ///< so many replies said something that could not be read
         std::uint64_t bindings = 0;
         bool began = false;                    ///< a first reply has come
-        std::optional<ServerTime> first_base;  ///< base-time of the first reply of the attempt
+        std::optional<ServerTime> first_base;  ///< as of when the first reply of the attempt was built
         std::string trouble;                   ///< why it was cut off or refused
     };
 
@@ -68,8 +68,8 @@ public:
     /// No query waits or runs.
     [[nodiscard]] bool over() const { return waiting() == 0 && !has_running(); }
 
-    /// `base` is that of the reply, `server_now` our best guess where it has none.
-    void on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime server_now);
+    /// `base` is that of the reply. Where it has none, it may have been built as early as its query was asked: `asked_at`.
+    void on_reply(std::size_t item, std::optional<ServerTime> base, ServerTime asked_at);
     void on_binding(std::size_t item, const Binding& binding);
     void on_lease_lost(std::size_t item) { items_[item].lease_lost = true; }
     void on_lease_unread(std::size_t item) { ++items_[item].unread; }
@@ -98,8 +98,9 @@ public:
     /// The queries that ended well, or also those that were cut off: all but the refused ones.
     [[nodiscard]] std::vector<BulkQuery> queries_complete() const;
     [[nodiscard]] std::vector<BulkQuery> queries_not_refused() const;
-    /// The earliest first reply of all its queries: what changed from then on is for the active query to tell
-    /// (agent/README.md, "No hole between bulk and active"). Nothing before the first reply.
+    /// The earliest first reply of all its queries, or where those carry no base-time, when the first was asked: what changed
+    /// from then on is for the active query to tell (agent/README.md, "No hole between bulk and active"). Nothing before the
+    /// first reply.
     [[nodiscard]] std::optional<ServerTime> began_at() const { return began_at_; }
     /// Whether the server put base-times into its replies; without them it cannot know time windows either
     /// (RFC 7653 §9.3, RFC 6926 §8.3).

@@ -80,6 +80,10 @@ public:
     [[nodiscard]] std::optional<Skew> known() const { return estimate_; }
     /// What the server's clock shows now, as far as we can tell.
     [[nodiscard]] ServerTime server_now(UtcMillis utc) const { return to_server(utc, estimate()); }
+    /// Likewise, as a base-time would have it: cut to the second, and so never later.
+    [[nodiscard]] ServerTime server_second(UtcMillis utc) const {
+        return ServerTime{std::chrono::floor<std::chrono::seconds>((utc + estimate()).time_since_epoch())};
+    }
 
     /// Whether this base-time lies further behind what the server's clock should show than by `most`: its message has waited,
     /// or that clock was set back.

@@ -17,8 +17,8 @@ struct Telling {
     std::uint64_t last_run;  ///< the run of what is told otherwise
     bool gap_open;           ///< something that was told before may be missing here
     Skew skew;
-    bool clock_unsure;      ///< its base-time lies further behind than the skew says (Change::clock_unsure)
-    ServerTime server_now;  ///< our best guess of what its clock shows
+    bool clock_unsure;         ///< its base-time lies further behind than the skew says (Change::clock_unsure)
+    ServerTime server_second;  ///< our best guess of what its clock shows, cut to the second as base-times are
     Now now;
 
     /// Over the active connection, and yet when it happened cannot be told from the message.
@@ -27,7 +27,7 @@ struct Telling {
     /// Something that cannot be read puts a row in doubt as of then: what was built before it is no later. Base-times are cut
     /// to a second, so one is on top.
     [[nodiscard]] ServerTime told_by() const {
-        return connection.base_time.value_or(server_now) + std::chrono::seconds{1};
+        return connection.base_time.value_or(server_second) + std::chrono::seconds{1};
     }
 
     [[nodiscard]] std::uint64_t run() const { return job ? job->items()[*connection.item].run : last_run; }

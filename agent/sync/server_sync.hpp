@@ -143,6 +143,7 @@ private:
     void start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before);
 
     void drop(ConnectionKey id, bool tell_shell);
+    [[nodiscard]] ServerTime asked_at(const SyncConnection& connection) const;
     [[nodiscard]] Telling told_on(const SyncConnection& connection);
     [[nodiscard]] BulkJob* job_of(const SyncConnection& connection);
     [[nodiscard]] std::optional<bool> complete_lists() const;

@@ -59,7 +59,7 @@ Telling ServerSync::told_on(const SyncConnection& connection) {
             !bulk_.gaps().empty(),
             epoch_.skew.estimate(),
             connection.base_time && epoch_.skew.lags(*connection.base_time, most, now_),
-            epoch_.skew.server_now(now_.utc),
+            epoch_.skew.server_second(now_.utc),
             now_};
 }
 
@@ -107,10 +107,15 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
     } else {
         support_.on_bulk_answered();
     }
-    if (auto* job = job_of(connection))
-        job->on_reply(*connection.item, heard.base_time, epoch_.skew.server_now(now_.utc));
+    if (auto* job = job_of(connection)) job->on_reply(*connection.item, heard.base_time, asked_at(connection));
     if (heard.base_time) return on_base_time(connection, heard);
     if (!epoch_.skew.known()) epoch_.stored_clock.on_heard();  // it has no clock that could tell of ours
+}
+
+/// What the server's clock showed when the query was sent. Our own may have been set since then.
+ServerTime ServerSync::asked_at(const SyncConnection& connection) const {
+    const auto ago = std::chrono::ceil<std::chrono::milliseconds>(now_.steady - connection.asked_at);
+    return epoch_.skew.server_second(now_.utc - ago);
 }
 
 void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& heard) {

@@ -256,6 +256,41 @@ TEST_CASE("mode bulk: a server without base-times is polled all the same, and no
     CHECK(words.find("base") == std::string::npos);
 }
 
+TEST_CASE(
+    "mode bulk: without base-times the mirror is right up to when the server was asked, not to when it answered") {
+    auto config = with_mode(server_v6({link_query("2001:db8:1::1"), link_query("2001:db8:2::1")}), SyncMode::bulk);
+    config.bulk.max_connections = 1;
+    SyncDriver d(config);
+    d.passes(700ms);
+    const auto bulk = d.accepts();
+    d.passes(30s);
+    bulk.says(V6{.clients = {Client{{ia("2001:db8:1::a")}}}});
+    bulk.says(done6({}));
+    d.passes(1min);  // the second query, over the same connection, is asked later: the first one counts
+    bulk.says(V6{.clients = {Client{{ia("2001:db8:2::a")}}}});
+    bulk.says(done6({}));
+    const auto words = d.writes();
+    // Records count as of when they came, and what was there before the question ends.
+    CHECK(words.find("2001:db8:1::a active @1031") != std::string::npos);
+    CHECK(words.find("reconcile 1 everything from @1000") != std::string::npos);
+    CHECK(d.written.back().fresh_as_of == UtcSeconds{std::chrono::seconds{t0 + 1000}});
+}
+
+TEST_CASE("mode bulk: our clock is set while a server without base-times is being asked") {
+    auto resume = resume_at(900);
+    resume.skew = Skew{0};
+    SyncDriver d(with_mode(server_v4(), SyncMode::bulk), resume);
+    const auto bulk = d.accepts();
+    d.our_clock = -1h;
+    d.server_clock = 1h;  // ahead of ours: it was not set
+    d.passes(30s);
+    bulk.says(active4("192.0.2.1"));
+    bulk.says(done4());
+    const auto words = d.writes();
+    CHECK(words.find("reconcile 2 everything from @1000") != std::string::npos);
+    CHECK(d.written.back().fresh_as_of == UtcSeconds{std::chrono::seconds{t0 + 1000} - 1h});
+}
+
 TEST_CASE("mode bulk: a poll that fails is tried again sooner than the next one is due") {
     SyncDriver d(with_mode(server_v4(), SyncMode::bulk));
     d.lists({});
