@@ -35,6 +35,7 @@ struct SyncConnection {
     bool for_question = false;             ///< bulk: the job is the question about a doubt
     SteadyTime asked_at{};                 ///< when its query was sent
     bool heard = false;                    ///< anything at all
+    bool identified = false;               ///< the server has told its identity on it
     std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
     std::optional<ServerTime> base_time;   ///< of the message at hand, if it has one that can be right
     bool distrusted = false;               ///< the message at hand has one that cannot be right

@@ -91,7 +91,8 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
     connection.distrusted = false;
     connection.base_time = heard.base_time;
     report_.on_heard(now_);
-    if (!heard.server_identity.empty()) {
+    // The first identity holds for the rest (RFC 6926 §7.3), and one connection has one server at its other end.
+    if (!heard.server_identity.empty() && !std::exchange(connection.identified, true)) {
         const Bytes told(heard.server_identity.begin(), heard.server_identity.end());
         const auto before = report_.set_identity(told);
         if (!before.empty() && before != told) {

@@ -53,6 +53,69 @@ TEST_CASE("the first identity ever told is no change, and the same one again is 
     CHECK(d.writes().find("fresh start") == std::string::npos);
 }
 
+TEST_CASE("v4: an identity that only a later message tells is known from then on, and over a restart") {
+    // RFC 6926 §7.3 wants it in the first one.
+    const auto tells_late = [](const Peer& peer, const std::string& identity) {
+        peer.tells("192.0.2.1");
+        auto second = active4("192.0.2.2", 1000);
+        second.server = identity;
+        peer.says(second);
+        peer.tells("192.0.2.3");
+    };
+    SyncDriver first(server_v4());
+    first.identity_v4.clear();
+    const auto bulk = first.accepts();
+    tells_late(bulk, "192.0.2.254");
+    bulk.ends();
+    const auto active = first.accepts();
+    tells_late(active, "192.0.2.254");
+    CHECK(active.open());
+    (void)first.writes();
+    CHECK_FALSE(first.logged("fresh-start"));
+    CHECK(first.status().server_identity == Bytes{192, 0, 2, 254});
+
+    SyncDriver again(server_v4(), known(server_v4()));
+    again.identity_v4.clear();
+    const auto resumed = again.accepts();
+    SUBCASE("the same server") {
+        tells_late(resumed, "192.0.2.254");
+        CHECK(resumed.open());
+        CHECK_FALSE(again.logged("fresh-start"));
+    }
+    SUBCASE("another one: what it said before it told its name is not taken for the old one's") {
+        tells_late(resumed, "192.0.2.99");
+        CHECK_FALSE(resumed.open());
+        CHECK(again.writes() == "fresh start");
+        tells_late(again.accepts_within(2min), "192.0.2.99");
+        CHECK(again.times_logged("fresh-start") == 1);
+    }
+}
+
+TEST_CASE("the first identity on a connection holds for all of it: a server with several is no other server") {
+    for (const auto& config : {server_v4(), server_v6()}) {
+        SyncDriver d(config);
+        const auto tells_another = [&](const Peer& peer) {
+            if (config.family == Family::v6) {
+                peer.tells("2001:db8:1::a");
+                return peer.says(V6{.clients = {Client{{ia("2001:db8:1::b")}}}, .base = 1000, .server_id = {0, 3, 9}});
+            }
+            peer.tells("192.0.2.1");
+            auto second = active4("192.0.2.2", 1000);
+            second.server = "192.0.2.99";
+            peer.says(second);
+        };
+        const auto bulk = d.accepts();
+        tells_another(bulk);
+        bulk.ends();
+        const auto active = d.accepts_within(2min);
+        tells_another(active);
+        CHECK(active.open());
+        (void)d.writes();
+        CHECK_FALSE(d.logged("fresh-start"));
+        CHECK(d.status().server_identity == (config.family == Family::v4 ? Bytes{192, 0, 2, 254} : server_duid));
+    }
+}
+
 TEST_CASE("what the other server says in the message that names it is not taken for the old one's") {
     SyncDriver d(server_v4(), known(server_v4()));
     const auto active = d.accepts();
