@@ -70,6 +70,7 @@ public:
 
     // What became of a query of the job. Pacing: further attempts keep their distance.
     [[nodiscard]] bool may_connect(SteadyTime now) const { return pacing_.is_due(now); }
+    [[nodiscard]] SteadyTime may_connect_at() const { return pacing_.due(); }
     void on_answered() { pacing_.on_success(); }
     /// We closed all connections ourselves: what was asked is to be asked again, at once.
     void on_connections_lost();

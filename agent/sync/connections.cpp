@@ -87,9 +87,21 @@ bool Connections::idle() const {
 bool Connections::awaits_first_answer() const {
     const auto opening = [](const SyncConnection& c) { return !c.is_open(); };
     const auto silent_bulk = [](const SyncConnection& c) { return !c.is_active() && !c.heard && !c.for_question; };
+    const auto may_be_refused = [](const SyncConnection& c) { return c.refused_by.has_value(); };
     const auto any_open = !std::all_of(all_.begin(), all_.end(), opening);
-    const auto any_heard = std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.heard; });
-    return !all_.empty() && !any_heard && (!any_open || std::any_of(all_.begin(), all_.end(), silent_bulk));
+    return !all_.empty() && !any_heard() &&
+           (!any_open || std::any_of(all_.begin(), all_.end(), silent_bulk) ||
+            std::any_of(all_.begin(), all_.end(), may_be_refused));
+}
+
+bool Connections::any_heard() const {
+    return std::any_of(all_.begin(), all_.end(), [](const SyncConnection& c) { return c.heard; });
+}
+
+void Connections::on_connected(SyncConnection& connection, SteadyTime now) const {
+    connection.connect_by.reset();
+    connection.asked_at = now;
+    if (config_.tls.mode != TlsMode::off) connection.refused_by = now + refusal_delay_max;
 }
 
 void Connections::set_reading(bool reading, SessionNow now) {
@@ -101,6 +113,7 @@ std::optional<SteadyTime> Connections::next_deadline() const {
     Earliest first;
     for (const auto& connection : all_) {
         first.consider(connection.connect_by);
+        first.consider(connection.refused_by);
         first.consider(connection.catch_up_alarm);
         first.consider(std::visit([](const auto& session) { return session.next_deadline(); }, connection.session));
     }

@@ -29,6 +29,8 @@ struct SyncConnection {
     ConnectionKey id;
     Session session;
     std::optional<SteadyTime> connect_by;  ///< while opening
+    /// Over TLS, until something was heard: by then a server that refuses our certificate has told (connection.hpp).
+    std::optional<SteadyTime> refused_by;
     /// Active, while it replays: when to complain that this does not end.
     std::optional<SteadyTime> catch_up_alarm;
     std::optional<std::size_t> item;       ///< bulk: of the job, while its query is outstanding
@@ -48,6 +50,9 @@ struct SyncConnection {
 
 class Connections {
 public:
+    /// With TLS 1.3 a server tells that it refuses our certificate after the handshake: a round trip, and some time to think.
+    static constexpr std::chrono::seconds refusal_delay_max{1};
+
     /// Of the server with this index in Config::servers. `slots` and `config` outlive this object.
     Connections(std::size_t server, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots);
 
@@ -72,8 +77,13 @@ public:
     /// One of them is there for a question.
     [[nodiscard]] bool has_question() const;
     /// Whether the server takes connections, and ours, is not known yet: another one would only fail in the same way. An
-    /// active query may be silent for long, and a question may get no answer, so where one is open it is not waited for.
+    /// active query may be silent for long, and a question may get no answer, so where one is open it is not waited for, but
+    /// for a late refusal.
     [[nodiscard]] bool awaits_first_answer() const;
+    /// The server has spoken on one of them.
+    [[nodiscard]] bool any_heard() const;
+    /// It stands, and its query goes out now.
+    void on_connected(SyncConnection& connection, SteadyTime now) const;
     [[nodiscard]] bool empty() const { return all_.empty(); }
     /// None but for a question.
     [[nodiscard]] bool idle() const;

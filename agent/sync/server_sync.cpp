@@ -110,10 +110,9 @@ void ServerSync::on_event(ConnectionKey id, const ConnectionEvent& event, Now no
 }
 
 void ServerSync::on_connected(SyncConnection& connection, const std::optional<CertificateEnd>& first_end) {
-    connection.connect_by.reset();
+    connections_.on_connected(connection, now_.steady);
     report_.on_connected(connection.is_active(), first_end, now_);
     connection.fresh_from = epoch_.checkpoint.highest_heard();
-    connection.asked_at = now_.steady;
     if (!backpressure_.is_reading())
         std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection.session);
     auto* const active = std::get_if<ActiveSession>(&connection.session);
@@ -163,6 +162,7 @@ void ServerSync::on_deadline(Now now) {
     std::vector<ConnectionKey> late;
     for (auto& connection : connections_.all()) {
         if (connection.connect_by && now.steady >= *connection.connect_by) late.push_back(connection.id);
+        if (connection.refused_by && now.steady >= *connection.refused_by) connection.refused_by.reset();
         std::visit([&](auto& session) { session.on_deadline(session_now()); }, connection.session);
         if (!connection.catch_up_alarm || now.steady < *connection.catch_up_alarm) continue;
         report_.error("catch-up has not ended: the server sent neither CatchUpComplete nor DataMissing", now);

@@ -88,6 +88,7 @@ BulkJob* ServerSync::job_of(const SyncConnection& connection) {
 
 void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard) {
     connection.heard = true;
+    connection.refused_by.reset();
     connection.distrusted = false;
     connection.base_time = heard.base_time;
     report_.on_heard(now_);
@@ -283,12 +284,17 @@ void ServerSync::on_query_done(SyncConnection& connection, const action::QueryDo
 
 void ServerSync::on_close(const SyncConnection& connection, const action::Close& close) {
     const auto id = connection.id;
-    if (connection.is_active())
+    // It is the server's trouble, and not that of one query: one pause for all of them.
+    const auto of_all = close.why == CloseReason::refused_silently && !connections_.any_heard();
+    if (connection.is_active()) {
         on_active_closed(close, connection.heard);
-    else if (auto* job = job_of(connection)) {
+        if (of_all) bulk_.on_failure(now_.steady, jitter_);
+    } else if (auto* job = job_of(connection)) {
         const auto& query = job->items()[*connection.item].query;
         report_.error(close.text + "; it was the query for " + to_string(query), now_);
         bulk_.on_failure(now_.steady, jitter_);
+        // The active query goes next, or it would never have its turn.
+        if (of_all) support_.active_pacing().put_off(bulk_.may_connect_at() - config_.timeouts.retry / 60);
         job->on_cut_off(*connection.item, close.text);
     }
     drop(id, true);

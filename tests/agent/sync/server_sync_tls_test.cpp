@@ -78,6 +78,40 @@ TEST_CASE("a refusal after the handshake says nothing of whether the server know
     CHECK(d.status().last_error.ends_with(refused));
 }
 
+TEST_CASE("a server that closes before it has answered anything is left alone by all queries") {
+    // A full bulk and the active query are due. Some servers close without a word where they refuse a certificate.
+    auto resume = resume_at(900);
+    resume.last_full_sync_at.reset();
+    SyncDriver d(over_tls(server_v4()), resume);
+    int active = 0;
+    for (std::size_t i = 1; i <= 5; ++i) {
+        const auto peer = d.accepts();
+        active += peer.query().starts_with("active") ? 1 : 0;
+        peer.closes();
+        CHECK(d.times_logged("error") == i);
+        d.passes(4'900ms);
+        REQUIRE(d.connecting[0].empty());
+        for (int waited = 0; d.connecting[0].empty() && waited < 70; ++waited)
+            d.passes(1s);
+        REQUIRE(d.connecting[0].size() == 1);
+    }
+    CHECK(active > 0);
+}
+
+TEST_CASE("an active query that is closed without an answer puts off the questions about doubts, too") {
+    auto resume = resume_at(900);
+    resume.doubts_open = 1;
+    resume.doubts.resize(1);
+    resume.doubts[0].key = {"", BindingKind::address, address("2001:db8:1::a"), 128};
+    resume.doubts[0].why = Doubt::unlisted;
+    SyncDriver d(over_tls(server_v6()), resume);
+    d.applied.doubts_open = 1;
+    d.accepts().closes();
+    d.passes(5'900ms);
+    CHECK(d.times_logged("error") == 1);
+    CHECK(d.connecting[0].empty());
+}
+
 TEST_CASE("the end of the certificate is in the status, and warned of each day while it is near") {
     SyncDriver d(over_tls(server_v4()), resume_at(900));
     const auto end = ends_in(d, std::chrono::days{5} + 1h);
