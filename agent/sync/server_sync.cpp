@@ -308,13 +308,21 @@ void ServerSync::plan_bulk() {
         announce(*bulk_.job());
     }
     const auto* job = bulk_.job();
-    while (job && connections_.bulk_unused() < job->waiting() &&
-           connections_.bulk_count() < config_.bulk.max_connections) {
+    while (job && connections_.bulk_unused() < job->waiting() && has_room_for_bulk()) {
         if (!bulk_.may_connect(now_.steady) || connections_.awaits_first_answer()) return;
         // Others may keep the slots for long; the active query must not grow old meanwhile.
         if (!connections_.take_slot()) return bulk_.release_active_query();
         actions_.push_back(sync_action::Connect{connections_.open_bulk(new_xid(), now_.steady).id});
     }
+}
+
+/// A question is not to wait until a full bulk ends. So one connection is left to it where something may come into doubt,
+/// unless there is but one.
+bool ServerSync::has_room_for_bulk() const {
+    const auto most = config_.bulk.max_connections;
+    const auto may_doubt = doubts_.open() > 0 || (epoch_.checkpoint.is_resumable() && !support_.is_polling());
+    const auto kept = most > 1 && may_doubt && !connections_.has_question() ? std::size_t{1} : std::size_t{0};
+    return connections_.bulk_count() + kept < most;
 }
 
 void ServerSync::announce(const BulkJob& job) {

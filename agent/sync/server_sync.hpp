@@ -104,6 +104,7 @@ private:
     void plan();
     void plan_active();
     void plan_bulk();
+    [[nodiscard]] bool has_room_for_bulk() const;
     void announce(const BulkJob& job);
     Batch& open_run(std::uint64_t run);
     void plan_questions();

@@ -167,6 +167,28 @@ TEST_CASE("where only one bulk connection is allowed, a question waits for the b
     CHECK(again.query().starts_with("bulk link 2001:db8:1::1 ["));
 }
 
+TEST_CASE("bulk queries leave one connection to questions: none waits for the end of a long full bulk") {
+    auto config = server_v6({link_query("2001:db8:1::1"), link_query("2001:db8:2::1"), link_query("2001:db8:3::1")});
+    config.bulk.max_connections = 2;
+    auto resume = resume_at(900);
+    resume.last_full_sync_at.reset();  // a full bulk is due, beside the active query
+    SyncDriver d(config, resume);
+    const auto bulk = d.accepts();
+    CHECK(bulk.query() == "bulk link 2001:db8:1::1");
+    bulk.tells("2001:db8:1::b");
+    const auto active = d.accepts();
+    REQUIRE(active.query() == "active from @900");
+    active.catches_up();
+    CHECK(d.connecting[0].empty());
+    d.applied = in_doubt({about("2001:db8:1::a")});
+    active.keeps_alive();
+    (void)d.writes();
+    d.applied.doubts.clear();
+    const auto question = d.accepts_within(2s);
+    CHECK(question.query() == "bulk address 2001:db8:1::a");
+    CHECK(bulk.query() == "bulk link 2001:db8:1::1");
+}
+
 TEST_CASE("many doubts become one full bulk, not soon followed by another") {
     SyncDriver d(server_v6(), resume_at(900));
     Applied many = in_doubt({about("2001:db8:1::a")});
