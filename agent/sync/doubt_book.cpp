@@ -22,6 +22,11 @@ DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family)
         note(about, SteadyTime::min());
 }
 
+void DoubtBook::start(std::chrono::milliseconds away) {
+    using count = std::chrono::milliseconds::rep;
+    questions_left_ = static_cast<int>(std::clamp<count>(away / question_interval, 1, questions_at_once));
+}
+
 void DoubtBook::learn(const Applied& applied, bool listed, SteadyTime now) {
     some_settled_ = !listed && (some_settled_ || applied.doubts_open < open_);
     open_ = applied.doubts_open;

@@ -25,7 +25,7 @@ namespace leasemirror {
 class DoubtBook {
 public:
     static constexpr int questions_at_once = 30;
-    /// So there are never more than questions_at_once + 240 questions in an hour.
+    /// So there are never more than questions_at_once + 240 questions in an hour, and one for each start of the agent.
     static constexpr std::chrono::seconds question_interval{15};
     /// A doubt that an answer did not settle is asked about again after this, then after twice as long, ...
     static constexpr std::chrono::seconds again_first{60};
@@ -35,6 +35,9 @@ public:
     static constexpr std::chrono::seconds unreadable_settles{1};
 
     DoubtBook(Family family, const ResumePoint& resume);
+    /// An earlier life of the agent ended so long ago. It may have asked all that it might, and so did each one before it in a
+    /// crash loop.
+    void start(std::chrono::milliseconds away);
 
     /// What a commit told: doubts that are new, or where it was asked for, those that there are; and how many there are.
     /// `listed`: the batch asked for that (Batch::list_doubts).

@@ -51,6 +51,7 @@ void ServerSync::start(Now now) {
         bulk_.need_full_again(now.steady);  // the base-time may stem from a stream that no whole load preceded
     }
     support_.start(now);
+    if (const auto away = epoch_.stored_clock.away(now)) doubts_.start(*away);
     report_.touch();
     // Where the server tells no base-time, ours orders its records, and those of a clock that goes back would all be old.
     if (!epoch_.skew.known() && epoch_.stored_clock.went_back(now))

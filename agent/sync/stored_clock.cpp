@@ -4,6 +4,11 @@
 
 namespace leasemirror {
 
+std::optional<std::chrono::milliseconds> StoredClock::away(Now now) const {
+    if (!written_at_) return std::nullopt;
+    return now.utc - UtcMillis{*written_at_};
+}
+
 bool StoredClock::went_back(Now now) const {
     return written_at_ && now.utc + HostClock::step_min < *written_at_;
 }

@@ -269,6 +269,26 @@ TEST_CASE("one question at a time, and no more than so many in an hour, whatever
     CHECK(asked >= 240);
 }
 
+TEST_CASE("a crash loop does not ask for more: a start may ask as much as the time away would have let it") {
+    const auto asks_at_once = [](std::optional<std::chrono::milliseconds> away) {
+        World w;
+        if (away) w.book.start(*away);
+        std::vector<DoubtfulBinding> doubts;
+        for (int i = 1; i <= DoubtBook::questions_at_once + 1; ++i)
+            doubts.push_back(doubt6(i));
+        w.learns(applied(doubts));
+        int asked = 0;
+        for (; !w.asks().empty(); ++asked)
+            (void)w.answered({});
+        return asked;
+    };
+    CHECK(asks_at_once(std::nullopt) == DoubtBook::questions_at_once);  // it was never here before
+    CHECK(asks_at_once(5s) == 1);                                       // a new doubt is not to wait
+    CHECK(asks_at_once(60s) == 4);
+    CHECK(asks_at_once(1h) == DoubtBook::questions_at_once);
+    CHECK(asks_at_once(-1h) == 1);  // our clock was set back
+}
+
 TEST_CASE("more doubts than are told at once want a full bulk; none are left when the database has none") {
     World w;
     auto many = applied({doubt6()});

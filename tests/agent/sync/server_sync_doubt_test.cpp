@@ -126,6 +126,22 @@ TEST_CASE("the doubts of before a restart are asked about, beside the active que
     CHECK(d.accepts_within(2s).query() == "bulk address 2001:db8:1::a");
 }
 
+TEST_CASE("an agent that is started again and again asks one question each time") {
+    auto resume = resume_at(900);
+    resume.written_at = UtcSeconds{std::chrono::seconds{t0 + 995}};
+    resume.doubts = {about("2001:db8:1::a"), about("2001:db8:1::b")};
+    resume.doubts_open = 2;
+    SyncDriver d(server_v6(), resume);
+    d.applied.doubts_open = 2;
+    CHECK(d.accepts().query() == "active from @900");
+    const auto question = d.accepts_within(2s);
+    question.ends();
+    CHECK_FALSE(question.open());
+    d.passes(14s);
+    CHECK(d.connecting[0].empty());
+    CHECK(d.accepts_within(2s).query() == "bulk address 2001:db8:1::b");
+}
+
 TEST_CASE("a question that gets no answer holds up neither the active query nor a full bulk") {
     SyncDriver d(server_v6(), resume_at(900));
     const auto active = goes_live_with(d, in_doubt({about("2001:db8:1::a")}));
