@@ -1,6 +1,7 @@
 #include "agent/net/udp_client.hpp"
 
 #include "agent/net/host.hpp"
+#include "proto/numbers_v6.hpp"
 
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
@@ -144,10 +145,14 @@ std::optional<std::string> UdpClient::Impl::bind_v4(const IpAddress& giaddr, std
     return std::nullopt;
 }
 
+/// Servers answer to the port that asked, or to the one where clients listen (RFC 8415 §7.2 and §18.3.10 leave it open). So
+/// they are the same where this host lets us: it takes a privilege, and the host's own DHCP client may have it.
 std::optional<std::string> UdpClient::Impl::open_v6() {
     std::error_code fault;
     socket.open(udp::v6(), fault);
-    if (!fault) socket.bind({udp::v6(), 0}, fault);
+    std::error_code not_there;
+    if (!fault) socket.bind({udp::v6(), client_port_v6}, not_there);
+    if (!fault && not_there) socket.bind({udp::v6(), 0}, fault);
     // A multicast goes through the routers of a site, as that of a relay agent does (RFC 8415 §19: 8 hops).
     if (!fault) socket.set_option(asio::ip::multicast::hops(8), fault);
     if (fault) return "cannot open a UDP socket: " + fault.message();

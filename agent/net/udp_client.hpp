@@ -21,8 +21,8 @@ public:
     UdpClient& operator=(const UdpClient&) = delete;
 
     /// Resolves the servers, all of one family, each within its `timeouts.connect`, and opens the socket: v4 bound to
-    /// giaddr and the port to which servers answer (RFC 4388 §6.4.3), v6 to any port. Fills in `servers` and `giaddr`. What
-    /// is in the way, and what to do about it; or nothing.
+    /// giaddr and the port to which servers answer (RFC 4388 §6.4.3), v6 to port 546 where that can be had, else to any.
+    /// Fills in `servers` and `giaddr`. What is in the way, and what to do about it; or nothing.
     [[nodiscard]] std::optional<std::string> open(const std::vector<const ServerConfig*>& servers,
                                                   const RequestorConfig& requestor, UdpSettings& settings);
     /// Starts the query, and returns when it is done or was interrupted. `looked` is called after every event.

@@ -38,7 +38,7 @@ namespace leasemirror {
 
 namespace udp_action {
 
-/// Send this datagram: v4 from the socket bound to giaddr and port 67, v6 from one unbound socket. If that fails,
+/// Send this datagram: v4 from the socket bound to giaddr and port 67, v6 from one of any address. If that fails,
 /// on_send_failed(). `bytes` lives until the next call of a member that is not const.
 struct Send {
     std::size_t question;               ///< for on_send_failed()
