@@ -195,6 +195,14 @@ TEST_CASE("the VPN stands beside the client, else beside the requestor") {
     CHECK(l.fill().fault == DecodeError{DecodeFault::bad_value, 68, 0});
 }
 
+TEST_CASE("the VPN that a relay asked for is not the VPN of the binding: only the server can tell whether it gave it") {
+    const auto relay = hex("fe80000000000000000000000000000f 0c 00 00*16 00*16 0044 0004 00 626c75 0026 0001 0a");
+    Least l;
+    l.client.relay_data = relay;
+    CHECK(l.fill().binding.key.vpn_id == "");
+    CHECK(l.fill().binding.subscriber_id == hex("0a"));
+}
+
 TEST_CASE("hardware addresses come from DUID-LL and DUID-LLT, and from no other kind") {
     struct Case {
         std::string_view duid;
