@@ -99,6 +99,19 @@ TEST_CASE("v4: the client that the mirror has left an address of which something
     }
 }
 
+TEST_CASE("an answer without base-time is as old as its question, each of several on one connection for itself") {
+    SyncDriver d(server_v6(), resume_at(900));
+    (void)goes_live_with(d, in_doubt({about("2001:db8:1::a"), about("2001:db8:1::b")}));
+    const auto question = d.accepts_within(2s);
+    d.jumps(5s);
+    question.says(V6{});
+    d.jumps(7s);
+    question.says(V6{});
+    const auto words = d.writes();
+    CHECK(words.find("2001:db8:1::a absent @1000") != std::string::npos);
+    CHECK(words.find("2001:db8:1::b absent @1005") != std::string::npos);
+}
+
 TEST_CASE("several questions go over one connection, which is closed when none is left") {
     SyncDriver d(server_v6(), resume_at(900));
     (void)goes_live_with(d, in_doubt({about("2001:db8:1::a"), about("2001:db8:1::b")}));
