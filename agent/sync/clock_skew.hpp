@@ -85,6 +85,8 @@ public:
         return ServerTime{std::chrono::floor<std::chrono::seconds>((utc + estimate()).time_since_epoch())};
     }
 
+    /// The last message had a base-time that cannot be right, and it is not known yet whether the clock was set.
+    [[nodiscard]] bool is_doubted() const { return doubted_.has_value(); }
     /// Whether this base-time lies further behind what the server's clock should show than by `most`: its message has waited,
     /// or that clock was set back.
     [[nodiscard]] bool lags(ServerTime base, Skew most, Now now) const;

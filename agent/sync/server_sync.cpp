@@ -520,7 +520,7 @@ Activity ServerSync::activity() const {
         out.bulk =
             job && job->kind() == BulkJob::Kind::windowed_poll ? Activity::Bulk::windowed_poll : Activity::Bulk::other;
     out.connecting = !connections_.idle();
-    out.clock_unsure = epoch_.stored_clock.is_unsure();
+    out.clock_unsure = epoch_.stored_clock.is_unsure() || epoch_.skew.is_doubted();
     out.recovering = job || !bulk_.gaps().empty();
     out.resumable = epoch_.checkpoint.reached().has_value();
     out.polling = support_.is_polling();

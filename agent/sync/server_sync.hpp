@@ -122,6 +122,7 @@ private:
     [[nodiscard]] bool pump();
     void handle(SyncConnection& connection, const SessionAction& action);
     void on_heard(SyncConnection& connection, const action::Heard& heard);
+    void on_reply(const SyncConnection& connection);
     void on_base_time(SyncConnection& connection, const action::Heard& heard);
     void on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before);
     void settle_our_clock(const ClockSkew::Sample& told);

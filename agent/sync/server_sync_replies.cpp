@@ -109,9 +109,14 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
     } else {
         support_.on_bulk_answered();
     }
-    if (auto* job = job_of(connection)) job->on_reply(*connection.item, heard.base_time, asked_at(connection));
     if (heard.base_time) return on_base_time(connection, heard);
+    on_reply(connection);
     if (!epoch_.skew.known()) epoch_.stored_clock.on_heard();  // it has no clock that could tell of ours
+}
+
+/// Its base-time is in Connection::base_time, if it has one that can be right.
+void ServerSync::on_reply(const SyncConnection& connection) {
+    if (auto* job = job_of(connection)) job->on_reply(*connection.item, connection.base_time, asked_at(connection));
 }
 
 /// What the server's clock showed when the query was sent. Our own may have been set since then.
@@ -144,6 +149,7 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
         return start_afresh("the server's clock is behind ours, which it had not told before", epoch_.skew,
                             skew_before);
     connection.fresh_from = connection.fresh_from ? std::max(*connection.fresh_from, base) : base;
+    on_reply(connection);
 }
 
 /// Whether our clock was set or the host slept, if this message tells.
@@ -166,6 +172,7 @@ void ServerSync::on_server_clock_set(ServerTime base, std::string_view where, st
 void ServerSync::distrust(SyncConnection& connection, const action::Heard& heard) {
     connection.distrusted = true;
     connection.base_time.reset();
+    on_reply(connection);
     const auto reason = "its base-time " + iso_utc(*heard.base_time) +
                         " cannot be right: the server's clock shows about " + iso_utc(epoch_.skew.server_now(now_.utc));
     recorder_.on_quarantine(told_on(connection), {heard.message, reason, false, std::nullopt});

@@ -110,12 +110,12 @@ TEST_CASE("what was told while the server's clock was unsure is a bound by our o
     Tables tables;
     auto first = since(told("alice", 100), 60);
     first.clock_unsure = true;
-    first.told_at = ours_at(205);
+    first.told_at = utc(205);
     tables.apply({first}, 210);
     auto gone = told("alice", 150, BindingState::released);
     gone.binding.state_since = at(140);
     gone.clock_unsure = true;
-    gone.told_at = ours_at(255);
+    gone.told_at = utc(255);
     tables.apply({gone}, 260);
     CHECK(tables.history() == Words{"alice 205~..255~ reported"});
 }

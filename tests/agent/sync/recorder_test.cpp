@@ -27,7 +27,7 @@ Binding lease(std::string_view text = "192.0.2.1") {
 
 struct World {
     [[nodiscard]] Telling told(const SyncConnection& connection, BulkJob* job = nullptr) const {
-        return {connection, job, 3, false, Skew{250}, at(0), now};
+        return {connection, job, 3, false, Skew{250}, false, at(0), now};
     }
     [[nodiscard]] const Batch& batch() const { return outbox.pending(); }
 

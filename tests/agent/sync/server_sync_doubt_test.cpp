@@ -112,6 +112,13 @@ TEST_CASE("an answer without base-time is as old as its question, each of severa
     CHECK(words.find("2001:db8:1::b absent @1005") != std::string::npos);
 }
 
+TEST_CASE("an answer whose base-time cannot be right is as old as its question, and orders nothing in years to come") {
+    SyncDriver d(server_v6(), resume_at(900));
+    (void)goes_live_with(d, in_doubt({about("2001:db8:1::a")}));
+    d.accepts_within(2s).says(V6{.base = 4'102'444'800});
+    CHECK(d.writes().find("2001:db8:1::a absent @1000") != std::string::npos);
+}
+
 TEST_CASE("several questions go over one connection, which is closed when none is left") {
     SyncDriver d(server_v6(), resume_at(900));
     (void)goes_live_with(d, in_doubt({about("2001:db8:1::a"), about("2001:db8:1::b")}));
