@@ -155,8 +155,8 @@ ModelConnection::Impl::Step ModelConnection::Impl::send_replayed(UtcMillis now) 
         model.state_of(number, at, unit);
         if (!model.changed_in(unit, {r.start, std::nullopt}) || matching(unit) == 0) continue;
         end_former_clients(number, at, now);
-        // What has changed since is told live: the message that was made for the catch-up is dropped.
-        if (stale && model.churn().visits(number, now) != model.churn().visits(number, at)) continue;
+        // What has changed since is told live, or was: the message that was made for the catch-up is dropped.
+        if (model.churn().visits(number, now) != model.churn().visits(number, at)) continue;
         const auto all = static_cast<std::uint8_t>((1U << unit.size) - 1U);
         send_change(unit, static_cast<std::uint8_t>(unit.known_client ? all & ~unit.held : 0), at, now);
     }
