@@ -51,14 +51,15 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
 }
 
 Telling ServerSync::told_on(const SyncConnection& connection) {
-    // An open connection may be as late as that without a step, and is known not to be later ("Clocks").
-    const Skew most = connection.is_catching_up() ? ClockSkew::step_min : ClockSkew::window_step_min;
+    // Only what is told in the catch-up phase can be from before it, so that its base-time proves nothing of the clock.
+    const bool unsure = connection.is_catching_up() && connection.base_time &&
+                        epoch_.skew.lags(*connection.base_time, ClockSkew::step_min, now_);
     return {connection,
             job_of(connection),
             bulk_.last_run(),
             !bulk_.gaps().empty(),
             epoch_.skew.estimate(),
-            connection.base_time && epoch_.skew.lags(*connection.base_time, most, now_),
+            unsure,
             epoch_.skew.server_second(now_.utc),
             now_};
 }
