@@ -405,6 +405,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     auto closed = bulk_.on_full_ended(job, conclusion, now_.steady, jitter_);
     if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
     if (conclusion.answer != FullConclusion::Answer::some) return;
+    report_.on_recovered();  // it answers: what is wrong with some of it does not make the server unreachable
     if (!bulk_.on_full_listed(job))
         learn_windows(false, "its replies carry no base-time, so a start time has no clock");
     bulk_.plan_windowed_poll(support_, now_.steady, jitter_);

@@ -299,6 +299,18 @@ TEST_CASE("mode bulk: a poll that fails is tried again sooner than the next one 
     CHECK(next_attempt(d) < 2min);
 }
 
+TEST_CASE("mode bulk: a server of which one reply cannot be read is polling, not down") {
+    SyncDriver d(with_mode(server_v4(), SyncMode::bulk));
+    const auto bulk = d.accepts();
+    auto m = active4("192.0.2.1", 1000);
+    m.id = bulk.id();
+    bulk.says(broken(m));
+    bulk.ends();
+    (void)d.writes();
+    CHECK(d.phase() == Phase::polling);
+    CHECK(d.status().last_error.find("could not be understood") != std::string::npos);
+}
+
 TEST_CASE("mode bulk: a server that cannot be reached is down, not polling") {
     SyncDriver d(with_mode(server_v4(), SyncMode::bulk));
     d.lists({});
