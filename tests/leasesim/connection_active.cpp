@@ -128,6 +128,18 @@ void ModelConnection::Impl::end_former_client(const ChurnEvent& event, UtcMillis
                [&](ByteWriter& w) { write_client_v6(context(event.at, faults), type, former, 0, lost, w); });
 }
 
+/// Whether a change of this unit after `at` has been told live already.
+bool ModelConnection::Impl::was_told_since(std::uint64_t number, UtcMillis at, UtcMillis now) const {
+    const auto& churn = server.model().churn();
+    const auto next = churn.peek(live);
+    const auto looked_at = next && next->at <= now ? next->at - std::chrono::milliseconds{1} : now;
+    if (looked_at <= at) return false;
+    const auto waiting = std::count_if(delayed.begin(), delayed.end(), [&](const Delayed& other) {
+        return other.event.unit == number && other.event.at > at;
+    });
+    return churn.visits(number, looked_at) > churn.visits(number, at) + static_cast<std::uint64_t>(waiting);
+}
+
 ModelConnection::Impl::Step ModelConnection::Impl::send_replayed(UtcMillis now) {
     const auto& model = server.model();
     auto& r = *replay;
@@ -155,8 +167,7 @@ ModelConnection::Impl::Step ModelConnection::Impl::send_replayed(UtcMillis now) 
         model.state_of(number, at, unit);
         if (!model.changed_in(unit, {r.start, std::nullopt}) || matching(unit) == 0) continue;
         end_former_clients(number, at, now);
-        // What has changed since is told live, or was: the message that was made for the catch-up is dropped.
-        if (model.churn().visits(number, now) != model.churn().visits(number, at)) continue;
+        if (was_told_since(number, at, now)) continue;  // the message that was made for the catch-up is dropped
         const auto all = static_cast<std::uint8_t>((1U << unit.size) - 1U);
         send_change(unit, static_cast<std::uint8_t>(unit.known_client ? all & ~unit.held : 0), at, now);
     }

@@ -90,6 +90,7 @@ struct ModelConnection::Impl {
     [[nodiscard]] Step produce_active(UtcMillis now);
     [[nodiscard]] bool send_live(UtcMillis now);
     [[nodiscard]] Step send_replayed(UtcMillis now);
+    [[nodiscard]] bool was_told_since(std::uint64_t number, UtcMillis at, UtcMillis now) const;
     void end_former_clients(std::uint64_t number, UtcMillis at, UtcMillis now);
     void finish_replay(StatusCode marker, UtcMillis now);
     void delay(const ChurnEvent& event);

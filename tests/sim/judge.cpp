@@ -51,6 +51,11 @@ Witness World::witness(std::size_t server) const {
     return out;
 }
 
+std::chrono::seconds World::stepped_back(std::size_t server) const {
+    const auto found = stepped_back_a_little_.find(server);
+    return found == stepped_back_a_little_.end() ? 0s : found->second;
+}
+
 /// The promise that holds at every moment: while the phase is live and no gap is open, a row that is not in doubt was
 /// true at `fresh_as_of` or later.
 void World::judge_mirror(std::size_t server) {
@@ -60,7 +65,7 @@ void World::judge_mirror(std::size_t server) {
     last = now_;
     if (!doubts_) doubts_ = has_doubts(database_->engine());
     auto seen = witness(server);
-    if (stepped_back_a_little_.contains(server)) seen.tolerance += ClockSkew::window_step_min;
+    seen.tolerance += stepped_back(server);
     const auto status = database_->engine().table(
         "SELECT phase, gaps_open, epoch(fresh_as_of) FROM server WHERE name = '" + seen.name + "'");
     if (status.size() != 1 || *status[0][0] != "live" || *status[0][1] != "0" || !status[0][2]) return;
@@ -79,7 +84,7 @@ std::optional<std::string> World::judge_assignments() const {
     for (std::size_t i = 0; i < servers_.size(); ++i) {
         auto seen = witness(i);
         if (seen.past_is_moot) continue;
-        if (stepped_back_a_little_.contains(i)) seen.tolerance += ClockSkew::window_step_min;
+        seen.tolerance += stepped_back(i);
         if (auto wrong =
                 find_wrong_assignment(database_->engine(), seen, now_, host_offsets_, database_->keeps_assignments()))
             return seen.name + ": " + *wrong;

@@ -198,7 +198,9 @@ std::optional<std::string> compare_mirror(const testing::Engine& database, const
     for (const auto& [key, row] : rows) {
         const auto unknown = witness.may_be_unknown(key) || witness.unreadable_clients.contains(row.words[0]);
         if (unknown && !row.doubt.empty()) continue;
-        if (!expires_soon(row, host_now)) return key + " is in force here, but not at the server";
+        if (!expires_soon(row, host_now))
+            return key + " is in force here, but not at the server" +
+                   (row.doubt.empty() ? "" : "; in doubt: " + row.doubt);
     }
     const auto promises = database.table(promises_sql(witness.name));
     if (promises.size() != 1) return "there is no such server in the database";

@@ -297,7 +297,8 @@ void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     servers_[server]->step_clock(by, now_);
     database_->forget_copy();  // a base-time of that age would be of another clock, and nothing could tell
     clock_stepped_.insert(server);
-    if (by < 0s && by > -ClockSkew::window_step_min) stepped_back_a_little_.insert(server);
+    if (by < 0s && by > -ClockSkew::window)
+        stepped_back_a_little_[server] += std::chrono::ceil<std::chrono::seconds>(-by);
     step_unknown_since_[server] = host_now();
 }
 

@@ -147,6 +147,7 @@ private:
 
     // Judgement (judge.cpp).
     [[nodiscard]] Witness witness(std::size_t server) const;
+    [[nodiscard]] std::chrono::seconds stepped_back(std::size_t server) const;
     void judge_mirror(std::size_t server);
     [[nodiscard]] std::optional<std::string> judge_assignments() const;
     [[nodiscard]] std::optional<std::string> difference();
@@ -163,7 +164,8 @@ private:
     bool troubled_ = true;
     std::int64_t haste_ = 1;  // how much faster than in an ordinary world changes and troubles follow one another
     std::set<std::size_t> clock_stepped_;
-    std::set<std::size_t> stepped_back_a_little_;  // by less than an open connection can tell from messages that wait
+    /// By how much, where that is less than an open connection can tell soon from messages that wait, or from silence.
+    std::map<std::size_t, std::chrono::seconds> stepped_back_a_little_;
     std::set<std::size_t> bulk_only_;
     std::map<std::size_t, UtcMillis> silent_until_;
     std::map<std::size_t, UtcMillis>
