@@ -72,8 +72,8 @@ constexpr const char* count_in_server_sql =
 
 // The last error stays until there is another: ServerStatus says so.
 constexpr const char* status_sql = R"sql(
-    UPDATE server SET phase = ?2, coverage = iif(lacking > 0, 'partial', ?3), server_identity = ?4, clock_skew_ms = ?5, connected_since = ?6,
-        last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
+    UPDATE server SET phase = ?2, coverage = iif(lacking > 0, 'partial', ?3), server_identity = ?4, clock_skew_ms = ?5,
+        connected_since = ?6, last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
         last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
         active_support = ?13, window_support = ?14, support_seen_at = ?15, client_data = ?16, unreadable = ?17,
         known_since = ?18, disorder = ?19
