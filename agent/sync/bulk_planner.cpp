@@ -68,9 +68,8 @@ void BulkPlanner::on_lacking(bool lacking, SteadyTime now) {
     if (!timers_.is_set(Timer::lacking)) timers_.set(Timer::lacking, now + slowed(again_after(), 1 + lacking_fulls_));
 }
 
-/// When a full bulk is to be repeated that another one may not mend either.
 std::chrono::milliseconds BulkPlanner::again_after() const {
-    return std::max(10 * config_.timeouts.retry, config_.bulk.poll_interval);
+    return again_in_vain(config_.timeouts.retry, config_.bulk.poll_interval);
 }
 
 /// Full bulks whose replies cannot be read, or not be stored, come more and more rarely: what a server cannot say today, it

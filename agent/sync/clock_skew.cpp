@@ -8,9 +8,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Base-times are cut to whole seconds, so a sample may be this much too low without any delay.
-constexpr milliseconds cut_off{999};
-
 /// Two clocks drift apart by no more than one part in so many.
 constexpr int drift_parts = 5000;
 
@@ -28,9 +25,8 @@ ClockSkew::ClockSkew(std::optional<Skew> stored) : estimate_(stored) {
     if (stored) bound_ = *stored + cut_off;
 }
 
-bool ClockSkew::lags(ServerTime base, Skew most, Now now) const {
-    const Sample told{base, std::nullopt, {}, false, false};
-    return estimate_ && told.at_least(now) + cut_off + most < *estimate_;
+bool ClockSkew::lags(ServerTime base, Now now) const {
+    return lags(Sample{base, std::nullopt}.at_least(now));
 }
 
 ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
@@ -58,7 +54,7 @@ ClockSkew::Verdict ClockSkew::on_base_time(const Sample& told, Now now) {
 /// Whether a message tells what an earlier one did that cannot be right. Long after we asked it might have waited for as long,
 /// and would be no evidence by itself; but then the earlier one cannot have waited so long.
 bool ClockSkew::joins_doubt(const Sample& told, Skew sample) const {
-    return doubted_ && told.built_after_asked && sample + cut_off + step_min < *estimate_ &&
+    return doubted_ && told.built_after_asked && lags(sample) &&
            std::chrono::abs(sample - doubted_->sample) <= step_settled;
 }
 

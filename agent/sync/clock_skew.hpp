@@ -31,6 +31,8 @@ public:
     /// Base-times may trail each other by this much without the clock having gone back: servers queue messages, build them in
     /// several threads, and have their clocks set by NTP.
     static constexpr std::chrono::seconds disorder_max = Change::disorder_window;
+    /// Base-times are cut to whole seconds, so a sample may be this much too low without any delay.
+    static constexpr std::chrono::milliseconds cut_off{999};
     /// A sample this far beyond a bound is no drift.
     static constexpr std::chrono::seconds step_min{2};
     /// So many doubtful messages in a row that tell the same make a step.
@@ -87,14 +89,15 @@ public:
 
     /// The last message had a base-time that cannot be right, and it is not known yet whether the clock was set.
     [[nodiscard]] bool is_doubted() const { return doubted_.has_value(); }
-    /// Whether this base-time lies further behind what the server's clock should show than by `most`: its message has waited,
-    /// or that clock was set back.
-    [[nodiscard]] bool lags(ServerTime base, Skew most, Now now) const;
+    /// Whether this base-time lies further behind what the server's clock should show than drift explains: its message has
+    /// waited, or that clock was set back.
+    [[nodiscard]] bool lags(ServerTime base, Now now) const;
 
     /// Somebody set our own clock by so much; the server's has not changed by that.
     void on_our_clock_moved(std::chrono::milliseconds by);
 
 private:
+    [[nodiscard]] bool lags(Skew sample) const { return estimate_ && sample + cut_off + step_min < *estimate_; }
     [[nodiscard]] bool joins_doubt(const Sample& told, Skew sample) const;
     [[nodiscard]] Verdict doubt(Skew sample, Skew most, Now now);
     void begin_anew(Skew sample, Skew most, Now now);

@@ -11,7 +11,7 @@ namespace {
 /// A server that is polled is read again before long anyway, and one query that is always cut off must not make it send
 /// all the others each minute.
 std::chrono::milliseconds full_again_after(const BulkJob& job, const ConclusionContext& context) {
-    if (!job.any_cut_off()) return std::max(10 * context.retry, context.poll_interval);
+    if (!job.any_cut_off()) return again_in_vain(context.retry, context.poll_interval);
     return context.polling ? std::min(10 * context.retry, context.poll_interval) : context.retry;
 }
 

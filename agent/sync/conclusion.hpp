@@ -4,6 +4,7 @@
 #include "agent/sync/bulk_job.hpp"
 #include "storage/batch.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -20,6 +21,12 @@ struct ConclusionContext {
     std::chrono::milliseconds retry{};          ///< timeouts.retry
     std::chrono::milliseconds poll_interval{};  ///< bulk.poll_interval
 };
+
+/// After how long a full bulk is repeated that another one may not mend either.
+[[nodiscard]] inline std::chrono::milliseconds again_in_vain(std::chrono::milliseconds retry,
+                                                             std::chrono::milliseconds poll_interval) {
+    return std::max(10 * retry, poll_interval);
+}
 
 /// Of a full load.
 struct FullConclusion {

@@ -418,8 +418,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     // What was cut off is asked for again, also after a restart: that looks here (start()).
     if (conclusion.asked_to_the_end) {
         report_.on_read_in_full(now_, job.unread());
-        epoch_.stored_clock.on_read();
-        epoch_.stored_clock.on_mended(outbox_.next_number());
+        epoch_.stored_clock.on_read(outbox_.next_number());
     }
     if (conclusion.reaches_began_at) report_.on_history_begins(now_);
     // Of a server that is polled, what a query did not bring is as old as its last answer.

@@ -52,8 +52,8 @@ void ServerSync::handle(SyncConnection& connection, const SessionAction& action)
 
 Telling ServerSync::told_on(const SyncConnection& connection) {
     // Only what is told in the catch-up phase can be from before it, so that its base-time proves nothing of the clock.
-    const bool unsure = connection.is_catching_up() && connection.base_time &&
-                        epoch_.skew.lags(*connection.base_time, ClockSkew::step_min, now_);
+    const bool unsure =
+        connection.is_catching_up() && connection.base_time && epoch_.skew.lags(*connection.base_time, now_);
     return {connection,
             job_of(connection),
             bulk_.last_run(),

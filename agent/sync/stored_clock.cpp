@@ -10,7 +10,8 @@ std::optional<std::chrono::milliseconds> StoredClock::away(Now now) const {
 }
 
 bool StoredClock::went_back(Now now) const {
-    return written_at_ && now.utc + HostClock::step_min < *written_at_;
+    const auto gone = away(now);
+    return gone && *gone < -HostClock::step_min;
 }
 
 StoredClock::Finding StoredClock::judge(const ClockSkew::Sample& told, Skew known, Now now) const {

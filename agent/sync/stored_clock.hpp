@@ -32,7 +32,11 @@ public:
     [[nodiscard]] bool went_back(Now now) const;
     /// A message came whose base-time fits, or none will come for now.
     void on_heard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
-    void on_read() { hold_ = Hold::none; }
+    /// All was read anew: the batch of this number has the end of that.
+    void on_read(std::uint64_t batch) {
+        hold_ = Hold::none;
+        on_mended(batch);
+    }
     /// What puts the stored times right is in the batch of this number, and not in the database before that.
     void on_mended(std::uint64_t batch) { mended_in_ = batch; }
     void on_committed(std::uint64_t batch) {

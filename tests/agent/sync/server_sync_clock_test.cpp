@@ -23,6 +23,16 @@ std::string everything(const ServerConfig& config) {
     return config.family == Family::v4 ? "bulk everything in every VPN" : "bulk link 2001:db8:1::1";
 }
 
+/// Live for a while; then our clock jumps two hours ahead.
+Peer lives_and_jumps_ahead(SyncDriver& d) {
+    const auto active = d.goes_live();
+    d.passes(2min);
+    active.keeps_alive();
+    d.our_clock += 7200s;
+    d.passes(2s);
+    return active;
+}
+
 }  // namespace
 
 TEST_CASE("another server behind the address: a fresh start, all connections closed, and a full bulk") {
@@ -296,11 +306,7 @@ TEST_CASE("our own clock is set back: the stored times move with it, and the mir
 TEST_CASE(
     "the message that tells that our clock was set tells of a loss, too: at no moment does the mirror pass for live") {
     SyncDriver d(server_v4(), known(server_v4()));
-    const auto active = d.goes_live();
-    d.passes(2min);
-    active.keeps_alive();
-    d.our_clock += 7200s;
-    d.passes(2s);
+    (void)lives_and_jumps_ahead(d);
     const auto again = d.accepts_within(2min);
     d.written.clear();
     again.says(active4("192.0.2.1"));
@@ -315,11 +321,7 @@ TEST_CASE(
 
 TEST_CASE("our own clock jumps ahead: until the server tells, nothing expires by it, and the server is asked at once") {
     SyncDriver d(server_v4(), known(server_v4()));
-    const auto active = d.goes_live();
-    d.passes(2min);
-    active.keeps_alive();
-    d.our_clock += 7200s;
-    d.passes(2s);
+    const auto active = lives_and_jumps_ahead(d);
     CHECK_FALSE(active.open());
     REQUIRE_FALSE(d.sweeps.empty());
     CHECK(d.sweeps.back().held == std::vector<ServerId>{1});
@@ -350,11 +352,7 @@ TEST_CASE("our own clock jumps ahead: until the server tells, nothing expires by
 
 TEST_CASE("our clock was set, and the database is slow: nothing expires before the stored times have moved there") {
     SyncDriver d(server_v4(), known(server_v4()));
-    const auto active = d.goes_live();
-    d.passes(2min);
-    active.keeps_alive();
-    d.our_clock += 7200s;
-    d.passes(2s);
+    (void)lives_and_jumps_ahead(d);
     d.database_stalls();
     d.accepts_within(2min).catches_up();
     d.sweeps.clear();

@@ -71,7 +71,9 @@ TEST_CASE("at a start nothing expires before the first message, and after a fres
     StoredClock afresh(Hold::until_read, std::nullopt);
     afresh.on_heard();
     CHECK_FALSE(afresh.may_expire());
-    afresh.on_read();
+    afresh.on_read(7);
+    CHECK_FALSE(afresh.may_expire());  // it is told, and not written
+    afresh.on_committed(7);
     CHECK(afresh.may_expire());
 }
 
