@@ -121,12 +121,11 @@ SessionAction ReplyReader::next_lease(const ClientDataV6& client) {
     if (is_error(lease.status)) {                                 // concerns this lease alone (RFC 8415 §21.13)
         place_.lost_in_client = true;
         return quarantine("for " + address.to_string() + ", " + status_in_words(*lease.status), true,
-                          {if_specified(address), client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)});
+                          about(client, if_specified(address)));
     }
     if (const auto error = fill_binding(v6_, client, lease, context(), binding_, place_.relay_fault)) {
         place_.lost_in_client = true;
-        return quarantine(to_string(*error), true,
-                          {if_specified(address), client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)});
+        return quarantine(to_string(*error), true, about(client, if_specified(address)));
     }
     ++place_.listed;
     return action::Deliver{&binding_};
@@ -137,11 +136,14 @@ std::optional<SessionAction> ReplyReader::client_listed(const ClientDataV6& clie
     const auto listed = std::exchange(place_.listed, 0);
     if (listed == 0) {
         if (const auto error = fill_client_list(v6_, client, context(), binding_, place_.relay_fault))
-            return quarantine(to_string(*error), true,  // what it held has ended
-                              {{}, client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)});
+            return quarantine(to_string(*error), true, about(client, {}));  // what it held has ended
     }
     if (binding_.client_id.empty()) return std::nullopt;
     return action::ClientListed{&binding_, listed};
+}
+
+ReplyReader::About ReplyReader::about(const ClientDataV6& client, std::optional<IpAddress> address) const {
+    return {address, client.client_id, vpn_id_of(client.vss, client.vpn_unreadable)};
 }
 
 /// As fill_binding() has it: that of the client, else of the whole exchange.

@@ -87,6 +87,7 @@ private:
         ByteView client_id;
         std::optional<std::string> vpn_id = std::string();
     };
+    [[nodiscard]] About about(const ClientDataV6& client, std::optional<IpAddress> address) const;
     [[nodiscard]] SessionAction quarantine(const std::string& reason, bool lease_lost, About about) const;
     [[nodiscard]] std::optional<std::string> vpn_id_of(const std::optional<VssV6>& of_client, bool unreadable) const;
     [[nodiscard]] FillContext context() const { return {server_now_, via_, keep_options_}; }
