@@ -209,7 +209,7 @@ BindingKey Ledger::stored_key(const BindingKey& told) {
 
 /// Whether what is told now is as new as what there is, or newer (batch.hpp, Change::Kind::binding). What one bulk lists
 /// is younger than all that came before it was asked, whatever exchange that came by. What is in doubt since this second
-/// yields to whatever is told within it.
+/// yields to what was asked for after that, and to what is told live: a bulk that was under way may have listed it before.
 bool Ledger::is_newer(const Change& change, const BindingRow& row) const {
     const RecordAge age = age_of(change);
     const auto run = static_cast<std::int64_t>(change.run);
@@ -217,7 +217,7 @@ bool Ledger::is_newer(const Change& change, const BindingRow& row) const {
         age.epoch == row.age.epoch && age.via == Via::active && row.age.via == Via::active && !change.late;
     if (in_stream && age.base_time + Change::disorder_window.count() >= row.age.base_time) return true;
     const bool same_second = age.epoch == row.age.epoch && age.base_time == row.age.base_time;
-    if (same_second && row.doubt != Doubt::none && run >= row.seen_run) return true;
+    if (same_second && row.doubt != Doubt::none && run == row.seen_run) return age.via == Via::active;
     if (same_second && run != 0 && run != row.seen_run) return run > row.seen_run;
     return replaces(age, row.age);
 }

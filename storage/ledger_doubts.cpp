@@ -45,12 +45,12 @@ void Ledger::mark_doubtful(const Change& change) {
     const auto at = find(stored_key(change.binding.key));
     if (at == none || !exists(at) || (has_age(change) && !is_newer(change, entries_[at].row))) return;
     doubt_row(at, change.doubt, change);
-    mark_listed(at, change);
 }
 
 /// It stays as it is. But what had been told before does not settle the doubt when it arrives late. A list does not weaken a
 /// doubt that is about more than its client.
 void Ledger::doubt_row(std::size_t at, Doubt why, const Change& change) {
+    mark_listed(at, change);
     auto& row = entries_[at].row;
     if (concerns_client_alone(why) && !concerns_client_alone(row.doubt)) why = row.doubt;
     const auto told = age_of(change);
@@ -111,6 +111,7 @@ void Ledger::end_in_force(std::size_t at, const Change& change, EndReason reason
     row.end_reason = reason;
     if (reason != EndReason::unlisted || concerns_client_alone(row.doubt)) row.doubt = Doubt::none;
     row.age = age_of(change);
+    row.seen_run = std::max(row.seen_run, static_cast<std::int64_t>(change.run));
     row.updated_at = context_.now;
     rewrite(at);
     auto end = told_at(change);

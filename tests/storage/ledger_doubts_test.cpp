@@ -27,6 +27,10 @@ Change list_end(const std::string& client, std::int64_t base, const std::string&
     if (!link.empty()) change = on_link(change, link);
     return change;
 }
+Change in_run(std::uint64_t run, Change change) {
+    change.run = run;
+    return change;
+}
 constexpr auto doubt_kind = Change::Kind::doubt;
 constexpr auto absent = Change::Kind::absent;
 
@@ -41,8 +45,11 @@ TEST_CASE("a binding of which something unreadable was told stays, in doubt, unt
     REQUIRE(tables.new_doubts.size() == 1);
     CHECK(tables.new_doubts[0].client_id == id("alice"));
     CHECK(tables.new_doubts[0].why == Doubt::unreadable);
-    SUBCASE("in the same second by whatever exchange") {
-        tables.apply({listed(told6("alice", 10))}, 11);
+    SUBCASE("in the same second, live") {
+        tables.apply({told6("alice", 10)}, 11);
+    }
+    SUBCASE("in the same second, when asked after that") {
+        tables.apply({in_run(1, listed(told6("alice", 10)))}, 11);
     }
     SUBCASE("later") {
         tables.apply({told6("alice", 20)}, 20);
@@ -62,6 +69,43 @@ TEST_CASE("what had been told before a doubt does not settle it") {
     CHECK(tables.doubt() == Doubt::unreadable);
     tables.apply({as(told6("", 10), absent)}, 22);
     CHECK(tables.doubt() == Doubt::unreadable);
+}
+
+// Two connections: what a bulk had listed before the client left may come after that, and both within a second.
+TEST_CASE("a bulk that was under way when something came to be in doubt does not settle it within the second") {
+    Tables tables;
+    auto first = in_run(1, listed(on_link(told6("alice", 0), "2001:db8::")));
+    tables.apply({first}, 0);
+    auto late = in_run(2, listed(on_link(told6("alice", 20), "2001:db8::")));
+    late.binding.hostname = "old";
+    SUBCASE("for something unreadable") {
+        tables.apply({in_run(2, as(told6("", 20), doubt_kind, Doubt::unreadable)), late}, 20);
+    }
+    SUBCASE("for a list") {
+        tables.apply({in_run(2, list_end("alice", 20, "2001:db8::", Doubt::unlisted)), late}, 20);
+    }
+    SUBCASE("for a list, right after it was told anew") {
+        tables.apply({in_run(2, on_link(told6("alice", 20), "2001:db8::")),
+                      in_run(2, list_end("alice", 20, "2001:db8::", Doubt::unlisted)), late},
+                     20);
+    }
+    SUBCASE("for another client's end") {
+        tables.apply({in_run(2, told6("bob", 20, BindingState::released)), late}, 20);
+    }
+    CHECK(tables.doubt() != Doubt::none);
+    CHECK(tables.rows.begin()->second.hostname.empty());
+    CHECK(tables.rows.begin()->second.seen_run == 2);
+    tables.apply({in_run(3, listed(told6("alice", 20)))}, 21);
+    CHECK(tables.doubt() == Doubt::none);
+}
+
+TEST_CASE("a bulk that was under way when a list ended a lease does not bring it back within the second") {
+    Tables tables;
+    tables.apply({in_run(1, listed(on_link(told6("alice", 0), "2001:db8::")))}, 0);
+    tables.apply({in_run(2, list_end("alice", 20, "2001:db8::")),
+                  in_run(2, listed(on_link(told6("alice", 20), "2001:db8::")))},
+                 20);
+    CHECK(tables.rows.begin()->second.end_reason == EndReason::unlisted);
 }
 
 TEST_CASE("a doubt that is older than what is known is none, and of what is not known there is none") {
