@@ -187,7 +187,8 @@ struct Batch {
     std::optional<UtcSeconds> fresh_as_of;
     std::optional<ServerStatus> status;
     std::vector<QuarantineEntry> quarantine;
-    bool list_doubts = false;  ///< Applied::doubts tells what is in doubt, and not only what came to be so
+    bool list_doubts = false;        ///< Applied::doubts tells what is in doubt, and not only what came to be so
+    std::uint64_t doubts_after = 0;  ///< that list leaves out so many of them, those known longest
 
     /// A full bulk is over that was asked to the end ...
     [[nodiscard]] bool full_is_over() const { return reconcile && reconcile->asked_to_the_end; }

@@ -27,7 +27,14 @@ void DoubtBook::start(std::chrono::milliseconds away) {
     questions_left_ = static_cast<int>(std::clamp<count>(away / question_interval, 1, questions_at_once));
 }
 
-void DoubtBook::learn(const Applied& applied, bool listed, SteadyTime now) {
+std::uint64_t DoubtBook::on_listing_asked(SteadyTime now) {
+    listing_due_ = now + again_first;
+    return open_ > doubts_told_max ? listed_to_ : 0;
+}
+
+void DoubtBook::learn(const Applied& applied, std::optional<std::uint64_t> listed_after, SteadyTime now) {
+    if (listed_after) listed_to_ = applied.doubts.size() == doubts_told_max ? *listed_after + doubts_told_max : 0;
+    const auto listed = listed_after.has_value();
     some_settled_ = !listed && (some_settled_ || applied.doubts_open < open_);
     open_ = applied.doubts_open;
     left_by_full_ = std::min(left_by_full_, open_);
@@ -67,9 +74,11 @@ void DoubtBook::note(const DoubtfulBinding& about, SteadyTime first_due) {
     }
     if (!query_for(about)) return;
     if (asked_.size() == doubts_told_max) {
-        const auto left = std::find_if(asked_.begin(), asked_.end(), [](const Entry& e) { return e.left_in != 0; });
-        if (left == asked_.end()) return;
-        asked_.erase(left);
+        const auto rests = std::max_element(asked_.begin(), asked_.end(), [](const Entry& a, const Entry& b) {
+            return std::pair(a.rests(), a.due) < std::pair(b.rests(), b.due);
+        });
+        if (!rests->rests()) return;
+        asked_.erase(rests);
     }
     asked_.push_back({about, first_due});
 }
@@ -106,7 +115,9 @@ void DoubtBook::refill(SteadyTime now) {
 }
 
 bool DoubtBook::lacks_listing() const {
-    return some_settled_ || (open_ > asked_.size() && asked_.size() < doubts_told_max);
+    const auto has_room = asked_.size() < doubts_told_max ||
+                          std::any_of(asked_.begin(), asked_.end(), [](const Entry& e) { return e.rests(); });
+    return some_settled_ || (open_ > asked_.size() && has_room);
 }
 
 DoubtBook::Entry* DoubtBook::first_due() {

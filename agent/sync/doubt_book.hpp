@@ -40,11 +40,12 @@ public:
     void start(std::chrono::milliseconds away);
 
     /// What a commit told: doubts that are new, or where it was asked for, those that there are; and how many there are.
-    /// `listed`: the batch asked for that (Batch::list_doubts).
-    void learn(const Applied& applied, bool listed, SteadyTime now);
+    /// `listed_after`: the batch asked for that (Batch::list_doubts, doubts_after).
+    void learn(const Applied& applied, std::optional<std::uint64_t> listed_after, SteadyTime now);
     /// There are doubts that are not here, or some of those here are settled: Applied::doubts is to list them.
     [[nodiscard]] bool wants_listing(SteadyTime now) const { return lacks_listing() && now >= listing_due_; }
-    void on_listing_asked(SteadyTime now) { listing_due_ = now + again_first; }
+    /// How many of those known longest it is to leave out: they were listed before.
+    [[nodiscard]] std::uint64_t on_listing_asked(SteadyTime now);
     /// More are in doubt than are asked about one by one, or an address that its client has left may be another's.
     [[nodiscard]] bool wants_full_bulk() const { return full_wanted_ || open_ > left_by_full_ + doubts_told_max; }
     void on_full_bulk_begun() { full_wanted_ = false; }
@@ -101,6 +102,9 @@ private:
         SteadyTime due = SteadyTime::min();
         std::chrono::milliseconds again = again_first;
         std::uint64_t left_in = 0;  ///< the run of the question that told that its client has left it; 0: none did
+
+        /// It was asked about, and waits for something else: it makes room for one that was not.
+        [[nodiscard]] bool rests() const { return left_in != 0 || again != again_first; }
     };
     void note(const DoubtfulBinding& about, SteadyTime first_due);
     [[nodiscard]] std::optional<BulkQuery> query_for(const DoubtfulBinding& about) const;
@@ -112,6 +116,7 @@ private:
     std::vector<Entry> asked_;        // doubts_told_max at most
     std::uint64_t open_;              // in the database
     std::uint64_t left_by_full_ = 0;  // so many of them the last full bulk did not settle
+    std::uint64_t listed_to_ = 0;     // so many of those known longest were listed
     bool some_settled_ = false;       // since the last listing, and it is not known which
     SteadyTime listing_due_ = SteadyTime::min();
     bool full_wanted_ = false;

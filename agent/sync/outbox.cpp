@@ -87,6 +87,7 @@ void Outbox::reset(Batch& batch) const {
     batch.number = 0;
     batch.our_clock_moved.reset();
     batch.list_doubts = false;
+    batch.doubts_after = 0;
     batch.begin_run.reset();
     batch.begin_full.reset();
     batch.fresh_start = false;

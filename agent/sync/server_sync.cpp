@@ -135,6 +135,14 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
     bulk_.on_failure(now_.steady, jitter_);
 }
 
+namespace {
+
+std::optional<std::uint64_t> listing_of(const Batch& batch) {
+    return batch.list_doubts ? std::optional(batch.doubts_after) : std::nullopt;
+}
+
+}  // namespace
+
 void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
     happened(now);
     epoch_.checkpoint.on_committed(done.number, done.base_time);
@@ -145,7 +153,7 @@ void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
     for (const auto& refused : applied.refused)
         report_.log(LogLevel::error, "row-refused", {{"reason", refused}});
     bulk_.on_lacking(applied.lacking > 0, now_.steady);
-    doubts_.learn(applied, done.list_doubts, now_.steady);
+    doubts_.learn(applied, listing_of(done), now_.steady);
     if (done.reconcile) doubts_.on_full_bulk_written();
     on_sightings_written(done);
     outbox_.on_committed(std::move(done));
@@ -257,8 +265,9 @@ void ServerSync::plan() {
 void ServerSync::plan_questions() {
     finish_question();
     if (doubts_.wants_listing(now_.steady)) {
-        outbox_.edit(now_.steady).list_doubts = true;
-        doubts_.on_listing_asked(now_.steady);
+        auto& batch = outbox_.edit(now_.steady);
+        batch.list_doubts = true;
+        batch.doubts_after = doubts_.on_listing_asked(now_.steady);
     }
     if (doubts_.is_due(now_.steady)) begin_question();
     const auto* question = doubts_.question();

@@ -36,7 +36,7 @@ const PostgresSql of_clients_sql{"bindings_of_clients", of_clients_text};
 // Both columns are those of an index of its own, which has nothing but what is in doubt.
 const std::string in_doubt_text =
     "SELECT " + column_names(stored_columns) +
-    " FROM binding WHERE server_id = $1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT $2";
+    " FROM binding WHERE server_id = $1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT $2 OFFSET $3";
 const PostgresSql in_doubt_sql{"bindings_in_doubt", in_doubt_text};
 
 const std::string insert_text = "INSERT INTO binding (server_id, " + column_names(inserted_columns) +
@@ -142,10 +142,12 @@ void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& le
     }
 }
 
-std::vector<DoubtfulBinding> read_doubts(PostgresTransaction& transaction, ServerId server) {
+std::vector<DoubtfulBinding> read_doubts(PostgresTransaction& transaction, ServerId server, std::uint64_t after) {
     std::vector<DoubtfulBinding> out;
     Parameters parameters;
-    parameters.number(server).number(static_cast<std::int64_t>(doubts_told_max));
+    parameters.number(server)
+        .number(static_cast<std::int64_t>(doubts_told_max))
+        .number(static_cast<std::int64_t>(after));
     for (const auto& row : transaction.run(in_doubt_sql, parameters)) {
         ResultReader in(row);
         out.push_back(doubtful(take_row(in)));

@@ -9,8 +9,9 @@ namespace leasemirror {
 /// Gives the ledger every row that it asks for.
 void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger);
 
-/// Of one server, those known longest first; doubts_told_max at most.
-[[nodiscard]] std::vector<DoubtfulBinding> read_doubts(PostgresTransaction& transaction, ServerId server);
+/// Of one server, those known longest first, but for the first `after`; doubts_told_max at most.
+[[nodiscard]] std::vector<DoubtfulBinding> read_doubts(PostgresTransaction& transaction, ServerId server,
+                                                       std::uint64_t after = 0);
 
 /// Writes the rows of these entries. Refused values are an exception of libpqxx (refuses_values()); the transaction is
 /// then to be rolled back to before it.

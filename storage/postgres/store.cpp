@@ -154,7 +154,7 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
         changes_.write_feed(feed, context,
                             unlisted.ids.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
     if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted.ids);
-    if (batch.list_doubts || unsettled > 0) applied.doubts = read_doubts(transaction, batch.server);
+    if (batch.list_doubts || unsettled > 0) applied.doubts = read_doubts(transaction, batch.server, batch.doubts_after);
     feed.notify();
     tally.tell(applied);
 }

@@ -41,7 +41,7 @@ constexpr const char* of_client = "WHERE client_id = ?2 AND +server_id = ?1 AND 
 
 // Both columns are those of an index of its own, which has nothing but what is in doubt.
 constexpr const char* of_doubt =
-    "INDEXED BY binding_doubt WHERE server_id = ?1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT ?2";
+    "INDEXED BY binding_doubt WHERE server_id = ?1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT ?2 OFFSET ?3";
 
 constexpr const char* mark_listed_sql = "UPDATE binding SET seen_run = ?2, scope = ?3 WHERE binding_id = ?1";
 
@@ -124,10 +124,11 @@ void SqliteBindings::load(ServerId server, Ledger& ledger) {
     }
 }
 
-std::vector<DoubtfulBinding> SqliteBindings::in_doubt(ServerId server) {
+std::vector<DoubtfulBinding> SqliteBindings::in_doubt(ServerId server, std::uint64_t after) {
     Use use(in_doubt_);
     use.number(1, server);
     use.number(2, static_cast<std::int64_t>(doubts_told_max));
+    use.number(3, static_cast<std::int64_t>(after));
     std::vector<DoubtfulBinding> out;
     while (use.step()) {
         ResultReader row(use);

@@ -19,8 +19,8 @@ public:
     void load(ServerId server, Ledger& ledger);
     /// Writes one row as its entry says; sets binding_id of a new one.
     void write(ServerId server, Ledger::Entry& entry);
-    /// Those known longest first; doubts_told_max at most.
-    std::vector<DoubtfulBinding> in_doubt(ServerId server);
+    /// Those known longest first, but for the first `after`; doubts_told_max at most.
+    std::vector<DoubtfulBinding> in_doubt(ServerId server, std::uint64_t after);
 
 private:
     void insert(ServerId server, BindingRow& row);

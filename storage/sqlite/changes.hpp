@@ -25,8 +25,10 @@ public:
 
     /// Of the last batch.
     [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
-    /// Of one server, those known longest first; doubts_told_max at most.
-    [[nodiscard]] std::vector<DoubtfulBinding> in_doubt(ServerId server) { return bindings_.in_doubt(server); }
+    /// Of one server, those known longest first, but for the first `after`; doubts_told_max at most.
+    [[nodiscard]] std::vector<DoubtfulBinding> in_doubt(ServerId server, std::uint64_t after = 0) {
+        return bindings_.in_doubt(server, after);
+    }
 
 private:
     bool show_refusal(const BindingRow& row);

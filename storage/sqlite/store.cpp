@@ -167,7 +167,7 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
         gaps_.apply(batch.server, batch.now, change, tally.reconciled);
     servers_.finish(batch, tally, applied);
     const bool list_all = batch.list_doubts || reconciled.doubted > 0;
-    applied.doubts = list_all ? changes_.in_doubt(batch.server) : changes_.new_doubts();
+    applied.doubts = list_all ? changes_.in_doubt(batch.server, batch.doubts_after) : changes_.new_doubts();
     quarantine_.add(batch.server, batch.quarantine);
     first_load_.finish(batch);
     tally.tell(applied);

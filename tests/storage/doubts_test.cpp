@@ -106,6 +106,10 @@ TEST_CASE("all that is in doubt is told where that is asked for, up to a number"
         applied = f.store->apply(batch);
         CHECK(applied.doubts.size() == doubts_told_max);
         CHECK(applied.doubts[0].key.address.to_string() == "10.0.0.1");
+        batch.doubts_after = doubts_told_max;
+        applied = f.store->apply(batch);
+        REQUIRE(applied.doubts.size() == 5);
+        CHECK(applied.doubts[0].key.address.to_string() == "10.0.0.65");
         batch = f.batch({}, 1);
         batch.list_doubts = true;
         applied = f.store->apply(batch);

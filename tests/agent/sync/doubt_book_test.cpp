@@ -47,7 +47,9 @@ struct World {
     explicit World(Family family = Family::v6) : book(family, ResumePoint{}) {}
 
     /// The database tells, a while ago.
-    void learns(const Applied& told, bool listed = false) { book.learn(told, listed, now - 1min); }
+    void learns(const Applied& told, std::optional<std::uint64_t> listed_after = {}) {
+        book.learn(told, listed_after, now - 1min);
+    }
     /// The question that is due now, in words; "" if none is.
     std::string asks() {
         if (!book.is_due(now)) return "";
@@ -76,7 +78,7 @@ TEST_CASE("something unreadable is asked about a second later: the answer is to 
     DoubtBook book(Family::v6, {});
     auto about = doubt6();
     about.why = Doubt::unreadable;
-    book.learn(applied({about}), false, t);
+    book.learn(applied({about}), std::nullopt, t);
     CHECK_FALSE(book.is_due(t));
     CHECK(book.next_deadline() == t + 1s);
     CHECK(book.is_due(t + 1s));
@@ -306,10 +308,10 @@ TEST_CASE("doubts that only the database knows are asked for, at a pace") {
     resume.doubts_open = 3;
     DoubtBook book(Family::v6, resume);
     CHECK(book.wants_listing(t));
-    book.on_listing_asked(t);
+    CHECK(book.on_listing_asked(t) == 0);
     CHECK_FALSE(book.wants_listing(t + 59s));
     CHECK(book.wants_listing(t + 60s));
-    book.learn(applied({doubt6()}), true, t);
+    book.learn(applied({doubt6()}), 0, t);
     CHECK_FALSE(book.wants_listing(t + 60s));
     CHECK(book.is_due(t));
 }
@@ -330,8 +332,8 @@ TEST_CASE("what is settled otherwise is not asked about: a listing shows it") {
     fewer.doubts_open = 1;
     w.learns(fewer);
     CHECK(w.book.wants_listing(w.now));
-    w.book.on_listing_asked(w.now);
-    w.learns(applied({doubt6(2)}), true);
+    CHECK(w.book.on_listing_asked(w.now) == 0);
+    w.learns(applied({doubt6(2)}), 0);
     CHECK(w.asks() == "address 2001:db8::2");
     CHECK(w.answered({}) == Answer::gone);
     CHECK(w.asks().empty());
@@ -347,9 +349,29 @@ TEST_CASE("a doubt that no answer settles does not keep others in the database f
     more.doubts_open = 3;
     w.learns(more);
     CHECK(w.book.wants_listing(w.now));
-    w.book.on_listing_asked(w.now);
-    w.learns(applied({doubt6(1), doubt6(2), doubt6(3)}), true);
+    CHECK(w.book.on_listing_asked(w.now) == 0);
+    w.learns(applied({doubt6(1), doubt6(2), doubt6(3)}), 0);
     CHECK(w.asks() == "address 2001:db8::2");
+}
+
+TEST_CASE("however many cannot be settled by a question, those behind them in the database have their turn") {
+    World w;
+    std::vector<DoubtfulBinding> first;
+    for (std::size_t i = 1; i <= doubts_told_max; ++i)
+        first.push_back(doubt6(static_cast<int>(i)));
+    auto told = applied(first);
+    told.doubts_open = doubts_told_max + 1;
+    w.learns(told, 0);
+    CHECK_FALSE(w.book.wants_listing(w.now));  // none of these has been asked about yet
+    REQUIRE_FALSE(w.asks().empty());
+    w.book.question()->on_refused(0, "NotAllowed");
+    CHECK(w.book.finish(w.now).answer == Answer::none);
+    CHECK(w.book.wants_listing(w.now));
+    CHECK(w.book.on_listing_asked(w.now) == doubts_told_max);
+    told.doubts = {doubt6(900)};
+    w.learns(told, doubts_told_max);
+    CHECK(w.book.knows(doubt6(900).key.address, ""));
+    CHECK(w.book.on_listing_asked(w.now) == 0);  // and then again from the beginning
 }
 
 TEST_CASE("doubts that a full bulk left want no other one, however many: more than so many new ones do") {
