@@ -25,8 +25,8 @@ struct Change {
         /// query, earlier by no more than disorder_window; at the same base-time, which is too coarse to order what
         /// happens within a second, if it was told in a later run (the server was asked after the other had come), or in
         /// the same and its `via` is not less trusted. It settles a doubt; within the second of that, only if it was told
-        /// live or in a later run. A v6 end that names another client than the
-        /// one in force ends nothing (RFC 5007 §4.1.2.2): the row is in doubt for `other_client`.
+        /// live or in a later run. A v6 end that names another client than the one in force ends nothing (RFC 5007
+        /// §4.1.2.2): the row is in doubt for `other_client`.
         binding,
         /// A client's list on one link ended (agent/README.md, "Ended bindings"): `binding` carries client_id, vpn_id,
         /// link_address, base_time and via. Of the bindings in force of that client that are not newer, and are none of
