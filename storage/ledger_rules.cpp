@@ -10,6 +10,8 @@ namespace {
 
 /// Two times that are the same but for the estimate of the skew, which moves by little.
 constexpr std::chrono::seconds same_moment{5};
+/// Base-times are whole seconds, so the same moment may be told as the next second.
+constexpr std::chrono::seconds cut_off{1};
 /// A boundary that had to be moved by no more than this is still the true one.
 constexpr std::chrono::seconds exact_within{2};
 
@@ -126,13 +128,12 @@ void Ledger::fill_state(BindingRow& row, const Change& change, bool known) const
         row.end_reason = EndReason::reported;
         return;
     }
-    // The very record whose expiry has passed here before, in a batch that was closed before that: it stays expired.
-    auto now = now_;
-    const bool again = known && before_.age.epoch == context_.epoch &&
-                       before_.age.base_time == unix_seconds(told.base_time) &&
-                       before_.end_reason == EndReason::expired;
-    if (again && before_.expires_at) now = std::max(now, *before_.expires_at);
-    const bool expired = row.expires_at && *row.expires_at <= now;
+    // The lease whose expiry has passed here before, told before that: it stays expired.
+    const bool again = known && before_.age.epoch == context_.epoch && before_.end_reason == EndReason::expired &&
+                       before_.expires_at && row.expires_at && same_client(before_, row) &&
+                       *row.expires_at <= *before_.expires_at + cut_off &&
+                       *row.expires_at + same_moment >= *before_.expires_at;
+    const bool expired = again || (row.expires_at && *row.expires_at <= now_);
     row.state = expired ? BindingState::ended : BindingState::active;
     row.end_reason = expired ? EndReason::expired : EndReason::none;
 }

@@ -56,6 +56,30 @@ TEST_CASE("what has expired is judged by when it was told, not by when it was wr
     CHECK(tables.words() == Words{"assigned alice", "ended alice", "assigned bob", "ended bob", "assigned carol"});
 }
 
+// The sweep ends what has expired, while batches that were closed before that still wait.
+TEST_CASE("a lease whose time is over is not held anew by what was told before that") {
+    Tables tables;
+    tables.apply({until(told("alice", 0), 20)}, 0);
+    auto& row = tables.rows.begin()->second;
+    SUBCASE("the same lease, told again") {
+        tables.apply({until(told("alice", 21), 20)}, 21);
+        REQUIRE(row.end_reason == EndReason::expired);
+        tables.apply({told_when(listed(until(told("alice", 22), 21)), 20)}, 22);
+        CHECK(row.end_reason == EndReason::expired);
+        CHECK(tables.history() == Words{"alice 0..20~ expired"});
+    }
+    SUBCASE("it was renewed after all") {
+        tables.apply({until(told("alice", 21), 20)}, 21);
+        tables.apply({until(told("alice", 22), 24)}, 22);
+        CHECK(tables.state() == BindingState::active);
+    }
+    SUBCASE("our clock was set back since") {
+        tables.apply({until(told("alice", 21), 20)}, 21);
+        tables.apply({until(told("alice", 22), -100)}, -200);
+        CHECK(tables.state() == BindingState::active);
+    }
+}
+
 TEST_CASE("no boundary lies after the moment when it was told") {
     Tables tables;
     tables.apply({told_when(since(told("alice", 50), 100), 50)}, 200);
