@@ -172,7 +172,8 @@ struct Batch {
     UtcSeconds now{};  ///< our time when the batch was closed: updated_at, and what has expired
     Skew skew{};       ///< converts the server's times to ours where a change has none
     /// Our own clock was set by so much (positive: forward). All times of this server that are stored in our clock move
-    /// with it: those of bindings in force, and of the assignments that are open. What has ended stays as it was told.
+    /// with it: those of bindings in force, of the assignments that are open, and `fresh_as_of`. What has ended stays as it
+    /// was told.
     std::optional<std::chrono::seconds> our_clock_moved;
     std::optional<std::uint64_t> begin_run;   ///< a bulk with this number has begun
     std::optional<std::uint64_t> begin_full;  ///< a full one with this number has

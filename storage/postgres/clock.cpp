@@ -28,6 +28,9 @@ constexpr PostgresSql move_sql{"move_clock", R"sql(
           OFFSET 0) AS m
     WHERE b.server_id = $1 AND b.binding_id = m.binding_id)sql"};
 
+constexpr PostgresSql server_sql{
+    "move_fresh_as_of", "UPDATE server SET fresh_as_of = fresh_as_of + $2 * interval '1 s' WHERE server_id = $1"};
+
 // It joins all of the server's bindings once: a way that is not to be had with what suits the rest of a session.
 constexpr const char* join_freely = "SET LOCAL enable_hashjoin TO on";
 constexpr const char* as_before = "SET LOCAL enable_hashjoin TO off";
@@ -39,6 +42,7 @@ void move_clock(PostgresTransaction& transaction, ServerId server, std::chrono::
     transaction.execute(join_freely);
     transaction.run(move_sql, Parameters().number(server).number(by.count()));
     transaction.execute(as_before);
+    transaction.run(server_sql, Parameters().number(server).number(by.count()));
 }
 
 }  // namespace leasemirror

@@ -8,7 +8,7 @@
 
 namespace leasemirror {
 
-/// Moves all times of this server that are in our clock: of its bindings, and of the assignments that are open.
+/// Moves all times of this server that are in our clock: of its bindings, of the assignments that are open, and `fresh_as_of`.
 void move_clock(PostgresTransaction& transaction, ServerId server, std::chrono::seconds by);
 
 }  // namespace leasemirror

@@ -71,7 +71,8 @@ const std::string finish_text = R"sql(
         ON CONFLICT (server_id, state) DO UPDATE SET bindings = c.bindings + excluded.bindings)
     UPDATE server SET committed_batch = greatest(committed_batch, $2::bigint), epoch = $3,
         base_time = CASE WHEN $4 THEN $5 ELSE coalesce($5, base_time) END,
-        fresh_as_of = CASE WHEN lacking > 0 THEN fresh_as_of ELSE coalesce($6, fresh_as_of) END,
+        fresh_as_of = CASE WHEN lacking > 0 AND coalesce($6 >= fresh_as_of, true) THEN fresh_as_of
+                           ELSE coalesce($6, fresh_as_of) END,
         last_run = greatest(last_run, $7::bigint), last_gap = greatest(last_gap, $8::bigint),
         gaps_open = CASE WHEN $9 THEN (SELECT count(*) FROM gap WHERE gap.server_id = $1 AND closed_at IS NULL)
                     ELSE gaps_open END,

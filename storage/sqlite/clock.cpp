@@ -26,13 +26,16 @@ constexpr const char* bindings_sql = R"sql(
                                boundary_at)
     WHERE server_id = ?1 AND state = 'active')sql";
 
+constexpr const char* server_sql = "UPDATE server SET fresh_as_of = fresh_as_of + ?2 WHERE server_id = ?1";
+
 }  // namespace
 
-SqliteClock::SqliteClock(SQLite::Database& db) : assignments_(db, assignments_sql), bindings_(db, bindings_sql) {}
+SqliteClock::SqliteClock(SQLite::Database& db)
+    : assignments_(db, assignments_sql), bindings_(db, bindings_sql), server_(db, server_sql) {}
 
 void SqliteClock::move(ServerId server, std::chrono::seconds by) {
     if (by.count() == 0) return;
-    for (auto* statement : {&assignments_, &bindings_}) {
+    for (auto* statement : {&assignments_, &bindings_, &server_}) {
         Use use(*statement);
         use.number(1, server);
         use.number(2, by.count());

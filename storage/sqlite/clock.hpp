@@ -14,11 +14,12 @@ class SqliteClock {
 public:
     explicit SqliteClock(SQLite::Database& db);
 
-    /// Moves all times of this server that are in our clock: of its bindings, and of the assignments that are open.
+    /// Moves all times of this server that are in our clock: of its bindings, of the assignments that are open, and
+    /// `fresh_as_of`.
     void move(ServerId server, std::chrono::seconds by);
 
 private:
-    SQLite::Statement assignments_, bindings_;
+    SQLite::Statement assignments_, bindings_, server_;
 };
 
 }  // namespace leasemirror

@@ -45,10 +45,15 @@ TEST_CASE("when our clock was set, all times in it move, once, and those of the 
         f.apply({timed("10.0.0.1", 100), told("10.0.0.2", 100)});
         f.store->apply(f.batch({timed("10.0.0.1", 100)}, 1));
         auto batch = f.batch();
+        batch.fresh_as_of = utc(150);
+        f.store->apply(batch);
+        batch = f.batch();
         batch.number = 1;
         batch.our_clock_moved = std::chrono::seconds{3600};
         f.store->apply(batch);
         f.store->apply(batch);
+        CHECK(f.engine->rows("SELECT epoch(fresh_as_of) - 1700000000 FROM server ORDER BY server_id") ==
+              Rows{"3750", "-"});
         CHECK(times(f) == Rows{"3701|3695|8700|7700|5700|6700|3695|100", "-|-|-|-|-|-|3700|100",
                                "101|95|5100|4100|2100|3100|95|100"});
         CHECK(holds(f) == Rows{"10.0.0.1|3695|-|0", "10.0.0.2|3700|-|0", "10.0.0.1|95|-|0"});
