@@ -10,8 +10,6 @@ namespace {
 
 /// Two times that are the same but for the estimate of the skew, which moves by little.
 constexpr std::chrono::seconds same_moment{5};
-/// Base-times are whole seconds, so the same moment may be told as the next second.
-constexpr std::chrono::seconds cut_off{1};
 /// A boundary that had to be moved by no more than this is still the true one.
 constexpr std::chrono::seconds exact_within{2};
 
@@ -128,11 +126,15 @@ void Ledger::fill_state(BindingRow& row, const Change& change, bool known) const
         row.end_reason = EndReason::reported;
         return;
     }
-    // The lease whose expiry has passed here before, told before that: it stays expired.
-    const bool again = known && before_.age.epoch == context_.epoch && before_.end_reason == EndReason::expired &&
-                       before_.expires_at && row.expires_at && same_client(before_, row) &&
-                       *row.expires_at <= *before_.expires_at + cut_off &&
-                       *row.expires_at + same_moment >= *before_.expires_at;
+    // The lease whose expiry has passed here before, told before that: it stays expired. The very record does whenever it was
+    // told; another one only shortly before, since our clock may have run ahead and been put right.
+    const bool expired_before = known && before_.age.epoch == context_.epoch &&
+                                before_.end_reason == EndReason::expired && before_.expires_at && row.expires_at &&
+                                *row.expires_at <= *before_.expires_at && same_client(before_, row);
+    const bool again =
+        expired_before &&
+        (before_.age.base_time == unix_seconds(told.base_time) ||
+         (now_ + same_moment >= *before_.expires_at && *row.expires_at + same_moment >= *before_.expires_at));
     const bool expired = again || (row.expires_at && *row.expires_at <= now_);
     row.state = expired ? BindingState::ended : BindingState::active;
     row.end_reason = expired ? EndReason::expired : EndReason::none;

@@ -333,6 +333,7 @@ TEST_CASE("what was told before a refusal does not settle the doubt when it arri
         CHECK(f.doubts() == Rows{"10.0.0.1 refused"});
         CHECK(f.engine->value("SELECT count(*) FROM binding WHERE client_id = unhex('" + to_hex(id("another")) +
                               "')") == "0");
+        late.run = 2;
         late.binding.base_time = at(40);
         f.apply({late});
         CHECK(f.doubts().empty());
@@ -353,6 +354,9 @@ TEST_CASE(
         CHECK(shown() == "partial|1700000020|1");
         CHECK(f.store->apply(well(f.batch({told("10.0.0.1", 40)}), 40)).lacking == 1);
         CHECK(shown() == "partial|1700000020|1");
+        // A gap that began before it: fresh_as_of goes back all the same.
+        CHECK(f.store->apply(well(f.batch(), 18)).lacking == 1);
+        CHECK(shown() == "partial|1700000018|1");
         f.reopen();
         CHECK(f.resume[0].lacking == 1);
         // A full bulk that it is refused in again, and one that was cut off.
@@ -366,7 +370,7 @@ TEST_CASE(
         batch.reconcile = all_of(2, 60);
         batch.reconcile->everything = batch.reconcile->asked_to_the_end = false;
         CHECK(f.store->apply(batch).lacking == 1);
-        CHECK(shown() == "partial|1700000020|1");
+        CHECK(shown() == "partial|1700000018|1");
         batch = well(f.batch({listed("10.0.0.1", 70, 3), listed("10.0.0.2", 70, 3)}), 70);
         batch.begin_run = batch.begin_full = 3;
         batch.reconcile = all_of(3, 70);

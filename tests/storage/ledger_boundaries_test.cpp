@@ -64,7 +64,7 @@ TEST_CASE("a lease whose time is over is not held anew by what was told before t
     SUBCASE("the same lease, told again") {
         tables.apply({until(told("alice", 21), 20)}, 21);
         REQUIRE(row.end_reason == EndReason::expired);
-        tables.apply({told_when(listed(until(told("alice", 22), 21)), 20)}, 22);
+        tables.apply({told_when(listed(until(told("alice", 22), 20)), 19)}, 22);
         CHECK(row.end_reason == EndReason::expired);
         CHECK(tables.history() == Words{"alice 0..20~ expired"});
     }

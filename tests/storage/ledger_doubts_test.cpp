@@ -102,9 +102,9 @@ TEST_CASE("a bulk that was under way when something came to be in doubt does not
 TEST_CASE("a bulk that was under way when a list ended a lease does not bring it back within the second") {
     Tables tables;
     tables.apply({in_run(1, listed(on_link(told6("alice", 0), "2001:db8::")))}, 0);
-    tables.apply({in_run(2, list_end("alice", 20, "2001:db8::")),
-                  in_run(2, listed(on_link(told6("alice", 20), "2001:db8::")))},
-                 20);
+    tables.apply(
+        {in_run(2, list_end("alice", 20, "2001:db8::")), in_run(2, listed(on_link(told6("alice", 20), "2001:db8::")))},
+        20);
     CHECK(tables.rows.begin()->second.end_reason == EndReason::unlisted);
 }
 
