@@ -16,6 +16,8 @@ public:
     /// Looks at the outbox. Says whether to read from now on, where that has changed.
     [[nodiscard]] std::optional<bool> follow(const Outbox& outbox, SteadyTime now, StatusReport& report);
     [[nodiscard]] bool is_reading() const { return !blocked_; }
+    /// Nothing was read for another reason.
+    void on_not_read(SteadyTime now) { last_blocked_ = now; }
     /// A message read now has not waited for us, so that its base-time tells the skew of the clocks.
     [[nodiscard]] bool reads_promptly(SteadyTime now) const;
 

@@ -41,6 +41,8 @@ struct SyncConnection {
     std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
     std::optional<ServerTime> base_time;   ///< of the message at hand, if it has one that can be right
     bool distrusted = false;               ///< the message at hand has one that cannot be right
+    /// Its message at hand waits until it is found whether our clock was set: the octets, and `base_time`.
+    std::optional<Bytes> waits_for_jury = std::nullopt;
 
     [[nodiscard]] bool is_active() const { return std::holds_alternative<ActiveSession>(session); }
     [[nodiscard]] bool is_open() const { return !connect_by; }

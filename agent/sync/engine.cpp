@@ -21,6 +21,7 @@ Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, con
 void Engine::start(Now now) {
     passes(now);
     sweep_due_ = now.steady + sweep_interval;
+    summon_jury();
     for (auto& server : servers_)
         server->start(now);
 }
@@ -32,6 +33,35 @@ void Engine::passes(Now now) {
     if (!jumped) return;
     for (auto& server : servers_)
         server->on_our_clock_jumped(*jumped, now);
+    // What they have told was told by the clock of before.
+    if (jury_.sits()) tell_jury_found(std::chrono::milliseconds{0});
+}
+
+void Engine::summon_jury() {
+    std::vector<StartJury::Member> members;
+    for (const auto& server : servers_)
+        if (auto member = server->jury_member(now_)) members.push_back(std::move(*member));
+    const auto called = members;
+    jury_.summon(std::move(members), now_.steady);
+    if (!jury_.sits()) return;
+    for (const auto& member : called)
+        servers_[member.server]->await_jury();
+}
+
+/// Whether it has found by now.
+bool Engine::hear_jury() {
+    if (!jury_.sits() || stopping_) return false;
+    for (std::size_t i = 0; i < servers_.size(); ++i)
+        if (const auto& told = servers_[i]->testimony()) jury_.hear(i, *told);
+    const auto ahead = jury_.find(now_.steady);
+    if (ahead) tell_jury_found(*ahead);
+    return ahead.has_value();
+}
+
+void Engine::tell_jury_found(std::chrono::milliseconds ahead) {
+    jury_.dismiss();
+    for (auto& server : servers_)
+        server->on_jury_found(ahead, now_);
 }
 
 void Engine::on_event(ConnectionKey connection, const ConnectionEvent& event, Now now) {
@@ -89,11 +119,9 @@ bool Engine::done() const {
 std::optional<SyncAction> Engine::poll_action() {
     offer_slots();
     if (report_) return std::exchange(report_, std::nullopt);
-    for (std::size_t tried = 0; tried < servers_.size(); ++tried) {
-        const auto i = turn_;
-        turn_ = (turn_ + 1) % servers_.size();
-        if (auto next = servers_[i]->poll_action()) return next;
-    }
+    do {
+        if (auto next = poll_servers()) return next;
+    } while (hear_jury());
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();
@@ -101,6 +129,15 @@ std::optional<SyncAction> Engine::poll_action() {
         for (std::size_t i = 0; i < servers_.size(); ++i)
             if (servers_[i]->holds_expiry()) sweep.held.push_back(servers_[i]->id());
         return sweep;
+    }
+    return std::nullopt;
+}
+
+std::optional<SyncAction> Engine::poll_servers() {
+    for (std::size_t tried = 0; tried < servers_.size(); ++tried) {
+        const auto i = turn_;
+        turn_ = (turn_ + 1) % servers_.size();
+        if (auto next = servers_[i]->poll_action()) return next;
     }
     return std::nullopt;
 }
@@ -119,6 +156,7 @@ void Engine::offer_slots() {
 
 std::optional<SteadyTime> Engine::next_deadline() const {
     auto first = stopping_ ? std::nullopt : sweep_due_;
+    if (const auto due = jury_.deadline(); due && !stopping_ && (!first || *due < *first)) first = due;
     for (const auto& server : servers_) {
         const auto due = server->next_deadline();
         if (due && (!first || *due < *first)) first = due;

@@ -1,11 +1,13 @@
 // All servers of the configuration in one plain object: what the daemon drives with sockets, threads and clocks, and the
 // simulation on virtual time. It adds to ServerSync (server_sync.hpp) what servers share: bulk connections, memory
-// for what waits to be committed, and the sweep for bindings that expired and for what retention removes.
+// for what waits to be committed, the sweep for bindings that expired and for what retention removes, and the question
+// whether our own clock was set.
 #pragma once
 
 #include "agent/config/config.hpp"
 #include "agent/sync/host_clock.hpp"
 #include "agent/sync/server_sync.hpp"
+#include "agent/sync/start_jury.hpp"
 #include "storage/batch.hpp"
 
 #include <cstdint>
@@ -52,6 +54,10 @@ public:
 
 private:
     void passes(Now now);
+    void summon_jury();
+    bool hear_jury();
+    void tell_jury_found(std::chrono::milliseconds ahead);
+    [[nodiscard]] std::optional<SyncAction> poll_servers();
     void offer_slots();
     void report_retention();
 
@@ -61,6 +67,7 @@ private:
     std::size_t slot_turn_ = 0;  // who is offered the next free bulk slot first
     Now now_{};
     HostClock host_clock_;
+    StartJury jury_;
     std::optional<SteadyTime> sweep_due_;
     bool sweeping_ = false;
     Swept removed_;  // since it was last said

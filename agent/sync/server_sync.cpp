@@ -58,6 +58,30 @@ void ServerSync::start(Now now) {
         start_afresh("our own clock was set back while the agent was away", {}, std::nullopt);
 }
 
+std::optional<StartJury::Member> ServerSync::jury_member(Now now) const {
+    const auto away = epoch_.stored_clock.away(now);
+    if (!away || !epoch_.skew.known()) return std::nullopt;
+    return StartJury::Member{connections_.server(), config_.family, config_.address, *away};
+}
+
+void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
+    happened(now);
+    const bool was_written = epoch_.stored_clock.away(now).has_value();
+    epoch_.stored_clock.on_found();
+    if (ahead != std::chrono::milliseconds{0} && was_written) {
+        report_.log(LogLevel::warn, "our-clock-was-set", {{"by_ms", std::to_string(ahead.count())}});
+        // Where our clock is all that orders its records, those of before are worth nothing.
+        if (!epoch_.skew.known())
+            return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
+        move_stored_times(ahead);
+    }
+    connections_.set_reading(backpressure_.is_reading(), session_now());
+    for (auto& connection : connections_.all()) {
+        const auto message = std::exchange(connection.waits_for_jury, std::nullopt);
+        if (message) return on_base_time(connection, {*message, connection.base_time, {}});
+    }
+}
+
 void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
     const auto before = epoch_.stored_clock.read(now).utc - by;
     report_.log(LogLevel::warn, "our-clock-jumped", {{"by_ms", std::to_string(by.count())}});
@@ -221,7 +245,7 @@ std::optional<SyncAction> ServerSync::poll_action() {
 
 std::size_t ServerSync::wants_bytes(ConnectionKey id) const {
     const auto* connection = connections_.find(id);
-    if (!connection || outbox_.full()) return 0;
+    if (!connection || outbox_.full() || testimony()) return 0;
     return std::visit([](const auto& session) { return session.wants_bytes(); }, connection->session);
 }
 

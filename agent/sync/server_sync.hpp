@@ -68,6 +68,13 @@ public:
     void on_deadline(Now now);
     /// The clock of our host jumped by so much, positive: ahead (HostClock).
     void on_our_clock_jumped(std::chrono::milliseconds by, Now now);
+    /// Before start(): whether its clock can tell of ours, and that a jury sits about that.
+    [[nodiscard]] std::optional<StartJury::Member> jury_member(Now now) const;
+    void await_jury() { epoch_.stored_clock.await_jury(); }
+    /// What its first message told of our clock; it is not read any further before on_jury_found().
+    [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return epoch_.stored_clock.testimony(); }
+    /// Our clock was set ahead by so much while the agent was away; 0: nothing shows that it was.
+    void on_jury_found(std::chrono::milliseconds ahead, Now now);
     /// The times of its bindings may be in another clock than ours is now: none of them may expire by it.
     [[nodiscard]] bool holds_expiry() const { return !epoch_.stored_clock.may_expire(); }
     /// Close all connections and commit what is whole; done() tells when that has happened.
@@ -125,6 +132,7 @@ private:
     void on_reply(const SyncConnection& connection);
     void on_base_time(SyncConnection& connection, const action::Heard& heard);
     void on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before);
+    [[nodiscard]] bool testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message);
     void settle_our_clock(const ClockSkew::Sample& told);
     void on_deliver(SyncConnection& connection, const Binding& binding);
     void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);

@@ -9,6 +9,7 @@ namespace leasemirror {
 
 /// Works off one action of one session; false when none of them has any, or the outbox has no room.
 bool ServerSync::pump() {
+    if (testimony()) return false;
     for (auto& connection : connections_.all()) {
         // A message is read out whole once begun: what it says of one client must be in one batch (storage/batch.hpp).
         const auto inside = std::visit([](const auto& s) { return s.inside_message(); }, connection.session);
@@ -133,6 +134,7 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
     const bool catching_up = active && active->state() == ActiveState::catching_up;
     const ClockSkew::Sample told{base, catching_up ? active->start_time() : connection.fresh_from, connection.asked_at,
                                  active && !catching_up && backpressure_.reads_promptly(now_.steady), !catching_up};
+    if (testifies(connection, told, heard.message)) return;
     settle_our_clock(told);
     const auto skew_before = epoch_.skew.known();
     switch (epoch_.skew.on_base_time(told, now_)) {
@@ -151,6 +153,21 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
                             skew_before);
     connection.fresh_from = connection.fresh_from ? std::max(*connection.fresh_from, base) : base;
     on_reply(connection);
+}
+
+/// The first message since the start tells whether our clock may have been set: what it says has to wait until that is found,
+/// for else it would be stored in the wrong clock. At once where it tells that nothing was.
+bool ServerSync::testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message) {
+    if (!epoch_.stored_clock.awaits_jury()) return false;
+    const auto least = told.at_least(now_) - epoch_.skew.estimate();
+    // In the catch-up phase a message may have been built before we asked. If another server tells the same, it was not.
+    const auto most =
+        told.built_after_asked ? told.at_most(now_) - epoch_.skew.estimate() : least + std::chrono::seconds{1};
+    epoch_.stored_clock.testify({least, most});
+    backpressure_.on_not_read(now_.steady);
+    connections_.set_reading(false, session_now());
+    connection.waits_for_jury.emplace(message.begin(), message.end());
+    return true;
 }
 
 /// Whether our clock was set or the host slept, if this message tells.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "agent/sync/clock_skew.hpp"
+#include "agent/sync/start_jury.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -21,6 +22,7 @@ public:
         none,
         until_heard,  ///< ours may have been set while the agent was away: the first base-time tells, if one comes
         until_read,   ///< the server's was set: a full read brings all times anew
+        until_found,  ///< ours may have been set while the agent was away: the servers together tell (StartJury)
     };
 
     /// `written_at`: by our clock, when an earlier life of the agent wrote last.
@@ -30,6 +32,16 @@ public:
     [[nodiscard]] std::optional<std::chrono::milliseconds> away(Now now) const;
     /// Our clock was set back while the agent was away, by so much that it is sure.
     [[nodiscard]] bool went_back(Now now) const;
+    /// A jury sits about our clock. Where a message tells of a shift, nothing counts any more before it has found.
+    void await_jury() { hold_ = Hold::until_found; }
+    [[nodiscard]] bool awaits_jury() const { return hold_ == Hold::until_found; }
+    void testify(StartJury::Shift shift) { testimony_ = shift; }
+    [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return testimony_; }
+    /// It has found. What a message tells by itself counts as ever.
+    void on_found() {
+        hold_ = awaits_jury() ? Hold::until_heard : hold_;
+        testimony_.reset();
+    }
     /// A message came whose base-time fits, or none will come for now.
     void on_heard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
     /// All was read anew: the batch of this number has the end of that.
@@ -45,7 +57,7 @@ public:
     [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !is_undecided() && !mended_in_; }
 
     /// Whether they may be in another clock, and nobody knows yet.
-    [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || is_undecided(); }
+    [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || awaits_jury() || is_undecided(); }
 
     /// `now` as the clock shows it in which the stored times are.
     [[nodiscard]] Now read(Now now) const { return {now.steady, now.utc - ahead_}; }
@@ -64,6 +76,7 @@ private:
     Hold hold_;
     std::optional<UtcSeconds> written_at_;
     std::optional<std::uint64_t> mended_in_ = std::nullopt;
+    std::optional<StartJury::Shift> testimony_ = std::nullopt;
     std::chrono::milliseconds ahead_{0};  // our clock is this far ahead of the one that the stored times are in
 };
 

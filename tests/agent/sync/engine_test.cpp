@@ -275,3 +275,123 @@ TEST_CASE("the end waits for a sweep under way, and begins no other") {
     d.passes(1min);
     CHECK(d.sweeps.size() == 1);
 }
+
+// ---- our own clock, set while the agent was away ------------------------------------------------------------------
+
+namespace {
+
+/// Two of one family that do not share a host, as far as is known. Written last at @990.
+Config two_hosts() {
+    auto config = several(2);
+    config.servers[1].address = "192.0.2.253";
+    return config;
+}
+ResumePoint written(std::int64_t at_second = 990) {
+    auto point = resume_at(at_second - 10);
+    point.skew = Skew{0};
+    point.written_at = UtcSeconds{std::chrono::seconds{t0 + at_second}};
+    return point;
+}
+std::vector<std::chrono::seconds> moves(const SyncDriver& d, ServerId server) {
+    std::vector<std::chrono::seconds> all;
+    for (const auto& batch : d.written)
+        if (batch.server == server && batch.our_clock_moved) all.push_back(*batch.our_clock_moved);
+    return all;
+}
+bool began_afresh(const SyncDriver& d) {
+    return std::any_of(d.written.begin(), d.written.end(), [](const Batch& b) { return b.fresh_start; });
+}
+
+}  // namespace
+
+TEST_CASE("our clock was set while the agent was away: the servers together tell, and the stored times move") {
+    for (const auto ahead : {3600s, -3600s}) {  // the servers' clocks, as we see them
+        CAPTURE(ahead.count());
+        const auto before = written(ahead > 0s ? 990 : 990 - 3600);
+        SyncDriver d(two_hosts(), {before, before});
+        d.server_clock = ahead;
+        const auto first = d.accepts(0);
+        const auto second = d.accepts(1);
+        first.tells("192.0.2.1");
+        CHECK(first.wants() == 0);  // it waits for the other one
+        CHECK(d.writes().find("192.0.2.1") == std::string::npos);
+        CHECK(d.phase() == Phase::catch_up);
+        second.keeps_alive();
+        CHECK(d.logged("our-clock-was-set"));
+        (void)d.writes();
+        REQUIRE(moves(d, 1).size() == 1);
+        REQUIRE(moves(d, 2).size() == 1);
+        CHECK(std::chrono::abs(moves(d, 1)[0] + ahead) <= 1s);
+        CHECK(moves(d, 2) == moves(d, 1));
+        CHECK(first.wants() > 0);
+        first.catches_up();
+        second.catches_up();
+        (void)d.writes();
+        CHECK(d.phase(0) == Phase::live);
+        CHECK(d.phase(1) == Phase::live);
+        CHECK_FALSE(began_afresh(d));
+        CHECK(std::chrono::abs(*d.status().skew - ahead) <= 1s);
+        // What was told meanwhile is told in the clock as it is now.
+        const auto lease =
+            std::find_if(d.written.begin(), d.written.end(), [](const Batch& b) { return b.changes.size() > 0; });
+        REQUIRE(lease != d.written.end());
+        CHECK(std::chrono::abs(lease->changes[0].skew.value_or(lease->skew) - ahead) <= 1s);
+    }
+}
+
+TEST_CASE("one server whose clock was set while the agent was away is not believed: the others tell of none") {
+    SyncDriver d(two_hosts(), {written(), written()});
+    d.server_clock = 3600s;
+    const auto first = d.accepts(0);
+    const auto second = d.accepts(1);
+    first.insists();
+    CHECK(first.open());
+    d.server_clock = 0s;
+    second.catches_up();
+    CHECK(moves(d, 1).empty());
+    CHECK_FALSE(first.open());
+    (void)d.writes();
+    CHECK(began_afresh(d));
+    CHECK(d.phase(1) == Phase::live);
+}
+
+TEST_CASE("nobody else can tell of our clock: what was told waits no longer than the jury has patience") {
+    SyncDriver d(two_hosts(), {written(), written()});
+    d.server_clock = 3600s;
+    const auto first = d.accepts(0);
+    d.refuses("connection refused", 1);
+    first.insists();
+    CHECK(first.open());
+    d.passes(StartJury::patience);
+    CHECK_FALSE(first.open());
+    CHECK(moves(d, 1).empty());
+    (void)d.writes();
+    CHECK(began_afresh(d));
+}
+
+TEST_CASE("our clock shows an earlier time than was written: one server is enough to tell that it was set") {
+    SyncDriver d(several(1), {written(2800)});
+    d.server_clock = 3600s;
+    const auto active = d.accepts();
+    active.catches_up();
+    (void)d.writes();
+    CHECK(d.phase() == Phase::live);
+    REQUIRE(moves(d, 1).size() == 1);
+    CHECK(std::chrono::abs(moves(d, 1)[0] + 3600s) <= 1s);
+    CHECK_FALSE(began_afresh(d));
+}
+
+TEST_CASE("our clock jumps while a server waits to be heard about it: it is asked anew") {
+    SyncDriver d(two_hosts(), {written(), written()});
+    d.server_clock = 3600s;
+    const auto first = d.accepts(0);
+    first.keeps_alive();
+    d.our_clock += 3600s;
+    d.passes(2s);
+    CHECK_FALSE(first.open());
+    d.accepts_within(2min).catches_up();
+    d.accepts_within(2min, 1).catches_up();
+    (void)d.writes();
+    CHECK(d.phase(0) == Phase::live);
+    CHECK(d.phase(1) == Phase::live);
+}

@@ -1,0 +1,100 @@
+// Whether our own clock was set while the agent was away (start_jury.hpp). What follows from it is in
+// server_sync_clock_test.cpp.
+#include "agent/sync/start_jury.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace leasemirror;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr SteadyTime start{1h};
+
+StartJury::Member four(std::size_t server, const std::string& address, std::chrono::milliseconds away = 1h) {
+    return {server, Family::v4, address, away};
+}
+StartJury::Member six(std::size_t server, const std::string& address) {
+    return {server, Family::v6, address, 1h};
+}
+StartJury::Shift about(std::chrono::milliseconds shift) {
+    return {shift, shift + 1s};
+}
+
+}  // namespace
+
+TEST_CASE("two servers that tell of one shift: our clock was set") {
+    StartJury jury;
+    jury.summon({four(0, "192.0.2.1"), four(1, "192.0.2.2"), six(2, "2001:db8::1")}, start);
+    REQUIRE(jury.sits());
+    CHECK(jury.deadline() == start + StartJury::patience);
+    jury.hear(0, about(3600s));
+    CHECK_FALSE(jury.find(start));
+    jury.hear(1, about(3600s + 400ms));
+    const auto found = jury.find(start);
+    REQUIRE(found);
+    CHECK(*found <= -3600s);
+    CHECK(*found >= -3601s);
+    CHECK_FALSE(jury.sits());
+    CHECK_FALSE(jury.find(start));
+}
+
+TEST_CASE("one server that tells of none: our clock was not set, whatever the others tell") {
+    StartJury jury;
+    jury.summon({four(0, "192.0.2.1"), four(1, "192.0.2.2")}, start);
+    jury.hear(0, about(-3600s));
+    CHECK_FALSE(jury.find(start));
+    jury.hear(1, about(-1s));
+    CHECK(jury.find(start) == 0ms);
+}
+
+TEST_CASE("servers that tell of different shifts, and one alone, are not believed") {
+    StartJury jury;
+    jury.summon({four(0, "192.0.2.1"), four(1, "192.0.2.2")}, start);
+    SUBCASE("different") {
+        jury.hear(0, about(3600s));
+        jury.hear(1, about(60s));
+        CHECK(jury.find(start) == 0ms);
+    }
+    SUBCASE("alone, until the patience is over") {
+        jury.hear(0, about(3600s));
+        CHECK_FALSE(jury.find(start + StartJury::patience - 1s));
+        CHECK(jury.find(start + StartJury::patience) == 0ms);
+    }
+}
+
+TEST_CASE("one host alone is not believed, so there is nothing to wait for") {
+    StartJury jury;
+    jury.summon({}, start);
+    CHECK_FALSE(jury.sits());
+    jury.summon({four(0, "192.0.2.1")}, start);
+    CHECK_FALSE(jury.sits());
+    jury.summon({four(0, "192.0.2.1"), four(1, "192.0.2.1"), six(2, "2001:db8::1")}, start);
+    CHECK_FALSE(jury.sits());
+}
+
+TEST_CASE("a host that may be the same does not count twice") {
+    StartJury jury;
+    jury.summon({four(0, "192.0.2.1"), four(1, "192.0.2.2"), six(2, "2001:db8::1")}, start);
+    jury.hear(0, about(3600s));
+    jury.hear(2, about(3600s));
+    CHECK_FALSE(jury.find(start));
+}
+
+TEST_CASE("our clock shows an earlier time than we wrote: one server is enough, if it tells of as much") {
+    StartJury jury;
+    jury.summon({four(0, "192.0.2.1", -1800s)}, start);
+    REQUIRE(jury.sits());
+    SUBCASE("as much, and the time that we were away") {
+        jury.hear(0, about(3600s));
+        CHECK(jury.find(start) == -3600500ms);
+    }
+    SUBCASE("less: then its clock was set, too") {
+        jury.hear(0, about(60s));
+        CHECK(jury.find(start) == 0ms);
+    }
+    SUBCASE("the other way") {
+        jury.hear(0, about(-3600s));
+        CHECK(jury.find(start) == 0ms);
+    }
+}
