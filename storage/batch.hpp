@@ -163,6 +163,15 @@ struct ServerStatus {
     std::optional<UtcSeconds> known_since;  ///< the end of the first full read; none: there was none yet
 };
 
+/// What is known of the clocks before the last fresh start.
+struct ClocksBefore {
+    /// A server that keeps absolute times tells all of them moved by the difference, and not because something has happened.
+    std::optional<Skew> skew;
+    /// Ours may have been another one: when a hold that is still open began cannot be told in the clock of now. That hold ends,
+    /// and another one begins.
+    bool ours_unsure = false;
+};
+
 /// Everything of one server that becomes visible at once. Fields apply in the order they stand here.
 struct Batch {
     ServerId server = 0;
@@ -178,9 +187,7 @@ struct Batch {
     std::optional<std::uint64_t> begin_run;   ///< a bulk with this number has begun
     std::optional<std::uint64_t> begin_full;  ///< a full one with this number has
     bool fresh_start = false;  ///< begin a new epoch; forget the base-time; later changes belong to the new one
-    /// What the skew was before the last fresh start, where that is known: a server that keeps absolute times tells all of
-    /// them moved by the difference, and not because something has happened.
-    std::optional<Skew> skew_before;
+    ClocksBefore before;
     ChangeList changes;
     std::optional<Reconcile> reconcile;
     std::vector<GapChange> gaps;

@@ -146,7 +146,8 @@ void Ledger::become_active(std::size_t at, const Change& change, bool was_in_for
         return write_assigned(at);
     }
     const auto& row = entries_[at].row;
-    if (same_client(before_, row) && !has_come_back(row, change)) return stay_with_client(at, change);
+    const bool other_clock = before_.age.epoch != context_.epoch && batch_->before.ours_unsure;
+    if (same_client(before_, row) && !other_clock && !has_come_back(row, change)) return stay_with_client(at, change);
     pass_to_other_client(at, change);
     write_assigned(at);
 }
@@ -160,8 +161,8 @@ bool Ledger::has_come_back(const BindingRow& row, const Change& change) const {
     if (later <= same_moment) return false;
     if (before_.age.epoch == context_.epoch) return true;
     if (*row.state_since + same_moment < before_.updated_at) return false;
-    if (!batch_->skew_before) return true;
-    const auto by_the_step = *batch_->skew_before - change.skew.value_or(context_.skew);
+    if (!batch_->before.skew) return true;
+    const auto by_the_step = *batch_->before.skew - change.skew.value_or(context_.skew);
     return std::chrono::abs(later - by_the_step) > same_moment;
 }
 

@@ -27,8 +27,11 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
     : config_(config),
       jitter_(settings.seed),
       outbox_(resume.id, settings.batch, settings.queue_bytes),
-      epoch_{Checkpoint(resume.base_time), ClockSkew(resume.skew),
-             StoredClock(StoredClock::Hold::until_heard, resume.written_at)},
+      epoch_{Checkpoint(resume.base_time),
+             ClockSkew(resume.skew),
+             StoredClock(StoredClock::Hold::until_heard, resume.written_at),
+             // A fresh start whose full read has not ended may have been for our clock.
+             {std::nullopt, true}},
       connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
       bulk_(config_, resume),
       support_(config_, bulk_.can_ask(), resume.support),
@@ -58,17 +61,15 @@ void ServerSync::start(Now now) {
         start_afresh("our own clock was set back while the agent was away", {}, std::nullopt);
 }
 
-std::optional<StartJury::Member> ServerSync::jury_member(Now now) const {
-    const auto away = epoch_.stored_clock.away(now);
-    if (!away || !epoch_.skew.known()) return std::nullopt;
-    return StartJury::Member{connections_.server(), config_.family, config_.address, *away};
+std::optional<StartJury::Member> ServerSync::jury_member() const {
+    if (!epoch_.stored_clock.was_written() || !epoch_.skew.known()) return std::nullopt;
+    return StartJury::Member{connections_.server(), config_.family, config_.address};
 }
 
 void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     happened(now);
-    const bool was_written = epoch_.stored_clock.away(now).has_value();
     epoch_.stored_clock.on_found();
-    if (ahead != std::chrono::milliseconds{0} && was_written) {
+    if (ahead != std::chrono::milliseconds{0} && epoch_.stored_clock.was_written()) {
         report_.log(LogLevel::warn, "our-clock-was-set", {{"by_ms", std::to_string(ahead.count())}});
         // Where our clock is all that orders its records, those of before are worth nothing.
         if (!epoch_.skew.known())
@@ -521,7 +522,7 @@ void ServerSync::close_batch_as_of_before() {
     auto& batch = outbox_.edit(now_.steady);
     batch.now = whole_seconds(now_);
     batch.skew = epoch_.skew.estimate();
-    batch.skew_before = epoch_.skew_before;
+    batch.before = epoch_.before;
     batch.status = report_.snapshot(epoch_.skew.known(), support_.known());
     (void)report_.take_changed();
     outbox_.close();

@@ -69,7 +69,7 @@ public:
     /// The clock of our host jumped by so much, positive: ahead (HostClock).
     void on_our_clock_jumped(std::chrono::milliseconds by, Now now);
     /// Before start(): whether its clock can tell of ours, and that a jury sits about that.
-    [[nodiscard]] std::optional<StartJury::Member> jury_member(Now now) const;
+    [[nodiscard]] std::optional<StartJury::Member> jury_member() const;
     void await_jury() { epoch_.stored_clock.await_jury(); }
     /// What its first message told of our clock; it is not read any further before on_jury_found().
     [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return epoch_.stored_clock.testimony(); }
@@ -97,7 +97,7 @@ private:
         Checkpoint checkpoint;
         ClockSkew skew;
         StoredClock stored_clock;
-        std::optional<Skew> skew_before = std::nullopt;        ///< as it was known when the epoch began
+        ClocksBefore before;                                   ///< as it was known when the epoch began
         std::optional<UtcSeconds> fresh_as_of = std::nullopt;  ///< as last told to the database
     };
 

@@ -366,6 +366,7 @@ void ServerSync::on_polled_instead(const std::string& why) {
 void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before) {
     report_.log(LogLevel::warn, "fresh-start", {{"cause", cause}});
     report_.error(cause, now_);
+    const ClocksBefore before{skew_before, epoch_.stored_clock.is_unsure()};
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.start_afresh(cause, now_.steady, jitter_);
@@ -377,7 +378,7 @@ void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, s
     batch.fresh_start = true;
     now_.utc += epoch_.stored_clock.decide();
     const auto hold = bulk_.can_ask() ? StoredClock::Hold::until_read : StoredClock::Hold::none;
-    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock(hold, std::nullopt), skew_before};
+    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock(hold, std::nullopt), before};
     report_.set_coverage(Coverage::partial);
     if (bulk_.can_ask()) return;
     auto lost = bulk_.give_up_gaps();

@@ -20,11 +20,6 @@ bool share_a_host(const Member& a, const Member& b) {
     return a.family != b.family || a.address == b.address;
 }
 
-/// Our clock shows an earlier time than when the agent wrote last.
-bool went_back(const Member& m) {
-    return m.away < -StartJury::shift_min;
-}
-
 std::chrono::milliseconds middle(const Shift& a, const Shift& b) {
     return (std::max(a.least, b.least) + std::min(a.most, b.most)) / 2;
 }
@@ -37,7 +32,7 @@ void StartJury::summon(std::vector<Member> members, SteadyTime now) {
         witnesses_.push_back({std::move(member)});
     const auto any_pair = [&](const Witness& a) {
         return std::any_of(witnesses_.begin(), witnesses_.end(),
-                           [&](const Witness& b) { return went_back(a.member) || !share_a_host(a.member, b.member); });
+                           [&](const Witness& b) { return !share_a_host(a.member, b.member); });
     };
     if (std::any_of(witnesses_.begin(), witnesses_.end(), any_pair)) patient_until_ = now + patience;
 }
@@ -62,8 +57,6 @@ std::optional<std::chrono::milliseconds> StartJury::agreed() const {
         if (a.told && is_none(*a.told)) return std::chrono::milliseconds{0};
     for (const auto& a : witnesses_) {
         if (!a.told) continue;
-        // Set back, by at least as much as we see.
-        if (went_back(a.member) && a.told->most + shift_min >= -a.member.away) return -middle(*a.told, *a.told);
         for (const auto& b : witnesses_)
             if (b.told && !share_a_host(a.member, b.member) && a.told->least <= b.told->most + slack &&
                 b.told->least <= a.told->most + slack)

@@ -2,8 +2,7 @@
 //
 // While the agent runs, the steady clock tells. At a start only the servers can: if ours was set, the clocks of all of them read
 // otherwise than when the agent wrote last, and by as much. One server alone may have been set itself, and so may two
-// that share a host: it takes two with different addresses of one family. One is enough where our own clock proves by
-// itself that it was set back: it shows an earlier time than when the agent wrote last.
+// that share a host: it takes two with different addresses of one family.
 //
 // Until the jury has found, the servers that told of a shift are not read any further. It finds as soon as one server tells
 // of none, as soon as there are enough that agree, and otherwise when its patience is over.
@@ -36,7 +35,6 @@ public:
         std::size_t server = 0;  ///< index into Config::servers
         Family family = Family::v4;
         std::string address;
-        std::chrono::milliseconds away{};  ///< by our clock, since the agent wrote last
     };
 
     /// It sits if these can ever find that our clock was set.

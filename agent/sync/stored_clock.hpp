@@ -28,6 +28,8 @@ public:
     /// `written_at`: by our clock, when an earlier life of the agent wrote last.
     StoredClock(Hold hold, std::optional<UtcSeconds> written_at) : hold_(hold), written_at_(written_at) {}
 
+    /// By an earlier life of the agent.
+    [[nodiscard]] bool was_written() const { return written_at_.has_value(); }
     /// How long the agent was away, by our clock; nothing: it never wrote.
     [[nodiscard]] std::optional<std::chrono::milliseconds> away(Now now) const;
     /// Our clock was set back while the agent was away, by so much that it is sure.

@@ -143,6 +143,25 @@ TEST_CASE("a boundary that had to be moved by more than two seconds is a bound")
     }
 }
 
+TEST_CASE("after a fresh start in what may be another clock of ours a hold ends, and another one begins") {
+    for (const auto set_by : {-3600, 0, 3600}) {  // our clock, if it was
+        CAPTURE(set_by);
+        Tables tables;
+        tables.apply({until(told("alice", 0), 9000)}, 0);
+        auto again = listed(until(told("alice", 500 + set_by), 9500 + set_by));
+        again.binding.client_last_seen = at(400 + set_by);
+        tables.apply({again}, 500 + set_by, 1, {Skew{0}, true});
+        tables.apply({again}, 500 + set_by, 1, {Skew{0}, true});
+        CHECK(tables.state() == BindingState::active);
+        const auto began = std::to_string(std::max(400 + set_by, 0)) + "~";
+        CHECK(tables.history() == Words{"alice 0.." + began + " replaced", "alice " + began + ".."});
+        // Where it is known that ours was not set, the hold goes on.
+        auto later = listed(until(told("alice", 600 + set_by), 9600 + set_by));
+        tables.apply({later}, 600 + set_by, 2, {Skew{0}, false});
+        CHECK(tables.history().size() == 2);
+    }
+}
+
 TEST_CASE("a client whose state began anew had left and come back") {
     Tables tables;
     tables.apply({since(until(told("alice", 0), 40), 0)}, 0);
@@ -170,11 +189,11 @@ TEST_CASE(
     Tables tables;
     tables.apply({since(until(told("alice", 10), 400), 0)}, 10);
     SUBCASE("it began after we had last heard of it") {
-        tables.apply({since(until(told("alice", 100), 500), 90)}, 100, next_epoch, Skew{step} * -1);
+        tables.apply({since(until(told("alice", 100), 500), 90)}, 100, next_epoch, {Skew{step} * -1});
         CHECK(tables.history() == Words{"alice 0..90~ replaced", "alice 90.."});
     }
     SUBCASE("it is as much later as the clock was set back") {
-        tables.apply({since(until(told("alice", 100), 460), 60)}, 100, next_epoch, Skew{step} * -1);
+        tables.apply({since(until(told("alice", 100), 460), 60)}, 100, next_epoch, {Skew{step} * -1});
         CHECK(tables.history() == Words{"alice 0.."});
     }
     SUBCASE("it is the same, or began before we last heard of it") {

@@ -38,10 +38,9 @@ class Tables {
 public:
     explicit Tables(bool record_renewals = false) : ledger_(record_renewals) {}
 
-    void apply(std::vector<Change> changes, std::int64_t now, std::int64_t epoch = 0,
-               std::optional<Skew> skew_before = {}) {
+    void apply(std::vector<Change> changes, std::int64_t now, std::int64_t epoch = 0, const ClocksBefore& before = {}) {
         Batch batch;
-        batch.skew_before = skew_before;
+        batch.before = before;
         for (auto& change : changes)
             batch.changes.push_back(std::move(change));
         ledger_.begin({1, epoch, utc(now), Skew{0}}, batch);
