@@ -265,6 +265,10 @@ private:
     [[nodiscard]] bool was_known(std::size_t at) const;
     [[nodiscard]] bool has_come_back(const BindingRow& row, const Change& change) const;
 
+    /// That a list of its client left a binding out concerns that client alone. With any other doubt the address may be
+    /// another client's by now.
+    [[nodiscard]] static bool concerns_client_alone(Doubt doubt);
+    [[nodiscard]] bool is_seen_live(const Change& change) const;
     [[nodiscard]] Moment begin_of(const Change& change) const;
     [[nodiscard]] Moment told_at(const Change& change) const;
     [[nodiscard]] Moment bounded(Moment m, const std::optional<UtcSeconds>& boundary) const;

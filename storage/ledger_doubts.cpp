@@ -21,13 +21,11 @@ bool has_age(const Change& change) {
     return change.binding.base_time != ServerTime{};
 }
 
-/// That a list of its client left a binding out concerns that client alone. With any other doubt the address may be another
-/// client's by now.
-bool concerns_client_alone(Doubt doubt) {
+}  // namespace
+
+bool Ledger::concerns_client_alone(Doubt doubt) {
     return doubt == Doubt::none || doubt == Doubt::unlisted || doubt == Doubt::link_unknown;
 }
-
-}  // namespace
 
 void Ledger::mark_sighted(const Change& sighting) {
     const auto first = first_at_.find(sighting.binding.key.address);

@@ -217,7 +217,7 @@ void Ledger::become_inactive(std::size_t at, const Change& change, bool was_in_f
     auto end = row.state_since && !change.clock_unsure ? Moment{*row.state_since, false} : told_at(change);
     // What is told of another client ended its time and not the holder's, which was over by then. And where something may
     // have been missed, the holder may have left and come back.
-    if (!is_live(change) || (!same_client(before_, row) && names_somebody(row))) end.inferred = true;
+    if (!is_seen_live(change) || (!same_client(before_, row) && names_somebody(row))) end.inferred = true;
     write_ended(at, end_hold(at, end, EndReason::reported));
 }
 
@@ -322,18 +322,24 @@ bool Ledger::was_known(std::size_t at) const {
     return entries_[at].before || entries_[at].stored > 1;
 }
 
+/// It is told as it happens, and nothing that was told of the address before it is missing.
+bool Ledger::is_seen_live(const Change& change) const {
+    const auto missing = !concerns_client_alone(before_.doubt) && before_.doubt != Doubt::other_client;
+    return is_live(change) && !missing;
+}
+
 /// When this hold on the address began, as far as the message says.
 Ledger::Moment Ledger::begin_of(const Change& change) const {
     const auto& told = change.binding;
     if (change.clock_unsure) return told_at(change);
     if (told.state_since) return {ours(*told.state_since, change), false};
-    if (told.client_last_seen) return {ours(*told.client_last_seen, change), !is_live(change)};
+    if (told.client_last_seen) return {ours(*told.client_last_seen, change), !is_seen_live(change)};
     return told_at(change);
 }
 
 Ledger::Moment Ledger::told_at(const Change& change) const {
     if (change.clock_unsure) return {change.told_at.value_or(context_.now), true};
-    return {ours(change.binding.base_time, change), !is_live(change)};
+    return {ours(change.binding.base_time, change), !is_seen_live(change)};
 }
 
 /// Not after it was told, and not before the boundary before it; moved by more than what is exact, it is inferred.

@@ -130,6 +130,41 @@ TEST_CASE("a lease that is first told of by a renewal after something was missed
     CHECK(tables.history() == Words{"alice 98~.."});
 }
 
+// The message that could not be read may have told the beginning, and this one is a renewal.
+TEST_CASE("a boundary that is told live while the address is in doubt is a bound") {
+    const auto in_doubt = [](Doubt why, std::int64_t base) {
+        auto change = told("", base);
+        change.kind = Change::Kind::doubt;
+        change.doubt = why;
+        return change;
+    };
+    for (const auto why : {Doubt::unreadable, Doubt::scope_unreadable, Doubt::unlistable, Doubt::refused}) {
+        CAPTURE(to_string(why));
+        Tables tables;
+        tables.apply({told("alice", 0)}, 0);
+        tables.apply({in_doubt(why, 20)}, 20);
+        SUBCASE("another client's beginning") {
+            auto renewed = told("bob", 50);
+            renewed.binding.client_last_seen = at(50);
+            tables.apply({renewed}, 50);
+            CHECK(tables.history() == Words{"alice 0..50~ replaced", "bob 50~.."});
+        }
+        SUBCASE("the end") {
+            tables.apply({told("alice", 50, BindingState::released)}, 50);
+            CHECK(tables.history() == Words{"alice 0..50~ reported"});
+        }
+        SUBCASE("a beginning after an end that was in doubt") {
+            tables.apply({told("alice", 30, BindingState::released), in_doubt(why, 40), told("bob", 50)}, 50);
+            CHECK(tables.history() == Words{"alice 0..30~ reported", "bob 50~.."});
+        }
+    }
+    Tables tables;
+    tables.apply({told("alice", 0)}, 0);
+    tables.apply({in_doubt(Doubt::unlisted, 20)}, 20);
+    tables.apply({told("bob", 50)}, 50);
+    CHECK(tables.history() == Words{"alice 0..50~ replaced", "bob 50.."});
+}
+
 TEST_CASE("a boundary that had to be moved by more than two seconds is a bound") {
     Tables tables;
     tables.apply({told("alice", 0), told("alice", 50, BindingState::released)}, 50);
