@@ -71,10 +71,10 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     epoch_.stored_clock.on_found();
     if (ahead != std::chrono::milliseconds{0} && epoch_.stored_clock.was_written()) {
         report_.log(LogLevel::warn, "our-clock-was-set", {{"by_ms", std::to_string(ahead.count())}});
+        move_stored_times(ahead);
         // Where our clock is all that orders its records, those of before are worth nothing.
         if (!epoch_.skew.known())
             return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
-        move_stored_times(ahead);
     }
     connections_.set_reading(backpressure_.is_reading(), session_now());
     for (auto& connection : connections_.all()) {
@@ -86,18 +86,17 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
 void ServerSync::on_our_clock_jumped(std::chrono::milliseconds by, Now now) {
     const auto before = epoch_.stored_clock.read(now).utc - by;
     report_.log(LogLevel::warn, "our-clock-jumped", {{"by_ms", std::to_string(by.count())}});
-    if (!epoch_.skew.known()) {
-        // Our clock is all that orders its records.
-        happened(now);
-        return start_afresh("our own clock was set", {}, std::nullopt);
-    }
-    if (by < std::chrono::milliseconds{0}) {  // no host sleeps backwards
+    const bool went_back = by < std::chrono::milliseconds{0};  // no host sleeps backwards
+    if (went_back) {
         now_ = {now.steady, before};
         move_stored_times(by);
-        return happened(now);
+    } else {
+        epoch_.stored_clock.on_jump_ahead(by);
     }
-    epoch_.stored_clock.on_jump_ahead(by);
     happened(now);
+    // Our clock is all that orders its records.
+    if (!epoch_.skew.known()) return start_afresh("our own clock was set", {}, std::nullopt);
+    if (went_back) return;
     // What is on its way may be from before the jump, and proves nothing: ask anew.
     while (!connections_.empty())
         drop(connections_.all().back().id, true);

@@ -291,6 +291,33 @@ TEST_CASE("mode bulk: our clock is set while a server without base-times is bein
     CHECK(d.written.back().fresh_as_of == UtcSeconds{std::chrono::seconds{t0 + 1000} - 1h});
 }
 
+TEST_CASE(
+    "mode bulk: our clock is set, and the server has none: all is read anew, and what was stored moves or is unsure") {
+    SyncDriver d(with_mode(server_v4(), SyncMode::bulk));
+    const auto bulk = d.accepts();
+    bulk.says(active4("192.0.2.1"));
+    bulk.says(done4());
+    (void)d.writes();
+    SUBCASE("back: certainly") {
+        d.our_clock = -1h;
+        d.passes(2s);
+        const auto afresh =
+            std::find_if(d.written.begin(), d.written.end(), [](const Batch& b) { return b.fresh_start; });
+        REQUIRE(afresh != d.written.end());
+        CHECK(afresh->our_clock_moved == -1h);
+        CHECK_FALSE(afresh->before.ours_unsure);
+    }
+    SUBCASE("ahead: or the host slept") {
+        d.our_clock = 1h;
+        d.passes(2s);
+        const auto afresh =
+            std::find_if(d.written.begin(), d.written.end(), [](const Batch& b) { return b.fresh_start; });
+        REQUIRE(afresh != d.written.end());
+        CHECK_FALSE(afresh->our_clock_moved);
+        CHECK(afresh->before.ours_unsure);
+    }
+}
+
 TEST_CASE("mode bulk: a poll that fails is tried again sooner than the next one is due") {
     SyncDriver d(with_mode(server_v4(), SyncMode::bulk));
     d.lists({});
