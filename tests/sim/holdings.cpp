@@ -184,14 +184,28 @@ bool is_right(const Assignment& a, const std::vector<Holding>& held, Family fami
     return false;
 }
 
+/// The clocks that a bound may be in: those that the host had, and those moved by a later step while an earlier one was not known
+/// of yet.
+std::vector<Skew> clocks_of_bounds(const std::vector<Skew>& offsets) {
+    auto all = offsets;
+    for (std::size_t from = 0; from < offsets.size(); ++from)
+        for (auto before = from; before < offsets.size(); ++before)
+            for (auto after = before + 1; after < offsets.size(); ++after)
+                all.push_back(offsets[from] + offsets[after] - offsets[before]);
+    return all;
+}
+
 /// Each boundary is in the clock that the host had when it was written: what has ended stays as it is.
 template <typename Right>
-bool is_right_in_some_clock(const Assignment& told, const std::vector<Skew>& offsets, Right right) {
-    return std::any_of(offsets.begin(), offsets.end(), [&](Skew at_first) {
+bool is_right_in_some_clock(const Assignment& told, const std::vector<Skew>& offsets,
+                            const std::vector<Skew>& of_bounds, Right right) {
+    const auto& first = told.began_inferred ? of_bounds : offsets;
+    const auto& last = told.ended_inferred ? of_bounds : offsets;
+    return std::any_of(first.begin(), first.end(), [&](Skew at_first) {
         auto a = told;
         a.began -= at_first;
         if (!a.ended) return right(a);
-        return std::any_of(offsets.begin(), offsets.end(), [&](Skew at_last) {
+        return std::any_of(last.begin(), last.end(), [&](Skew at_last) {
             a.ended = *told.ended - at_last;
             return right(a);
         });
@@ -204,6 +218,7 @@ std::optional<std::string> find_wrong_assignment(const testing::Engine& database
                                                  const std::vector<Skew>& offsets, bool all_kept) {
     std::map<std::string, std::vector<Holding>> truth;
     const milliseconds tolerance = witness.tolerance + milliseconds{999};  // both are cut to seconds
+    const auto of_bounds = clocks_of_bounds(offsets);
     for (const auto& told : assignments_of(database, witness.name, all_kept)) {
         const auto number = number_of(witness.model, told.key);
         if (!number) return "assignment " + told.id + " is of " + told.key + ", no address of the server";
@@ -213,7 +228,7 @@ std::optional<std::string> find_wrong_assignment(const testing::Engine& database
         auto [held, is_new] = truth.try_emplace(told.key);
         if (is_new) held->second = Follower(witness.model, *number).follow(now);
         if (told.ended == told.began) continue;  // it covers no second
-        const auto right = is_right_in_some_clock(told, offsets, [&](const Assignment& a) {
+        const auto right = is_right_in_some_clock(told, offsets, of_bounds, [&](const Assignment& a) {
             return is_right(a, held->second, witness.model.family(), tolerance, now);
         });
         if (right) continue;
