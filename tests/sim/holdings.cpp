@@ -28,6 +28,10 @@ struct Assignment {
     bool began_inferred, ended_inferred;
 };
 
+bool close(UtcMillis a, UtcMillis b, milliseconds tolerance) {
+    return std::chrono::abs(a - b) <= tolerance;
+}
+
 std::string assignments_sql(const std::string& server) {
     return "SELECT assignment_id, vpn_id, kind, host(address), prefix_len, lower(hex(a.client_id)), hw_addr, "
            "lower(hex(remote_id)), epoch(began_at), epoch(ended_at), CAST(began_inferred AS INTEGER), "
@@ -48,17 +52,29 @@ Assignment assignment_of(const std::vector<testing::Cell>& cells) {
     return a;
 }
 
+/// The clock was set by as much in between, if at all: what has ended stays as it is, and what is open moves.
+bool is_same_moment(UtcMillis ended, UtcMillis began, const std::vector<Skew>& offsets) {
+    return std::any_of(offsets.begin(), offsets.end(), [&](Skew before) {
+        return std::any_of(offsets.begin(), offsets.end(), [&](Skew after) {
+            return ended - before == began - after ||
+                   (before != after && close(ended - before, began - after, seconds{2}));
+        });
+    });
+}
+
 /// In order. What goes on where the one before it ended, for the same client, is one: some servers tell that all leases
 /// of a client ended, and then which it still has. Where the end is a bound, the client had left and come back.
 /// Where old ones were removed, the first that is left may go on from one of those.
-std::vector<Assignment> assignments_of(const testing::Engine& database, const std::string& server, bool all_kept) {
+std::vector<Assignment> assignments_of(const testing::Engine& database, const std::string& server,
+                                       const std::vector<Skew>& offsets, bool all_kept) {
     std::vector<Assignment> all;
     std::map<std::string, std::size_t> last;
     for (const auto& cells : database.table(assignments_sql(server))) {
         auto a = assignment_of(cells);
         const auto [before, is_first] = last.try_emplace(a.key, all.size());
         auto* goes_on = is_first ? nullptr : &all[before->second];
-        if (goes_on && goes_on->holder == a.holder && goes_on->ended == a.began && !goes_on->ended_inferred) {
+        if (goes_on && goes_on->holder == a.holder && goes_on->ended &&
+            is_same_moment(*goes_on->ended, a.began, offsets) && !goes_on->ended_inferred) {
             goes_on->ended = a.ended;
             goes_on->ended_inferred = a.ended_inferred;
             continue;
@@ -112,10 +128,6 @@ private:
 
 std::string shown(const std::optional<UtcMillis>& at) {
     return at ? std::to_string(unix_seconds(std::chrono::floor<seconds>(*at))) : "never";
-}
-
-bool close(UtcMillis a, UtcMillis b, milliseconds tolerance) {
-    return std::chrono::abs(a - b) <= tolerance;
 }
 
 /// Who held it about that time, for the message.
@@ -219,7 +231,7 @@ std::optional<std::string> find_wrong_assignment(const testing::Engine& database
     std::map<std::string, std::vector<Holding>> truth;
     const milliseconds tolerance = witness.tolerance + milliseconds{999};  // both are cut to seconds
     const auto of_bounds = clocks_of_bounds(offsets);
-    for (const auto& told : assignments_of(database, witness.name, all_kept)) {
+    for (const auto& told : assignments_of(database, witness.name, offsets, all_kept)) {
         const auto number = number_of(witness.model, told.key);
         if (!number) return "assignment " + told.id + " is of " + told.key + ", no address of the server";
         if (witness.may_be_unknown(told.key)) continue;
