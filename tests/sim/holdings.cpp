@@ -26,6 +26,8 @@ struct Assignment {
     UtcMillis began;
     std::optional<UtcMillis> ended;
     bool began_inferred, ended_inferred;
+    /// It begins where the one before it ended, and no earlier, since that end was written while our clock was ahead.
+    bool pushed_on = false;
 };
 
 bool close(UtcMillis a, UtcMillis b, milliseconds tolerance) {
@@ -79,6 +81,7 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
             goes_on->ended_inferred = a.ended_inferred;
             continue;
         }
+        a.pushed_on = goes_on && goes_on->ended == a.began && a.began_inferred && offsets.size() > 1;
         if (is_first && !all_kept) a.began_inferred = true;
         before->second = all.size();
         all.push_back(std::move(a));
@@ -150,7 +153,9 @@ public:
     /// Whether the assignment tells of number `i`.
     [[nodiscard]] bool tells_of(const Assignment& a, std::size_t i) const {
         const auto& h = held_[i];
-        if (h.holder != a.holder || (h.to && a.began > *h.to + tolerance_)) return false;
+        if (h.holder != a.holder) return false;
+        if (a.pushed_on) return a.ended_inferred || may_end(a, i);
+        if (h.to && a.began > *h.to + tolerance_) return false;
         return may_begin(a, i) && (a.ended_inferred || may_end(a, i));
     }
 
