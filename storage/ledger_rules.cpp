@@ -135,7 +135,9 @@ void Ledger::fill_state(BindingRow& row, const Change& change, bool known) const
         expired_before &&
         (before_.age.base_time == unix_seconds(told.base_time) ||
          (now_ + same_moment >= *before_.expires_at && *row.expires_at + same_moment >= *before_.expires_at));
-    const bool expired = again || (row.expires_at && *row.expires_at <= now_);
+    // Our clock may be the one that is off. Not expired when it was told: if it has since, the sweep finds it.
+    const auto now = change.clock_unsure ? std::min(now_, ours(told.base_time, change)) : now_;
+    const bool expired = again || (row.expires_at && *row.expires_at <= now);
     row.state = expired ? BindingState::ended : BindingState::active;
     row.end_reason = expired ? EndReason::expired : EndReason::none;
 }

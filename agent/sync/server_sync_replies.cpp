@@ -155,12 +155,14 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
     on_reply(connection);
 }
 
-/// The first message since the start tells whether our clock may have been set: what it says has to wait until that is found,
-/// for else it would be stored in the wrong clock. At once where it tells that nothing was.
+/// The first message since the start that tells of our clock: what it says has to wait until it is found whether that was set,
+/// for else it would be stored in the wrong clock.
 bool ServerSync::testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message) {
     if (!epoch_.stored_clock.awaits_jury()) return false;
     const auto least = told.at_least(now_) - epoch_.skew.estimate();
-    // In the catch-up phase a message may have been built before we asked. If another server tells the same, it was not.
+    // In the catch-up phase a message may have been built long before we asked: then its clock only seems to be behind. Where it
+    // is ahead, and another server tells of as much, it was built just now.
+    if (!told.built_after_asked && least <= StartJury::shift_min) return false;
     const auto most =
         told.built_after_asked ? told.at_most(now_) - epoch_.skew.estimate() : least + std::chrono::seconds{1};
     epoch_.stored_clock.testify({least, most});

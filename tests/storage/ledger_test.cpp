@@ -120,6 +120,22 @@ TEST_CASE("what was told while the server's clock was unsure is a bound by our o
     CHECK(tables.history() == Words{"alice 205~..255~ reported"});
 }
 
+TEST_CASE("while the clocks are unsure, what was in force when it was told has not expired") {
+    Tables tables;
+    auto change = until(told("alice", 100), 200);
+    change.late = change.clock_unsure = true;
+    change.told_at = utc(3700);
+    SUBCASE("it was") {
+        tables.apply({change}, 3700);
+        CHECK(tables.state() == BindingState::active);
+    }
+    SUBCASE("it was not") {
+        change.binding.expires_at = at(90);
+        tables.apply({change}, 3700);
+        CHECK(tables.rows.begin()->second.end_reason == EndReason::expired);
+    }
+}
+
 TEST_CASE("a lease that arrives expired was held until then") {
     Tables tables;
     SUBCASE("by a client we had not heard of") {
