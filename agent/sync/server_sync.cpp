@@ -288,11 +288,7 @@ void ServerSync::plan() {
 /// Questions about doubts go beside the other queries, one at a time: what nobody answers must not hold up anything.
 void ServerSync::plan_questions() {
     finish_question();
-    if (doubts_.wants_listing(now_.steady)) {
-        auto& batch = outbox_.edit(now_.steady);
-        batch.list_doubts = true;
-        batch.doubts_after = doubts_.on_listing_asked(now_.steady);
-    }
+    if (doubts_.wants_listing(now_.steady)) list_doubts();
     if (doubts_.is_due(now_.steady)) begin_question();
     const auto* question = doubts_.question();
     if (!question || question->waiting() == 0 || connections_.has_question()) return;
@@ -302,6 +298,14 @@ void ServerSync::plan_questions() {
     auto& connection = connections_.open_bulk(new_xid(), now_.steady);
     connection.for_question = true;
     actions_.push_back(sync_action::Connect{connection.id});
+}
+
+/// Each time the next ones, where there are many.
+void ServerSync::list_doubts() {
+    auto& batch = outbox_.edit(now_.steady);
+    if (batch.list_doubts) return;
+    batch.list_doubts = true;
+    batch.doubts_after = doubts_.on_listing_asked(now_.steady);
 }
 
 void ServerSync::begin_question() {
@@ -445,7 +449,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     settle_left(job, conclusion);
     auto& batch = outbox_.edit(now_.steady);
     batch.reconcile = conclusion.reconcile;
-    batch.list_doubts = batch.list_doubts || doubts_.open() > 0;
+    if (doubts_.open() > 0) list_doubts();
     std::move(closed.begin(), closed.end(), std::back_inserter(batch.gaps));
     report_.set_coverage(conclusion.coverage);
     // What was cut off is asked for again, also after a restart: that looks here (start()).

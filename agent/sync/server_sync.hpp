@@ -115,6 +115,7 @@ private:
     void announce(const BulkJob& job);
     Batch& open_run(std::uint64_t run);
     void plan_questions();
+    void list_doubts();
     void begin_question();
     void finish_question();
     void ask_next(SyncConnection& connection);
