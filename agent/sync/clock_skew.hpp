@@ -74,7 +74,7 @@ public:
         /// The skew is at most this, if the message was built after we asked.
         [[nodiscard]] Skew at_most(Now now) const;
     };
-    [[nodiscard]] Verdict on_base_time(const Sample& sample, Now now);
+    [[nodiscard]] Verdict on_base_time(const Sample& told, Now now);
 
     /// The best guess; 0 as long as nothing was heard.
     [[nodiscard]] Skew estimate() const { return estimate_.value_or(Skew{0}); }

@@ -23,8 +23,8 @@ DoubtBook::DoubtBook(Family family, const ResumePoint& resume) : family_(family)
 }
 
 void DoubtBook::start(std::chrono::milliseconds away) {
-    using count = std::chrono::milliseconds::rep;
-    questions_left_ = static_cast<int>(std::clamp<count>(away / question_interval, 1, questions_at_once));
+    using Count = std::chrono::milliseconds::rep;
+    questions_left_ = static_cast<int>(std::clamp<Count>(away / question_interval, 1, questions_at_once));
 }
 
 std::uint64_t DoubtBook::on_listing_asked(SteadyTime now) {
