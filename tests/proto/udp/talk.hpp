@@ -182,6 +182,24 @@ inline ReplyV6 on_links(std::vector<std::string> links) {
     return reply;
 }
 
+/// The query by the client-id that holds() answers.
+inline BulkQuery by_client_id() {
+    return ask_by(QueryKind::client_id, client_duid);
+}
+inline Bytes duid_of_server(std::uint8_t n) {
+    return {0, 3, 0, 1, 0x5e, n};
+}
+
+/// What was sent to a v6 server.
+inline MessageV6 decoded(const Bytes& bytes, ScratchV6& scratch) {
+    const auto m = decode_v6(bytes, scratch);
+    REQUIRE(m);
+    return *m;
+}
+inline std::uint32_t xid_of(const Bytes& bytes) {
+    return ByteReader(ByteView(bytes).subspan(1)).u24();
+}
+
 class UdpTalk {
 public:
     struct Sent {
