@@ -1,14 +1,17 @@
 #include "agent/cli/commands.hpp"
 
+#include "tests/agent/cli/outcome.hpp"
+
 #include <doctest/doctest.h>
 
 #include <unistd.h>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
 using namespace leasemirror;
+using test::contains;
+using test::outcome_of;
 
 namespace {
 
@@ -34,24 +37,6 @@ public:
 private:
     std::filesystem::path path_;
 };
-
-struct Outcome {
-    int code;
-    std::string out;
-    std::string err;
-};
-
-template <class C>
-Outcome outcome_of(const C& command) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const int code = execute(command, out, err);
-    return {code, out.str(), err.str()};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 }  // namespace
 

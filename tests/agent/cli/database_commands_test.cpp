@@ -2,6 +2,7 @@
 #include "agent/cli/commands.hpp"
 #include "storage/opening.hpp"
 #include "storage/store.hpp"
+#include "tests/agent/cli/outcome.hpp"
 #include "tests/storage/postgres_engine.hpp"
 #include "tests/storage/test_engine.hpp"
 
@@ -10,40 +11,15 @@
 
 #include <unistd.h>
 #include <fstream>
-#include <sstream>
 #include <string>
 
 using namespace leasemirror;
 using namespace leasemirror::testing;
+using test::contains;
+using test::outcome_of;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Outcome {
-    int code;
-    std::string out;
-    std::string err;
-
-    [[nodiscard]] std::vector<nlohmann::json> rows() const {
-        std::vector<nlohmann::json> parsed;
-        std::istringstream in(out);
-        for (std::string line; std::getline(in, line);)
-            parsed.push_back(nlohmann::json::parse(line));
-        return parsed;
-    }
-};
-
-template <class C>
-Outcome outcome_of(const C& command) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const int code = execute(command, out, err);
-    return {code, out.str(), err.str()};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 /// A database with a configuration that names it and no server that answers.
 class Installation {

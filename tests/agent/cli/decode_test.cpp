@@ -1,6 +1,7 @@
 #include "agent/cli/decode.hpp"
 #include "proto/message_v4.hpp"
 #include "proto/message_v6.hpp"
+#include "tests/agent/cli/outcome.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 using namespace leasemirror;
+using test::contains;
 
 namespace {
 
@@ -87,10 +89,6 @@ std::size_t count(const std::string& text, const std::string& word) {
     for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
         ++out;
     return out;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace
