@@ -242,16 +242,17 @@ std::optional<std::string> find_wrong_assignment(const testing::Engine& database
         if (witness.may_be_unknown(told.key)) continue;
         if (!told.ended && witness.unreadable_clients.contains(told.holder.client_id)) continue;  // it stays in doubt
         if (!witness.model.configured(witness.model.unit_of(*number), now)) continue;
-        auto [held, is_new] = truth.try_emplace(told.key);
-        if (is_new) held->second = Follower(witness.model, *number).follow(now);
+        const auto followed = truth.try_emplace(told.key);  // no structured binding: clang 14 captures none
+        auto& held = followed.first->second;
+        if (followed.second) held = Follower(witness.model, *number).follow(now);
         if (told.ended == told.began) continue;  // it covers no second
         const auto right = is_right_in_some_clock(told, offsets, of_bounds, [&](const Assignment& a) {
-            return is_right(a, held->second, witness.model.family(), tolerance, now);
+            return is_right(a, held, witness.model.family(), tolerance, now);
         });
         if (right) continue;
         return "assignment " + told.id + " of " + told.key + " to " + told.holder.client_id + " from " +
                shown(told.began) + (told.began_inferred ? " (inferred)" : "") + " to " + shown(told.ended) +
-               (told.ended_inferred ? " (inferred)" : "") + list(held->second, told);
+               (told.ended_inferred ? " (inferred)" : "") + list(held, told);
     }
     return std::nullopt;
 }

@@ -134,7 +134,7 @@ TEST_CASE("seq strictly grows over all servers, in the order of the batches") {
         CAPTURE(factory.name);
         Fixture f(factory, {"east", "west"});
         for (int i = 0; i < 10; ++i)
-            f.store->apply(f.batch({of("A", "10.0.0." + std::to_string(i), 100 + i)}, i % 2));
+            f.store->apply(f.batch({of("A", "10.0.0." + std::to_string(i), 100 + i)}, static_cast<std::size_t>(i % 2)));
         CHECK(f.engine->rows("SELECT host(address) FROM binding_change ORDER BY seq") ==
               Rows{"10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7",
                    "10.0.0.8", "10.0.0.9"});

@@ -6,7 +6,6 @@
 using namespace leasemirror;
 using namespace leasemirror::test;
 using World = PlannerWorld;
-using Kind = BulkJob::Kind;
 
 TEST_CASE(
     "a gap's window is asked for at once, by all queries, and a full bulk closes it: v4 too, where an address that the "

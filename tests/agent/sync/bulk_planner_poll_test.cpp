@@ -6,7 +6,6 @@
 using namespace leasemirror;
 using namespace leasemirror::test;
 using World = PlannerWorld;
-using Kind = BulkJob::Kind;
 
 TEST_CASE("a server that is polled is read in full at once, and then each poll interval") {
     World w(polled());

@@ -6,7 +6,6 @@
 using namespace leasemirror;
 using namespace leasemirror::test;
 using World = PlannerWorld;
-using Kind = BulkJob::Kind;
 
 namespace {
 

@@ -106,11 +106,11 @@ TEST_CASE("whatever changes the status is noticed, once, so that the next batch 
         {"enter", [](auto& r) { r.enter(Phase::live); }},
         {"touch", [](auto& r) { r.touch(); }},
     };
-    for (const auto& [name, mutate] : mutators) {
-        CAPTURE(name);
+    for (const auto& mutator : mutators) {
+        CAPTURE(mutator.first);
         World w;
         CHECK_FALSE(w.report.take_changed());
-        mutate(w.report);
+        mutator.second(w.report);
         CHECK(w.report.take_changed());
         CHECK_FALSE(w.report.take_changed());
     }

@@ -118,7 +118,7 @@ TEST_CASE("whatever is in a value, it arrives as it is" * doctest::skip(without_
     REQUIRE(rows.size() == 4);
     const std::array<std::string, 4> expected{odd, "", "NULL", ""};
     for (int i = 0; i < 4; ++i) {
-        Fields fields(rows[i]);
+        Fields fields(rows[static_cast<pqxx::result::size_type>(i)]);
         CHECK(fields.is_null() == (i == 3));
         CHECK(fields.text() == expected.at(static_cast<std::size_t>(i)));
         CHECK(fields.bytes() == Bytes{0, 0xff, '"', '\\', static_cast<std::uint8_t>(i)});
