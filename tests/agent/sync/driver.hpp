@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,7 +32,7 @@ public:
         [[nodiscard]] std::string query() const { return world_->wire(key_).query; }
         [[nodiscard]] std::uint32_t id() const { return world_->wire(key_).id; }
         /// The agent has not closed it.
-        [[nodiscard]] bool open() const { return world_->wire(key_).open; }
+        [[nodiscard]] bool open() const { return world_->open_.contains(key_); }
         [[nodiscard]] std::size_t wants() const { return world_->engine.wants_bytes(key_); }
         [[nodiscard]] ConnectionKey connection() const { return key_; }
 
@@ -91,7 +92,7 @@ public:
         }
         /// Over TLS, before it has sent anything: it does not want our certificate.
         void refuses_late(const std::string& why) const {
-            world_->wire(key_).open = false;
+            world_->open_.erase(key_);
             world_->engine.on_event(key_, connection_event::ConnectFailed{why}, world_->now());
             world_->run();
         }
@@ -160,7 +161,8 @@ public:
     Peer accepts(std::size_t server = 0, std::optional<CertificateEnd> first_end = std::nullopt) {
         if (connecting[server].empty()) passes(config.storage.batch.delay);
         const auto key = next_attempt(server);
-        wires_[key].open = true;
+        wires_.try_emplace(key);
+        open_.insert(key);
         engine.on_event(key, connection_event::Connected{first_end}, now());
         run();
         return {*this, key};
@@ -247,7 +249,6 @@ public:
 
 private:
     struct Wire {
-        bool open = false;
         bool replied = false;  // to the last query
         std::uint32_t id = 0;
         std::string query;
@@ -282,9 +283,10 @@ private:
         }
     }
     bool deliver_one() {
-        for (auto& [key, wire] : wires_) {
-            const auto room = wire.open ? engine.wants_bytes(key) : 0;
+        for (const auto key : open_) {
+            const auto room = engine.wants_bytes(key);
             if (room == 0) continue;
+            auto& wire = wires_.at(key);
             if (!wire.to_agent.empty()) {
                 const auto n = std::min(room, wire.to_agent.size());
                 const Bytes piece(wire.to_agent.begin(), wire.to_agent.begin() + static_cast<std::ptrdiff_t>(n));
@@ -314,8 +316,7 @@ private:
     void perform(sync_action::Disconnect& a) {
         auto& attempts = connecting[a.connection.server];
         attempts.erase(std::remove(attempts.begin(), attempts.end(), a.connection), attempts.end());
-        const auto found = wires_.find(a.connection);
-        if (found != wires_.end()) found->second.open = false;
+        open_.erase(a.connection);
     }
     void perform(sync_action::Commit& a) { waiting_.push_back(std::move(a)); }
     void perform(sync_action::Sweep& a) {
@@ -341,7 +342,8 @@ private:
         }
     }
     std::chrono::milliseconds elapsed_{0};
-    std::map<Key, Wire> wires_;
+    std::map<Key, Wire> wires_;  ///< all that there ever were: days of polls make thousands
+    std::set<Key> open_;         ///< of them, those that the agent has not closed
     std::deque<sync_action::Commit> waiting_;
     bool holding_ = false;
     std::size_t told_ = 0;
