@@ -127,7 +127,7 @@ bool contains(const std::string& text, const std::string& part) {
 TEST_CASE("a handshake succeeds whatever the pieces it arrives in, and octets go both ways") {
     const Setting s;
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
-        for (const std::size_t portion : {0, 1, 100}) {
+        for (const std::size_t portion : {0U, 1U, 100U}) {
             Server server(s.dhcp, s.authority, version);
             const auto client = s.open();
             REQUIRE_MESSAGE(shake(*client, server, portion) == Handshake::done, client->why());
