@@ -40,7 +40,7 @@ void Engine::passes(Now now) {
 void Engine::summon_jury() {
     std::vector<StartJury::Member> members;
     for (const auto& server : servers_)
-        if (auto member = server->jury_member()) members.push_back(std::move(*member));
+        if (auto member = server->jury_member(now_)) members.push_back(std::move(*member));
     const auto called = members;
     jury_.summon(std::move(members), now_.steady);
     if (!jury_.sits()) return;

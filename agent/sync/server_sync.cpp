@@ -61,9 +61,10 @@ void ServerSync::start(Now now) {
         start_afresh("our own clock was set back while the agent was away", {}, std::nullopt);
 }
 
-std::optional<StartJury::Member> ServerSync::jury_member() const {
-    if (!epoch_.stored_clock.was_written() || !epoch_.skew.known()) return std::nullopt;
-    return StartJury::Member{connections_.server(), config_.family, config_.address};
+std::optional<StartJury::Member> ServerSync::jury_member(Now now) const {
+    const auto away = epoch_.stored_clock.away(now);
+    if (!away || !epoch_.skew.known()) return std::nullopt;
+    return StartJury::Member{connections_.server(), config_.family, config_.address, *away};
 }
 
 void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {

@@ -69,7 +69,7 @@ public:
     /// The clock of our host jumped by so much, positive: ahead (HostClock).
     void on_our_clock_jumped(std::chrono::milliseconds by, Now now);
     /// Before start(): whether its clock can tell of ours, and that a jury sits about that.
-    [[nodiscard]] std::optional<StartJury::Member> jury_member() const;
+    [[nodiscard]] std::optional<StartJury::Member> jury_member(Now now) const;
     void await_jury() { epoch_.stored_clock.await_jury(); }
     /// What its first message told of our clock; it is not read any further before on_jury_found().
     [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return epoch_.stored_clock.testimony(); }

@@ -20,6 +20,12 @@ bool share_a_host(const Member& a, const Member& b) {
     return a.family != b.family || a.address == b.address;
 }
 
+/// By the clock as it was, not less than nothing and not for ages.
+bool may_have_been_away(const Member& m, std::chrono::milliseconds set_ahead) {
+    const auto away = m.away - set_ahead;
+    return away >= -StartJury::shift_min && away <= StartJury::away_max;
+}
+
 std::chrono::milliseconds middle(const Shift& a, const Shift& b) {
     return (std::max(a.least, b.least) + std::min(a.most, b.most)) / 2;
 }
@@ -57,10 +63,13 @@ std::optional<std::chrono::milliseconds> StartJury::agreed() const {
         if (a.told && is_none(*a.told)) return std::chrono::milliseconds{0};
     for (const auto& a : witnesses_) {
         if (!a.told) continue;
-        for (const auto& b : witnesses_)
-            if (b.told && !share_a_host(a.member, b.member) && a.told->least <= b.told->most + slack &&
-                b.told->least <= a.told->most + slack)
-                return -middle(*a.told, *b.told);
+        for (const auto& b : witnesses_) {
+            if (!b.told || share_a_host(a.member, b.member) || a.told->least > b.told->most + slack ||
+                b.told->least > a.told->most + slack)
+                continue;
+            const auto ahead = -middle(*a.told, *b.told);
+            if (may_have_been_away(a.member, ahead) && may_have_been_away(b.member, ahead)) return ahead;
+        }
     }
     return std::nullopt;
 }

@@ -11,11 +11,12 @@ namespace {
 
 constexpr SteadyTime start{1h};
 
-StartJury::Member four(std::size_t server, const std::string& address) {
-    return {server, Family::v4, address};
+/// Away for a day by our clock, until a test says that that was set.
+StartJury::Member four(std::size_t server, const std::string& address, std::chrono::milliseconds away = 24h) {
+    return {server, Family::v4, address, away};
 }
 StartJury::Member six(std::size_t server, const std::string& address) {
-    return {server, Family::v6, address};
+    return {server, Family::v6, address, 24h};
 }
 StartJury::Shift about(std::chrono::milliseconds shift) {
     return {shift, shift + 1s};
@@ -79,4 +80,19 @@ TEST_CASE("a host that may be the same does not count twice") {
     jury.hear(0, about(3600s));
     jury.hear(2, about(3600s));
     CHECK_FALSE(jury.find(start));
+}
+
+TEST_CASE("the time that the agent would have been away must be one that can be") {
+    const auto found = [](std::chrono::milliseconds away, std::chrono::milliseconds shift) {
+        StartJury jury;
+        jury.summon({four(0, "192.0.2.1", away), four(1, "192.0.2.2", away)}, start);
+        jury.hear(0, about(shift));
+        jury.hear(1, about(shift));
+        return jury.find(start).value();
+    };
+    CHECK(found(100s, -60s) == 59500ms);
+    CHECK(found(100s, -200s) == 0ms);  // it would have written in the future
+    CHECK(found(-3500s, 3600s) == -3600500ms);
+    CHECK(found(100s, 24h * 365 * 73) == 0ms);                   // 73 years
+    CHECK(found(-24h * 365 * 50, 24h * 365 * 50 + 100s) < 0ms);  // the host began in 1970
 }
