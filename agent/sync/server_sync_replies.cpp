@@ -72,7 +72,10 @@ void ServerSync::on_deliver(SyncConnection& connection, const Binding& binding) 
 
 void ServerSync::on_client_listed(SyncConnection& connection, const action::ClientListed& listed) {
     if (!connection.distrusted) return recorder_.on_client_listed(told_on(connection), listed, complete_lists());
-    if (listed.listed == 0) on_lease_lost(connection, "its base-time cannot be right", std::nullopt, {});
+    if (listed.listed == 0) return on_lease_lost(connection, "its base-time cannot be right", std::nullopt, {});
+    // What this list leaves out may have ended.
+    if (connection.is_active() && complete_lists() != false)
+        recorder_.on_list_unread(told_on(connection), listed.client->client_id, listed.client->key.vpn_id);
 }
 
 /// Whether what a list of this server leaves out has ended.

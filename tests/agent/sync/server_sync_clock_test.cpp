@@ -284,6 +284,23 @@ TEST_CASE("one message with an absurd base-time goes to quarantine, and what it 
     }
 }
 
+TEST_CASE(
+    "a list of a client in a message with an absurd base-time: what it leaves out may have ended, and is in doubt") {
+    auto config = server_v6();
+    SUBCASE("lists are complete") {
+        config.client_data = ClientData::snapshot;
+    }
+    SUBCASE("they may be") {
+        config.client_data = ClientData::automatic;
+    }
+    SUBCASE("they are not") {}
+    SyncDriver d(config, known(config));
+    const auto active = d.goes_live();
+    d.passes(30s);
+    active.tells("2001:db8:1::a", std::int64_t{2'400'000'000});
+    CHECK((d.writes().find("list of 0 (doubts)") != std::string::npos) == (config.client_data != ClientData::delta));
+}
+
 TEST_CASE("our own clock is set back: the stored times move with it, and the mirror is not read anew") {
     SyncDriver d(server_v4(), known(server_v4()));
     const auto active = d.goes_live();
