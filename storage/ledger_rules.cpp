@@ -156,13 +156,14 @@ void Ledger::become_active(std::size_t at, const Change& change, bool was_in_for
 
 /// The client that has it had left in between: its hold began anew, later than the one that is known here, by more than
 /// clocks differ (start-time-of-state, RFC 6926 §6.2.4). After a fresh start the clocks are others: then it also began after
-/// the row was written, and is not as much later as times are that a server keeps over a step of its clock.
+/// the client was last heard of, and is not as much later as times are that a server keeps over a step of its clock.
 bool Ledger::has_come_back(const BindingRow& row, const Change& change) const {
     if (!row.state_since || !before_.state_since) return false;
     const auto later = *row.state_since - *before_.state_since;
     if (later <= same_moment) return false;
     if (before_.age.epoch == context_.epoch) return true;
-    if (*row.state_since + same_moment < before_.updated_at) return false;
+    // Not after the row was written: that may be in a clock of ours that was set since.
+    if (*row.state_since + same_moment < before_.client_last_seen.value_or(*before_.state_since)) return false;
     if (!batch_->before.skew) return true;
     const auto by_the_step = *batch_->before.skew - change.skew.value_or(context_.skew);
     return std::chrono::abs(later - by_the_step) > same_moment;

@@ -75,13 +75,13 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
         auto a = assignment_of(cells);
         const auto [before, is_first] = last.try_emplace(a.key, all.size());
         auto* goes_on = is_first ? nullptr : &all[before->second];
-        if (goes_on && goes_on->holder == a.holder && goes_on->ended &&
+        a.pushed_on = goes_on && goes_on->ended == a.began && a.began_inferred && offsets.size() > 1;
+        if (goes_on && goes_on->holder == a.holder && goes_on->ended && !a.pushed_on &&
             is_same_moment(*goes_on->ended, a.began, offsets) && !goes_on->ended_inferred) {
             goes_on->ended = a.ended;
             goes_on->ended_inferred = a.ended_inferred;
             continue;
         }
-        a.pushed_on = goes_on && goes_on->ended == a.began && a.began_inferred && offsets.size() > 1;
         if (is_first && !all_kept) a.began_inferred = true;
         before->second = all.size();
         all.push_back(std::move(a));

@@ -231,6 +231,12 @@ TEST_CASE(
         tables.apply({since(until(told("alice", 100), 460), 60)}, 100, next_epoch, {Skew{step} * -1});
         CHECK(tables.history() == Words{"alice 0.."});
     }
+    SUBCASE("it began after we had last heard of it, and our clock was ahead then") {
+        Tables ahead;
+        ahead.apply({since(told("alice", 10), 0)}, 3610);
+        ahead.apply({since(until(told("alice", 100), 500), 90)}, 100, next_epoch, {Skew{0}});
+        CHECK(ahead.history() == Words{"alice 0..90~ replaced", "alice 90.."});
+    }
     SUBCASE("it is the same, or began before we last heard of it") {
         tables.apply({since(until(told("alice", 100), 500), 0)}, 100, next_epoch);
         tables.apply({since(until(told("alice", 101), 500), 4)}, 101, next_epoch + 1);
