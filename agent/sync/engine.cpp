@@ -1,5 +1,6 @@
 #include "agent/sync/engine.hpp"
 
+#include "agent/sync/timers.hpp"
 #include "agent/sync/whole_seconds.hpp"
 
 #include <algorithm>
@@ -34,23 +35,24 @@ void Engine::passes(Now now) {
     for (auto& server : servers_)
         server->on_our_clock_jumped(*jumped, now);
     // What they have told was told by the clock of before.
-    if (jury_.sits()) tell_jury_found(std::chrono::milliseconds{0});
+    if (!jury_.sits()) return;
+    jury_.dismiss();
+    tell_jury_found(std::chrono::milliseconds{0});
 }
 
 void Engine::summon_jury() {
     std::vector<StartJury::Member> members;
     for (const auto& server : servers_)
         if (auto member = server->jury_member(now_)) members.push_back(std::move(*member));
-    const auto called = members;
-    jury_.summon(std::move(members), now_.steady);
+    jury_.summon(members, now_.steady);
     if (!jury_.sits()) return;
-    for (const auto& member : called)
+    for (const auto& member : members)
         servers_[member.server]->await_jury();
 }
 
 /// Whether it has found by now.
 bool Engine::hear_jury() {
-    if (!jury_.sits() || stopping_) return false;
+    if (!jury_.sits()) return false;
     for (std::size_t i = 0; i < servers_.size(); ++i)
         if (const auto& told = servers_[i]->testimony()) jury_.hear(i, *told);
     const auto ahead = jury_.find(now_.steady);
@@ -59,7 +61,6 @@ bool Engine::hear_jury() {
 }
 
 void Engine::tell_jury_found(std::chrono::milliseconds ahead) {
-    jury_.dismiss();
     for (auto& server : servers_)
         server->on_jury_found(ahead, now_);
 }
@@ -107,6 +108,7 @@ void Engine::on_deadline(Now now) {
 void Engine::stop(Now now) {
     passes(now);
     stopping_ = true;
+    jury_.dismiss();
     for (auto& server : servers_)
         server->stop(now);
 }
@@ -155,13 +157,12 @@ void Engine::offer_slots() {
 }
 
 std::optional<SteadyTime> Engine::next_deadline() const {
-    auto first = stopping_ ? std::nullopt : sweep_due_;
-    if (const auto due = jury_.deadline(); due && !stopping_ && (!first || *due < *first)) first = due;
-    for (const auto& server : servers_) {
-        const auto due = server->next_deadline();
-        if (due && (!first || *due < *first)) first = due;
-    }
-    return first;
+    Earliest first;
+    if (!stopping_) first.consider(sweep_due_);
+    first.consider(jury_.deadline());
+    for (const auto& server : servers_)
+        first.consider(server->next_deadline());
+    return first.get();
 }
 
 std::size_t Engine::wants_bytes(ConnectionKey connection) const {

@@ -21,6 +21,10 @@ std::string iso_or_none(const std::optional<ServerTime>& time) {
     return time ? iso_utc(*time) : "none";
 }
 
+std::optional<std::uint64_t> listing_of(const Batch& batch) {
+    return batch.list_doubts ? std::optional(batch.doubts_after) : std::nullopt;
+}
+
 }  // namespace
 
 ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, SyncSettings settings, BulkSlots& slots)
@@ -159,14 +163,6 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
     support_.active_pacing().on_failure(now_.steady, jitter_);
     bulk_.on_failure(now_.steady, jitter_);
 }
-
-namespace {
-
-std::optional<std::uint64_t> listing_of(const Batch& batch) {
-    return batch.list_doubts ? std::optional(batch.doubts_after) : std::nullopt;
-}
-
-}  // namespace
 
 void ServerSync::on_committed(Batch done, const Applied& applied, Now now) {
     happened(now);

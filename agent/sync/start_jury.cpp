@@ -1,7 +1,6 @@
 #include "agent/sync/start_jury.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace leasemirror {
 namespace {
@@ -32,10 +31,10 @@ std::chrono::milliseconds middle(const Shift& a, const Shift& b) {
 
 }  // namespace
 
-void StartJury::summon(std::vector<Member> members, SteadyTime now) {
+void StartJury::summon(const std::vector<Member>& members, SteadyTime now) {
     witnesses_.clear();
-    for (auto& member : members)
-        witnesses_.push_back({std::move(member)});
+    for (const auto& member : members)
+        witnesses_.push_back({member});
     const auto any_pair = [&](const Witness& a) {
         return std::any_of(witnesses_.begin(), witnesses_.end(),
                            [&](const Witness& b) { return !share_a_host(a.member, b.member); });

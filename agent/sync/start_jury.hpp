@@ -42,7 +42,7 @@ public:
     };
 
     /// It sits if these can ever find that our clock was set.
-    void summon(std::vector<Member> members, SteadyTime now);
+    void summon(const std::vector<Member>& members, SteadyTime now);
     [[nodiscard]] bool sits() const { return patient_until_.has_value(); }
     /// What a member told first.
     void hear(std::size_t server, Shift shift);
