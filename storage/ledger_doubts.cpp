@@ -35,7 +35,8 @@ void Ledger::mark_sighted(const Change& sighting) {
         const auto& row = entries_[at].row;
         if (sighting.doubt != Doubt::none && (!has_age(sighting) || is_newer(sighting, row)))
             doubt_row(at, sighting.doubt, sighting);
-        mark_listed(at, sighting);
+        else
+            mark_listed(at, sighting);
     }
 }
 
@@ -109,8 +110,8 @@ void Ledger::end_in_force(std::size_t at, const Change& change, EndReason reason
     row.end_reason = reason;
     if (reason != EndReason::unlisted || concerns_client_alone(row.doubt)) row.doubt = Doubt::none;
     row.age = age_of(change);
-    row.seen_run = std::max(row.seen_run, static_cast<std::int64_t>(change.run));
     row.updated_at = context_.now;
+    mark_listed(at, change);
     rewrite(at);
     auto end = told_at(change);
     end.inferred = end.inferred || reason == EndReason::asked;

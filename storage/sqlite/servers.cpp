@@ -55,7 +55,8 @@ constexpr const char* count_refused_sql = R"sql(
 
 constexpr const char* finish_sql = R"sql(
     UPDATE server SET committed_batch = max(committed_batch, ?2), base_time = coalesce(?3, base_time),
-        fresh_as_of = iif(lacking > 0, min(fresh_as_of, coalesce(?4, fresh_as_of)), coalesce(?4, fresh_as_of)), written_at = ?5
+        fresh_as_of = iif(lacking > 0, min(fresh_as_of, coalesce(?4, fresh_as_of)), coalesce(?4, fresh_as_of)),
+        written_at = ?5
     WHERE server_id = ?1
     RETURNING doubts, lacking)sql";
 
