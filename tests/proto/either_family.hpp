@@ -32,7 +32,7 @@ inline Bytes first_reply(Family family) {
     return reply6({.clients = {Client{{ia("2001:db8::1")}}}, .base = 5}).bytes();
 }
 inline Bytes last_reply(Family family) {
-    return family == Family::v4 ? done4().bytes() : done6().bytes();
+    return end_of_query(family, std::nullopt);
 }
 
 inline BulkTalk listing(Family family) {
