@@ -137,7 +137,7 @@ class Postgres:
     """A schema in a server that is there."""
 
     engine = "postgresql"
-    now = "now()"
+    now = "statement_timestamp()"  # as the views have it
 
     def __init__(self, url, schema):
         self.url = url
