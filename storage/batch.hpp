@@ -219,6 +219,8 @@ struct Applied {
     /// first, where Batch::list_doubts asks for it, or a reconciliation put something in doubt.
     std::vector<DoubtfulBinding> doubts = {};
     std::uint64_t doubts_open = 0;  ///< how many bindings of the server are in doubt now
+    /// How many came to be in doubt for what a server tells live (is_told_live()).
+    std::uint64_t doubts_told_live = 0;
 };
 
 /// What one step of housekeeping did (Store::sweep()).

@@ -117,6 +117,7 @@ struct Tally {
     std::uint64_t reconciled = 0;
     std::int64_t refused = 0;
     std::int64_t lacking = 0;  ///< of these, no row is in doubt for it
+    std::uint64_t doubts_told_live = 0;
 
     /// So many more ended, since a full bulk did not list them.
     void reconcile(std::uint64_t bindings) {
@@ -128,6 +129,7 @@ struct Tally {
         applied.stored = stored;
         applied.ended = ended;
         applied.reconciled = reconciled;
+        applied.doubts_told_live = doubts_told_live;
     }
 };
 

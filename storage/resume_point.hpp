@@ -54,6 +54,11 @@ enum class Doubt : std::uint8_t {
     unlistable,        ///< something may have been missed, and no bulk query of ours can list it
     refused,           ///< the database refused what was told of it last
 };
+/// It comes of what a server tells live. The others are of a full bulk, too, of a message that could not be read or of what it
+/// could not list, and the next one may bring as many.
+[[nodiscard]] constexpr bool is_told_live(Doubt d) {
+    return d == Doubt::unlisted || d == Doubt::link_unknown || d == Doubt::other_client;
+}
 [[nodiscard]] std::string_view to_string(Doubt d);  // "unlisted", ...; empty for none
 /// The word in a column `doubt`; NULL reads as the empty word.
 [[nodiscard]] Doubt doubt_from_word(std::string_view word);

@@ -38,6 +38,7 @@ void DoubtBook::learn(const Applied& applied, std::optional<std::uint64_t> liste
     some_settled_ = !listed && (some_settled_ || applied.doubts_open < open_);
     open_ = applied.doubts_open;
     left_by_full_ = std::min(left_by_full_, open_);
+    arisen_since_ += applied.doubts_told_live;
     // Where there are more than are told, those that are not may still be in doubt.
     if (listed && applied.doubts.size() == open_)
         std::erase_if(asked_, [&](const Entry& e) {
@@ -50,6 +51,15 @@ void DoubtBook::learn(const Applied& applied, std::optional<std::uint64_t> liste
     }
     for (const auto& about : applied.doubts)
         note(about, about.why == Doubt::unreadable ? now + unreadable_settles : SteadyTime::min());
+}
+
+void DoubtBook::on_full_bulk_begun() {
+    full_wanted_ = false;
+    arisen_since_ = 0;
+}
+
+void DoubtBook::on_full_bulk_written() {
+    left_by_full_ = open_ - std::min(open_, arisen_since_);
 }
 
 bool DoubtBook::knows(const IpAddress& address, const std::string& vpn_id) const {

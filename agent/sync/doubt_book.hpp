@@ -48,9 +48,10 @@ public:
     [[nodiscard]] std::uint64_t on_listing_asked(SteadyTime now);
     /// More are in doubt than are asked about one by one, or an address that its client has left may be another's.
     [[nodiscard]] bool wants_full_bulk() const { return full_wanted_ || open_ > left_by_full_ + doubts_told_max; }
-    void on_full_bulk_begun() { full_wanted_ = false; }
-    /// Its end is in the database, and learned. What it left in doubt, another one would not settle.
-    void on_full_bulk_written() { left_by_full_ = open_; }
+    void on_full_bulk_begun();
+    /// Its end is in the database, and learned. What was in doubt before it began, and still is, another one would not
+    /// settle either. What came to be in doubt while it ran, it had no say in.
+    void on_full_bulk_written();
     /// The addresses that their clients had left before this run began. They are free if a full bulk of that run was read
     /// whole, and lists them not.
     [[nodiscard]] std::vector<DoubtfulBinding> take_left_before(std::uint64_t run, bool all_vpns);
@@ -116,6 +117,7 @@ private:
     std::vector<Entry> asked_;        // doubts_told_max at most
     std::uint64_t open_;              // in the database
     std::uint64_t left_by_full_ = 0;  // so many of them the last full bulk did not settle
+    std::uint64_t arisen_since_ = 0;  // since the last full bulk began, by what the server told elsewhere
     std::uint64_t listed_to_ = 0;     // so many of those known longest were listed
     bool some_settled_ = false;       // since the last listing, and it is not known which
     SteadyTime listing_due_ = SteadyTime::min();

@@ -397,6 +397,34 @@ TEST_CASE("doubts that a full bulk left want no other one, however many: more th
     CHECK(w.book.wants_full_bulk());
 }
 
+TEST_CASE("what comes to be in doubt while a full bulk runs is not left by it, and may want another one") {
+    const auto wants_another = [](Doubt why, std::size_t arisen) {
+        World w;
+        Applied told;
+        told.doubts_open = 100;
+        w.learns(told);
+        w.book.on_full_bulk_begun();
+        for (std::size_t i = 1; i <= arisen; ++i) {
+            auto about = doubt6(static_cast<int>(i));
+            about.why = why;
+            told.doubts = {about};
+            told.doubts_told_live = is_told_live(why) ? 1 : 0;
+            ++told.doubts_open;
+            w.learns(told);
+        }
+        told = {};
+        told.doubts_open = arisen;  // it settled those that were there before
+        w.learns(told);
+        w.book.on_full_bulk_written();
+        return w.book.wants_full_bulk();
+    };
+    CHECK_FALSE(wants_another(Doubt::other_client, doubts_told_max));
+    CHECK(wants_another(Doubt::other_client, doubts_told_max + 1));
+    CHECK(wants_another(Doubt::unlisted, doubts_told_max + 1));
+    // The full bulk itself told of these, and the next one may, too.
+    CHECK_FALSE(wants_another(Doubt::unreadable, doubts_told_max + 1));
+}
+
 TEST_CASE("an address that its client has left makes room for one that can be asked about") {
     World four(Family::v4);
     std::vector<DoubtfulBinding> doubts;
