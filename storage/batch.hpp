@@ -91,6 +91,8 @@ public:
     [[nodiscard]] std::size_t size() const { return used_; }
     [[nodiscard]] bool empty() const { return used_ == 0; }
     [[nodiscard]] const Change& operator[](std::size_t i) const { return changes_[i]; }
+    [[nodiscard]] Change* begin() { return changes_.data(); }
+    [[nodiscard]] Change* end() { return changes_.data() + used_; }
     [[nodiscard]] const Change* begin() const { return changes_.data(); }
     [[nodiscard]] const Change* end() const { return changes_.data() + used_; }
 

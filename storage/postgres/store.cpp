@@ -122,7 +122,7 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
         applied = servers_.what_was_in_doubt(batch);
         return;
     }
-    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew, batch.before.ours_unsure};
     PostgresFeed feed(transaction);
     if (batch.our_clock_moved) move_clock(transaction, batch.server, *batch.our_clock_moved);
     auto tally = apply_changes(transaction, feed, context, batch, care, applied);

@@ -155,7 +155,7 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     Applied applied;
     const auto epoch = servers_.begin(batch);
     if (!epoch) return applied;
-    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew, batch.before.ours_unsure};
     if (batch.our_clock_moved) clock_.move(batch.server, *batch.our_clock_moved);
     first_load_.begin(batch);
     auto tally = apply_changes(context, batch, care, applied);

@@ -43,7 +43,7 @@ public:
         batch.before = before;
         for (auto& change : changes)
             batch.changes.push_back(std::move(change));
-        ledger_.begin({1, epoch, utc(now), Skew{0}}, batch);
+        ledger_.begin({1, epoch, utc(now), Skew{0}, batch.before.ours_unsure}, batch);
         for (const auto& [key, row] : rows) {
             bool wanted = false;
             for (const auto& address : ledger_.addresses())
@@ -68,6 +68,7 @@ public:
             hold.ended_at = end.ended_at;
             hold.end_reason = end.end_reason;
             hold.ended_inferred = end.inferred;
+            hold.began_inferred = hold.began_inferred || end.began_unsure;
         }
         for (const auto& fill : ledger_.assignment_fills()) {
             auto& hold = holds.at(static_cast<std::size_t>(fill.assignment_id - 1)).what;
