@@ -46,8 +46,9 @@ void Engine::summon_jury() {
         if (auto member = server->jury_member(now_)) members.push_back(std::move(*member));
     jury_.summon(members, now_.steady);
     if (!jury_.sits()) return;
-    for (const auto& member : members)
-        servers_[member.server]->await_jury();
+    // Those whose clock tells nothing of ours, too: what they store before is not to be moved with what was there.
+    for (auto& server : servers_)
+        server->await_jury();
 }
 
 /// Whether it has found by now.

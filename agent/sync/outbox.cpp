@@ -39,6 +39,19 @@ void Outbox::drop_changes() {
     pending_bytes_ = 0;
 }
 
+void Outbox::release(std::chrono::milliseconds ahead) {
+    held_ = false;
+    const auto by = std::chrono::round<std::chrono::seconds>(ahead);
+    const auto put_back = [by](Batch& batch) {
+        batch.now -= by;
+        for (auto& change : batch.changes)
+            if (change.told_at) *change.told_at -= by;
+    };
+    for (auto& waiting : closed_)
+        put_back(waiting.batch);
+    put_back(pending_);
+}
+
 bool Outbox::due(SteadyTime now) const {
     if (!opened_) return false;
     if (at_limit()) return !full();

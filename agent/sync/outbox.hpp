@@ -36,6 +36,11 @@ public:
     /// Takes back the changes that are not on their way yet, and the reconciliation of what they belong to.
     void drop_changes();
 
+    /// Nothing goes to the writer any more: it may have to be told otherwise.
+    void hold() { held_ = true; }
+    /// What waits goes its way. It was told by a clock that was ahead by so much, and is to be as the one of before would have told it.
+    void release(std::chrono::milliseconds ahead);
+
     /// No more messages may be read out before a commit.
     [[nodiscard]] bool full() const {
         return at_limit() && !writer_has_room() && held_bytes() + batch_bytes_max_ > bytes_max_;
@@ -72,7 +77,7 @@ private:
         std::uint64_t number = 0;
         std::uint64_t bytes = 0;
     };
-    [[nodiscard]] bool writer_has_room() const { return in_flight_.size() < batches_in_flight_max; }
+    [[nodiscard]] bool writer_has_room() const { return !held_ && in_flight_.size() < batches_in_flight_max; }
     /// Whatever was not accounted for counts as what it takes at least.
     [[nodiscard]] std::uint64_t pending_bytes() const {
         return pending_bytes_ + sizeof(Change) * (pending_.changes.size() + pending_.gaps.size());
@@ -90,6 +95,7 @@ private:
     Batch pending_;
     std::uint64_t pending_bytes_ = 0;  // beyond the changes themselves
     std::optional<SteadyTime> opened_;
+    bool held_ = false;
     std::deque<Closed> closed_;       // they wait for the writer, oldest first
     std::deque<InFlight> in_flight_;  // the writer has them, oldest first
     std::uint64_t closed_bytes_ = 0;  // of both

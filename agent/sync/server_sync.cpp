@@ -33,7 +33,7 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
       outbox_(resume.id, settings.batch, settings.queue_bytes),
       epoch_{Checkpoint(resume.base_time),
              ClockSkew(resume.skew),
-             StoredClock(StoredClock::Hold::until_heard, resume.written_at),
+             StoredClock(StoredClock::Hold::until_heard, resume.written_at, resume.base_time.has_value()),
              // A fresh start whose full read has not ended may have been for our clock.
              {std::nullopt, true}},
       connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
@@ -71,11 +71,22 @@ std::optional<StartJury::Member> ServerSync::jury_member(Now now) const {
     return StartJury::Member{connections_.server(), config_.family, config_.address, *away};
 }
 
+void ServerSync::await_jury() {
+    if (!epoch_.stored_clock.was_written()) return;
+    epoch_.stored_clock.await_jury();
+    outbox_.hold();
+}
+
 void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     happened(now);
     epoch_.stored_clock.on_found();
-    if (ahead != std::chrono::milliseconds{0} && epoch_.stored_clock.was_written()) {
+    const bool was_set = ahead != std::chrono::milliseconds{0} && epoch_.stored_clock.was_written();
+    if (was_set) {
         report_.log(LogLevel::warn, "our-clock-was-set", {{"by_ms", std::to_string(ahead.count())}});
+        if (outbox_.dirty()) close_batch_as_of_before();
+    }
+    outbox_.release(was_set ? ahead : std::chrono::milliseconds{0});
+    if (was_set) {
         move_stored_times(ahead);
         // Where our clock is all that orders its records, those of before are worth nothing.
         if (!epoch_.skew.known())
@@ -84,6 +95,7 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     connections_.set_reading(backpressure_.is_reading(), session_now());
     for (auto& connection : connections_.all()) {
         const auto message = std::exchange(connection.waits_for_jury, std::nullopt);
+        if (message && !connection.base_time) return on_undated_reply(connection);
         if (message) return on_base_time(connection, {*message, connection.base_time, {}});
     }
 }
@@ -157,7 +169,7 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
     if (!connection.is_active()) bulk_.release_active_query();
     if (auto* job = job_of(connection)) job->give_back(*connection.item);
     drop(connection.id, false);
-    epoch_.stored_clock.on_heard();
+    epoch_.stored_clock.on_unheard();
     report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_);
     // It is the server's trouble, not that of one query: one attempt for all of them.
     support_.active_pacing().on_failure(now_.steady, jitter_);
@@ -209,6 +221,7 @@ void ServerSync::on_deadline(Now now) {
 void ServerSync::stop(Now now) {
     happened(now);
     stopping_ = true;
+    outbox_.release(std::chrono::milliseconds{0});
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.drop_job();

@@ -9,7 +9,7 @@ namespace leasemirror {
 
 /// Works off one action of one session; false when none of them has any, or the outbox has no room.
 bool ServerSync::pump() {
-    if (testimony()) return false;
+    if (epoch_.stored_clock.is_waiting()) return false;
     for (auto& connection : connections_.all()) {
         // A message is read out whole once begun: what it says of one client must be in one batch (storage/batch.hpp).
         const auto inside = std::visit([](const auto& s) { return s.inside_message(); }, connection.session);
@@ -115,6 +115,11 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
         support_.on_bulk_answered();
     }
     if (heard.base_time) return on_base_time(connection, heard);
+    if (epoch_.stored_clock.awaits_jury()) return wait_for_jury(connection, heard.message);
+    on_undated_reply(connection);
+}
+
+void ServerSync::on_undated_reply(const SyncConnection& connection) {
     on_reply(connection);
     if (!epoch_.skew.known()) epoch_.stored_clock.on_heard();  // it has no clock that could tell of ours
 }
@@ -169,10 +174,15 @@ bool ServerSync::testifies(SyncConnection& connection, const ClockSkew::Sample& 
     const auto most =
         told.built_after_asked ? told.at_most(now_) - epoch_.skew.estimate() : least + std::chrono::seconds{1};
     epoch_.stored_clock.testify({least, most});
+    wait_for_jury(connection, message);
+    return true;
+}
+
+void ServerSync::wait_for_jury(SyncConnection& connection, ByteView message) {
+    epoch_.stored_clock.keep_waiting();
     backpressure_.on_not_read(now_.steady);
     connections_.set_reading(false, session_now());
     connection.waits_for_jury.emplace(message.begin(), message.end());
-    return true;
 }
 
 /// Whether our clock was set or the host slept, if this message tells.
@@ -371,7 +381,10 @@ void ServerSync::on_polled_instead(const std::string& why) {
 void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before) {
     report_.log(LogLevel::warn, "fresh-start", {{"cause", cause}});
     report_.error(cause, now_);
-    const ClocksBefore before{skew_before, epoch_.stored_clock.is_unsure()};
+    // What the last fresh start left is there until all has been read.
+    const auto& clock = epoch_.stored_clock;
+    const bool still_unsure = epoch_.before.ours_unsure && !clock.was_read();
+    const ClocksBefore before{skew_before, clock.is_unproven() || still_unsure};
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.start_afresh(cause, now_.steady, jitter_);

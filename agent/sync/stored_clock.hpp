@@ -25,8 +25,9 @@ public:
         until_found,  ///< ours may have been set while the agent was away: the servers together tell (StartJury)
     };
 
-    /// `written_at`: by our clock, when an earlier life of the agent wrote last.
-    StoredClock(Hold hold, std::optional<UtcSeconds> written_at) : hold_(hold), written_at_(written_at) {}
+    /// `written_at`: by our clock, when an earlier life of the agent wrote last. `was_read`: no fresh start waits for its full read.
+    StoredClock(Hold hold, std::optional<UtcSeconds> written_at, bool was_read = false)
+        : hold_(hold), written_at_(written_at), is_proven_(hold != Hold::until_heard), was_read_(was_read) {}
 
     /// By an earlier life of the agent.
     [[nodiscard]] bool was_written() const { return written_at_.has_value(); }
@@ -39,16 +40,26 @@ public:
     [[nodiscard]] bool awaits_jury() const { return hold_ == Hold::until_found; }
     void testify(StartJury::Shift shift) { testimony_ = shift; }
     [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return testimony_; }
+    /// A message waits for the jury, and so does all that comes after it.
+    void keep_waiting() { is_waiting_ = true; }
+    [[nodiscard]] bool is_waiting() const { return is_waiting_; }
     /// It has found. What a message tells by itself counts as ever.
     void on_found() {
         hold_ = awaits_jury() ? Hold::until_heard : hold_;
         testimony_.reset();
+        is_waiting_ = false;
     }
-    /// A message came whose base-time fits, or none will come for now.
-    void on_heard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
+    /// A message came whose base-time fits.
+    void on_heard() {
+        on_unheard();
+        is_proven_ = true;
+    }
+    /// None will come for now: what is stored may expire, and nothing is proven.
+    void on_unheard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
     /// All was read anew: the batch of this number has the end of that.
     void on_read(std::uint64_t batch) {
         hold_ = Hold::none;
+        is_proven_ = was_read_ = true;
         on_mended(batch);
     }
     /// What puts the stored times right is in the batch of this number, and not in the database before that.
@@ -60,6 +71,10 @@ public:
 
     /// Whether they may be in another clock, and nobody knows yet.
     [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || awaits_jury() || is_undecided(); }
+    /// Nothing is left of what was stored before the last fresh start.
+    [[nodiscard]] bool was_read() const { return was_read_; }
+    /// No message has shown since the start that they are in the clock as it is.
+    [[nodiscard]] bool is_unproven() const { return is_unsure() || !is_proven_; }
 
     /// `now` as the clock shows it in which the stored times are.
     [[nodiscard]] Now read(Now now) const { return {now.steady, now.utc - ahead_}; }
@@ -77,8 +92,11 @@ public:
 private:
     Hold hold_;
     std::optional<UtcSeconds> written_at_;
+    bool is_proven_;
+    bool was_read_;
     std::optional<std::uint64_t> mended_in_ = std::nullopt;
     std::optional<StartJury::Shift> testimony_ = std::nullopt;
+    bool is_waiting_ = false;
     std::chrono::milliseconds ahead_{0};  // our clock is this far ahead of the one that the stored times are in
 };
 

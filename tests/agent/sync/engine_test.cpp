@@ -392,6 +392,58 @@ TEST_CASE("nobody else can tell of our clock: what was told waits no longer than
     CHECK(began_afresh(d));
 }
 
+TEST_CASE("what a server replays before the jury has found is stored as the clock of before would have told it") {
+    const auto before = written(990 - 3600);
+    SyncDriver d(two_hosts(), {before, before});
+    d.server_clock = -3600s;
+    const auto first = d.accepts(0);
+    const auto second = d.accepts(1);
+    first.tells("192.0.2.1", 985 - 3600);
+    CHECK(first.wants() > 0);
+    CHECK(d.writes().find("192.0.2.1") == std::string::npos);
+    first.catches_up();
+    second.catches_up();
+    (void)d.writes();
+    REQUIRE(moves(d, 1) == std::vector{3600s});
+    const auto of_first = [&](auto is_so) {
+        return std::find_if(d.written.begin(), d.written.end(),
+                            [&](const Batch& b) { return b.server == 1 && is_so(b); });
+    };
+    const auto replayed = of_first([](const Batch& b) { return b.changes.size() > 0; });
+    REQUIRE(replayed != d.written.end());
+    CHECK(replayed < of_first([](const Batch& b) { return b.our_clock_moved.has_value(); }));
+    CHECK(replayed->now == UtcSeconds{std::chrono::seconds{t0 + 1000 - 3600}});
+    CHECK(replayed->changes[0].told_at == replayed->now);
+}
+
+TEST_CASE("a server without base-times waits for the jury: what it tells would move with what was stored before") {
+    for (const auto ahead : {3600s, 0s}) {
+        CAPTURE(ahead.count());
+        auto config = two_hosts();
+        config.servers.push_back(server_v4("undated"));
+        config.servers.back().mode = SyncMode::bulk;
+        auto undated = written();
+        undated.skew.reset();
+        undated.id = 3;
+        SyncDriver d(config, {written(), written(), undated});
+        d.server_clock = ahead;
+        const auto polled = d.accepts(2);
+        polled.says(active4("192.0.2.3"));
+        polled.says(done4());
+        CHECK(d.writes().find("192.0.2.3") == std::string::npos);
+        const auto first = d.accepts(0);
+        const auto second = d.accepts(1);
+        first.catches_up();
+        if (ahead > 0s) CHECK(d.writes().find("192.0.2.3") == std::string::npos);
+        second.catches_up();
+        const auto words = d.writes();
+        CHECK(moves(d, 3).size() == (ahead > 0s ? 1U : 0U));
+        // Our clock orders its records: those of before are worth nothing, and all is asked anew.
+        CHECK(began_afresh(d) == (ahead > 0s));
+        CHECK((words.find("192.0.2.3 active") != std::string::npos) == (ahead == 0s));
+    }
+}
+
 TEST_CASE("our clock jumps while a server waits to be heard about it: it is asked anew") {
     SyncDriver d(two_hosts(), {written(), written()});
     d.server_clock = 3600s;

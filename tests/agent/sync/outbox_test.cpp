@@ -48,6 +48,27 @@ TEST_CASE("a batch is due when its oldest row has waited, and at once when it ha
     CHECK(box.due(t));
 }
 
+TEST_CASE("what is held back waits, within its bound, and goes its way by the clock of before") {
+    Outbox box(1, limits, sizeof(Change) * 10);
+    const auto at = [](std::int64_t s) { return UtcSeconds{std::chrono::seconds{s}}; };
+    box.hold();
+    auto& change = box.add_change(t);
+    change.told_at = at(3600);
+    box.account(change);
+    box.edit(t).now = at(3601);
+    CHECK_FALSE(box.deadline());
+    box.close();
+    CHECK_FALSE(box.next());
+    while (!box.full())
+        if (add_rows(box, 1); box.due(t)) box.close();
+    CHECK(box.held_bytes() <= 2 * sizeof(Change) * 10);
+    box.release(3600s);
+    const auto first = box.next();
+    REQUIRE(first);
+    CHECK(first->now == at(1));
+    CHECK(first->changes[0].told_at == at(0));
+}
+
 TEST_CASE("taking a batch leaves an empty one, with the next number and for the same server") {
     Outbox box(7, limits, much);
     auto& batch = box.edit(t);

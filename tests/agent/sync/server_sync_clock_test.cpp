@@ -422,6 +422,50 @@ TEST_CASE("after a start nothing expires before a message shows that our clock i
     }
 }
 
+TEST_CASE("a first attempt that fails proves nothing: a shift that is heard later may still be one of our own clock") {
+    const auto was_unsure = [](bool heard_before) {
+        const auto config = server_v4();
+        auto resume = known(config);
+        resume.written_at = UtcSeconds{std::chrono::seconds{t0 + 990}};
+        SyncDriver d(config, resume);
+        d.refuses();
+        auto active = d.accepts_within(2min);
+        if (heard_before) {
+            active.catches_up();
+            active.keeps_alive();
+        }
+        d.server_clock = 3600s;
+        active.insists();
+        (void)d.writes();
+        const auto afresh =
+            std::find_if(d.written.begin(), d.written.end(), [](const Batch& b) { return b.fresh_start; });
+        REQUIRE(afresh != d.written.end());
+        return afresh->before.ours_unsure;
+    };
+    CHECK(was_unsure(false));
+    CHECK_FALSE(was_unsure(true));
+}
+
+TEST_CASE("a second fresh start before all was read leaves what is stored as unsure as the first one") {
+    const auto config = server_v4();
+    auto resume = known(config);
+    resume.written_at = UtcSeconds{std::chrono::seconds{t0 + 990}};
+    SyncDriver d(config, resume);
+    d.server_clock = 3600s;
+    d.accepts().insists();
+    d.identity_v4 = "192.0.2.99";
+    d.accepts_within(2min).ends();
+    const auto read = d.accepts_within(2min);
+    read.ends();
+    d.identity_v4 = "192.0.2.98";
+    d.accepts_within(2min).catches_up();
+    (void)d.writes();
+    std::vector<bool> unsure;
+    for (const auto& batch : d.written)
+        if (batch.fresh_start) unsure.push_back(batch.before.ours_unsure);
+    CHECK(unsure == std::vector{true, true, false});
+}
+
 TEST_CASE("a server whose clock agrees with ours is written with a skew of zero, and ours is what status shows") {
     SyncDriver d(server_v4(), resume_at(900));
     const auto active = d.goes_live();
