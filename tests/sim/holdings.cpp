@@ -26,8 +26,18 @@ struct Assignment {
     UtcMillis began;
     std::optional<UtcMillis> ended;
     bool began_inferred, ended_inferred;
-    /// It begins where the one before it ended, and no earlier, since that end was written while our clock was ahead.
+    bool ended_by_list = false;
+    /// It begins where the one before it ended, and no earlier, since that end was written while our clock was ahead. It may
+    /// have moved since.
     bool pushed_on = false;
+    /// What it was put together from, on a guess: between those two our clock may have been set, or the client was away.
+    std::vector<Assignment> parts = {};
+
+    void end_as(const Assignment& next) {
+        ended = next.ended;
+        ended_inferred = next.ended_inferred;
+        ended_by_list = next.ended_by_list;
+    }
 };
 
 bool close(UtcMillis a, UtcMillis b, milliseconds tolerance) {
@@ -37,7 +47,8 @@ bool close(UtcMillis a, UtcMillis b, milliseconds tolerance) {
 std::string assignments_sql(const std::string& server) {
     return "SELECT assignment_id, vpn_id, kind, host(address), prefix_len, lower(hex(a.client_id)), hw_addr, "
            "lower(hex(remote_id)), epoch(began_at), epoch(ended_at), CAST(began_inferred AS INTEGER), "
-           "CAST(ended_inferred AS INTEGER) FROM assignment a JOIN server USING (server_id) WHERE name = '" +
+           "CAST(ended_inferred AS INTEGER), a.end_reason FROM assignment a JOIN server USING (server_id) "
+           "WHERE name = '" +
            server + "' ORDER BY assignment_id";
 }
 
@@ -51,15 +62,15 @@ Assignment assignment_of(const std::vector<testing::Cell>& cells) {
     if (cells[9]) a.ended = time(cells[9]);
     a.began_inferred = *cells[10] == "1";
     a.ended_inferred = *cells[11] == "1";
+    a.ended_by_list = cells[12] == "unlisted";
     return a;
 }
 
-/// The clock was set by as much in between, if at all: what has ended stays as it is, and what is open moves.
-bool is_same_moment(UtcMillis ended, UtcMillis began, const std::vector<Skew>& offsets) {
+/// The clock was set by as much in between: what has ended stays as it is, and what is open moves.
+bool may_be_same_moment(UtcMillis ended, UtcMillis began, const std::vector<Skew>& offsets) {
     return std::any_of(offsets.begin(), offsets.end(), [&](Skew before) {
         return std::any_of(offsets.begin(), offsets.end(), [&](Skew after) {
-            return ended - before == began - after ||
-                   (before != after && close(ended - before, began - after, seconds{2}));
+            return before != after && close(ended - before, began - after, seconds{2});
         });
     });
 }
@@ -75,11 +86,18 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
         auto a = assignment_of(cells);
         const auto [before, is_first] = last.try_emplace(a.key, all.size());
         auto* goes_on = is_first ? nullptr : &all[before->second];
-        a.pushed_on = goes_on && goes_on->ended == a.began && a.began_inferred && offsets.size() > 1;
-        if (goes_on && goes_on->holder == a.holder && goes_on->ended && !a.pushed_on &&
-            is_same_moment(*goes_on->ended, a.began, offsets) && !goes_on->ended_inferred) {
-            goes_on->ended = a.ended;
-            goes_on->ended_inferred = a.ended_inferred;
+        a.pushed_on = goes_on && goes_on->ended && a.began_inferred && offsets.size() > 1 &&
+                      (*goes_on->ended == a.began || may_be_same_moment(*goes_on->ended, a.began, offsets));
+        const bool may_go_on = goes_on && goes_on->holder == a.holder && goes_on->ended && !goes_on->ended_inferred &&
+                               (!a.pushed_on || goes_on->ended_by_list);
+        if (may_go_on && (*goes_on->ended == a.began || may_be_same_moment(*goes_on->ended, a.began, offsets))) {
+            if (*goes_on->ended != a.began) {
+                if (goes_on->parts.empty()) goes_on->parts.push_back(*goes_on);
+                goes_on->parts.push_back(a);
+            } else if (!goes_on->parts.empty()) {
+                goes_on->parts.back().end_as(a);
+            }
+            goes_on->end_as(a);
             continue;
         }
         if (is_first && !all_kept) a.began_inferred = true;
@@ -141,6 +159,31 @@ std::string list(const std::vector<Holding>& held, const Assignment& about) {
         out += (h.holder.client_id == about.holder.client_id ? " it, " : " another, ") + shown(h.from) + " to " +
                shown(h.to) + ";";
     }
+    return out;
+}
+
+/// All that there is about one binding, a line each: what the tables say, and the truth.
+std::string all_of(const testing::Engine& database, const std::string& server, const std::string& key,
+                   const std::vector<Holding>& held, const std::vector<Skew>& offsets) {
+    const auto first = key.rfind(' ') + 1;
+    const auto where = " JOIN server USING (server_id) WHERE name = '" + server + "' AND host(address) = '" +
+                       key.substr(first, key.rfind('/') - first) + "' ORDER BY ";
+    std::string out;
+    for (const auto& row : database.rows("SELECT assignment_id, lower(hex(client_id)), hw_addr, lower(hex(remote_id)), "
+                                         "epoch(began_at), epoch(ended_at), end_reason, began_inferred, ended_inferred "
+                                         "FROM assignment" +
+                                         where + "assignment_id"))
+        out += "\n  assignment " + row;
+    for (const auto& row :
+         database.rows("SELECT seq, epoch(at), change, state, lower(hex(client_id)), inferred, detail "
+                       "FROM binding_change" +
+                       where + "seq"))
+        out += "\n  feed       " + row;
+    for (const auto& h : held)
+        out += "\n  truth      " + h.holder.client_id + "|" + h.holder.hw_addr + "|" + h.holder.remote_id + "|" +
+               shown(h.from) + "|" + shown(h.to);
+    for (const auto offset : offsets)
+        out += "\n  our clock was ahead by " + std::to_string(offset.count()) + " ms";
     return out;
 }
 
@@ -246,13 +289,17 @@ std::optional<std::string> find_wrong_assignment(const testing::Engine& database
         auto& held = followed.first->second;
         if (followed.second) held = Follower(witness.model, *number).follow(now);
         if (told.ended == told.began) continue;  // it covers no second
-        const auto right = is_right_in_some_clock(told, offsets, of_bounds, [&](const Assignment& a) {
-            return is_right(a, held, witness.model.family(), tolerance, now);
-        });
-        if (right) continue;
+        const auto is_so = [&](const Assignment& one) {
+            return is_right_in_some_clock(one, offsets, of_bounds, [&](const Assignment& a) {
+                return is_right(a, held, witness.model.family(), tolerance, now);
+            });
+        };
+        if (is_so(told)) continue;
+        if (!told.parts.empty() && std::all_of(told.parts.begin(), told.parts.end(), is_so)) continue;
         return "assignment " + told.id + " of " + told.key + " to " + told.holder.client_id + " from " +
                shown(told.began) + (told.began_inferred ? " (inferred)" : "") + " to " + shown(told.ended) +
-               (told.ended_inferred ? " (inferred)" : "") + list(held, told);
+               (told.ended_inferred ? " (inferred)" : "") + list(held, told) +
+               all_of(database, witness.name, told.key, held, offsets);
     }
     return std::nullopt;
 }
