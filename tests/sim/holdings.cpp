@@ -100,7 +100,10 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
             goes_on->end_as(a);
             continue;
         }
-        if (is_first && !all_kept) a.began_inferred = true;
+        if (is_first && !all_kept) {
+            a.pushed_on = a.began_inferred && offsets.size() > 1;
+            a.began_inferred = true;
+        }
         before->second = all.size();
         all.push_back(std::move(a));
     }
