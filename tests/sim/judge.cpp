@@ -1,4 +1,5 @@
 // What is held against the agent: that the mirror is equal in the end, and says nothing wrong without a word before.
+#include "agent/sync/doubt_book.hpp"
 #include "proto/binding.hpp"
 #include "tests/sim/holdings.hpp"
 #include "tests/sim/world.hpp"
@@ -48,6 +49,9 @@ Witness World::witness(std::size_t server) const {
             if (truth.in_force()) out.unreadable_clients.insert(to_hex(truth.client_id));
         }
     }
+    const auto questions = DoubtBook::questions_at_once + options_.to_heal / DoubtBook::question_interval;
+    out.more_than_may_be_asked =
+        !out.unreadable.empty() && model.model().bindings() > static_cast<std::uint64_t>(questions);
     return out;
 }
 

@@ -36,6 +36,9 @@ struct Witness {
     /// Clients that hold one of these: no answer about such a client can be read whole, so what the mirror has of it may
     /// stay in doubt.
     std::set<std::string> unreadable_clients = {};
+    /// Each full read has replies that cannot be read, and there are more bindings than questions may be asked until the world
+    /// has to be right: what no full read settles may be left in doubt.
+    bool more_than_may_be_asked = false;
     /// The same for all that are not in the default VPN: no bulk query reaches them.
     bool vpns_unreached = false;
     /// Its clock stepped, and it says of what is past what its clock showed: that may be told either way.
