@@ -25,19 +25,24 @@ std::optional<std::uint64_t> listing_of(const Batch& batch) {
     return batch.list_doubts ? std::optional(batch.doubts_after) : std::nullopt;
 }
 
+/// An earlier life of the agent began afresh, and has not read all of it.
+bool awaits_full_read(const ResumePoint& resume) {
+    return resume.written_at && !resume.base_time && resume.coverage == Coverage::partial;
+}
+
 }  // namespace
 
 ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, SyncSettings settings, BulkSlots& slots)
     : config_(config),
       jitter_(settings.seed),
       outbox_(resume.id, settings.batch, settings.queue_bytes),
-      epoch_{Checkpoint(resume.base_time),
-             ClockSkew(resume.skew),
-             StoredClock(StoredClock::Hold::until_heard, resume.written_at, resume.base_time.has_value()),
-             // A fresh start whose full read has not ended may have been for our clock.
-             {std::nullopt, true}},
       connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
       bulk_(config_, resume),
+      epoch_{Checkpoint(resume.base_time),
+             ClockSkew(resume.skew),
+             StoredClock::at_start(resume.written_at, bulk_.can_ask() && awaits_full_read(resume)),
+             // A fresh start whose full read has not ended may have been for our clock.
+             {std::nullopt, true}},
       support_(config_, bulk_.can_ask(), resume.support),
       doubts_(config.family, resume),
       recorder_(outbox_),

@@ -177,9 +177,9 @@ private:
     SyncActions actions_;
     Jitter jitter_;
     Outbox outbox_;
-    Epoch epoch_;
     Connections connections_;
     BulkPlanner bulk_;
+    Epoch epoch_;
     Support support_;
     DoubtBook doubts_;
     Recorder recorder_;

@@ -395,8 +395,7 @@ void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, s
     batch.base_time.reset();
     batch.fresh_start = true;
     now_.utc += epoch_.stored_clock.decide();
-    const auto hold = bulk_.can_ask() ? StoredClock::Hold::until_read : StoredClock::Hold::none;
-    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock(hold, std::nullopt), before};
+    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock::afresh(bulk_.can_ask()), before};
     report_.set_coverage(Coverage::partial);
     if (bulk_.can_ask()) return;
     auto lost = bulk_.give_up_gaps();

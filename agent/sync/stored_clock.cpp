@@ -4,6 +4,21 @@
 
 namespace leasemirror {
 
+StoredClock StoredClock::at_start(std::optional<UtcSeconds> written_at, bool to_be_read) {
+    StoredClock out;
+    out.hold_ = to_be_read ? Hold::until_read : Hold::until_heard;
+    out.is_proven_ = false;
+    out.was_read_ = !to_be_read;
+    out.written_at_ = written_at;
+    return out;
+}
+
+StoredClock StoredClock::afresh(bool can_read) {
+    StoredClock out;
+    if (can_read) out.hold_ = Hold::until_read;
+    return out;
+}
+
 std::optional<std::chrono::milliseconds> StoredClock::away(Now now) const {
     if (!written_at_) return std::nullopt;
     return now.utc - UtcMillis{*written_at_};

@@ -17,17 +17,11 @@ namespace leasemirror {
 
 class StoredClock {
 public:
-    /// Until when no stored time may expire by our clock, since it may be in another one.
-    enum class Hold : std::uint8_t {
-        none,
-        until_heard,  ///< ours may have been set while the agent was away: the first base-time tells, if one comes
-        until_read,   ///< the server's was set: a full read brings all times anew
-        until_found,  ///< ours may have been set while the agent was away: the servers together tell (StartJury)
-    };
-
-    /// `written_at`: by our clock, when an earlier life of the agent wrote last. `was_read`: no fresh start waits for its full read.
-    StoredClock(Hold hold, std::optional<UtcSeconds> written_at, bool was_read = false)
-        : hold_(hold), written_at_(written_at), is_proven_(hold != Hold::until_heard), was_read_(was_read) {}
+    /// The agent starts. `written_at`: by our clock, when an earlier life of it wrote last; nothing: none did. `to_be_read`: that
+    /// life had begun a fresh start and not ended the full read that follows it.
+    [[nodiscard]] static StoredClock at_start(std::optional<UtcSeconds> written_at, bool to_be_read);
+    /// A fresh start. `can_read`: a full read follows it.
+    [[nodiscard]] static StoredClock afresh(bool can_read);
 
     /// By an earlier life of the agent.
     [[nodiscard]] bool was_written() const { return written_at_.has_value(); }
@@ -36,8 +30,8 @@ public:
     /// Our clock was set back while the agent was away, by so much that it is sure.
     [[nodiscard]] bool went_back(Now now) const;
     /// A jury sits about our clock. Where a message tells of a shift, nothing counts any more before it has found.
-    void await_jury() { hold_ = Hold::until_found; }
-    [[nodiscard]] bool awaits_jury() const { return hold_ == Hold::until_found; }
+    void await_jury() { awaits_jury_ = true; }
+    [[nodiscard]] bool awaits_jury() const { return awaits_jury_; }
     void testify(StartJury::Shift shift) { testimony_ = shift; }
     [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return testimony_; }
     /// A message waits for the jury, and so does all that comes after it.
@@ -45,9 +39,8 @@ public:
     [[nodiscard]] bool is_waiting() const { return is_waiting_; }
     /// It has found. What a message tells by itself counts as ever.
     void on_found() {
-        hold_ = awaits_jury() ? Hold::until_heard : hold_;
+        awaits_jury_ = is_waiting_ = false;
         testimony_.reset();
-        is_waiting_ = false;
     }
     /// A message came whose base-time fits.
     void on_heard() {
@@ -67,10 +60,10 @@ public:
     void on_committed(std::uint64_t batch) {
         if (mended_in_ && batch >= *mended_in_) mended_in_.reset();
     }
-    [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !is_undecided() && !mended_in_; }
+    [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !awaits_jury_ && !is_undecided() && !mended_in_; }
 
     /// Whether they may be in another clock, and nobody knows yet.
-    [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || awaits_jury() || is_undecided(); }
+    [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || awaits_jury_ || is_undecided(); }
     /// Nothing is left of what was stored before the last fresh start.
     [[nodiscard]] bool was_read() const { return was_read_; }
     /// No message has shown since the start that they are in the clock as it is.
@@ -90,10 +83,17 @@ public:
     std::chrono::milliseconds decide() { return std::exchange(ahead_, std::chrono::milliseconds{0}); }
 
 private:
-    Hold hold_;
-    std::optional<UtcSeconds> written_at_;
-    bool is_proven_;
-    bool was_read_;
+    /// Until when no stored time may expire by our clock, since it may be in another one.
+    enum class Hold : std::uint8_t {
+        none,
+        until_heard,  ///< ours may have been set while the agent was away: the first base-time tells, if one comes
+        until_read,   ///< the server's was set: a full read brings all times anew
+    };
+    Hold hold_ = Hold::none;
+    bool awaits_jury_ = false;
+    bool is_proven_ = true;
+    bool was_read_ = false;
+    std::optional<UtcSeconds> written_at_ = std::nullopt;
     std::optional<std::uint64_t> mended_in_ = std::nullopt;
     std::optional<StartJury::Shift> testimony_ = std::nullopt;
     bool is_waiting_ = false;

@@ -5,7 +5,6 @@
 using namespace leasemirror;
 using namespace std::chrono_literals;
 using Finding = StoredClock::Finding;
-using Hold = StoredClock::Hold;
 
 namespace {
 
@@ -13,7 +12,7 @@ constexpr UtcMillis began{1'700'000'000s};
 
 /// Our clock jumped ahead by two hours at `began`, and a server that shows what ours showed before.
 struct Jumped {
-    StoredClock clock{Hold::none, std::nullopt};
+    StoredClock clock = StoredClock::afresh(false);
     bool slept;
 
     explicit Jumped(bool it_slept) : slept(it_slept) { clock.on_jump_ahead(2h); }
@@ -31,7 +30,7 @@ struct Jumped {
 }  // namespace
 
 TEST_CASE("without a jump there is nothing to find, and the clock is read as it is") {
-    StoredClock clock(Hold::none, std::nullopt);
+    auto clock = StoredClock::afresh(false);
     CHECK_FALSE(clock.is_undecided());
     CHECK(clock.may_expire());
     CHECK(clock.read({SteadyTime{}, began}).utc == began);
@@ -39,7 +38,7 @@ TEST_CASE("without a jump there is nothing to find, and the clock is read as it 
 }
 
 TEST_CASE("after a jump ahead all goes on in the clock of before, and nothing expires") {
-    StoredClock clock(Hold::none, std::nullopt);
+    auto clock = StoredClock::afresh(false);
     clock.on_jump_ahead(2h);
     CHECK(clock.is_undecided());
     CHECK_FALSE(clock.may_expire());
@@ -64,11 +63,11 @@ TEST_CASE("a message that may be from before the jump proves nothing") {
 }
 
 TEST_CASE("at a start nothing expires before the first message, and after a fresh start before a full read") {
-    StoredClock started(Hold::until_heard, std::nullopt);
+    auto started = StoredClock::at_start(std::nullopt, false);
     CHECK_FALSE(started.may_expire());
     started.on_heard();
     CHECK(started.may_expire());
-    StoredClock afresh(Hold::until_read, std::nullopt);
+    auto afresh = StoredClock::afresh(true);
     afresh.on_heard();
     CHECK_FALSE(afresh.may_expire());
     afresh.on_read(7);
@@ -77,8 +76,22 @@ TEST_CASE("at a start nothing expires before the first message, and after a fres
     CHECK(afresh.may_expire());
 }
 
+TEST_CASE("a full read that a fresh start waits for is waited for after a restart, too, jury or none") {
+    auto clock = StoredClock::at_start(UtcSeconds{1'700'000'000s}, true);
+    clock.await_jury();
+    clock.on_found();
+    clock.on_heard();
+    clock.on_unheard();
+    CHECK_FALSE(clock.may_expire());
+    CHECK_FALSE(clock.was_read());
+    clock.on_read(7);
+    clock.on_committed(7);
+    CHECK(clock.may_expire());
+    CHECK(clock.was_read());
+}
+
 TEST_CASE("a clock that shows less than when the agent wrote last was set back meanwhile") {
-    const StoredClock clock(Hold::none, UtcSeconds{1'700'000'100s});
+    const auto clock = StoredClock::at_start(UtcSeconds{1'700'000'100s}, false);
     CHECK(clock.went_back({SteadyTime{}, began}));
     CHECK_FALSE(clock.went_back({SteadyTime{}, began + 200s}));
 }
