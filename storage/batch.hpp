@@ -169,8 +169,8 @@ struct ServerStatus {
 struct ClocksBefore {
     /// A server that keeps absolute times tells all of them moved by the difference, and not because something has happened.
     std::optional<Skew> skew;
-    /// Ours may have been another one: when a hold that is still open began cannot be told in the clock of now. That hold ends,
-    /// and another one begins.
+    /// Ours may have been another one: when a hold that is still open began cannot be told in the clock of now. With the fresh
+    /// start its beginning becomes inferred, and `fresh_as_of` NULL. When its client is told of again it ends, and another one begins.
     bool ours_unsure = false;
 };
 

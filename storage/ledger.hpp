@@ -22,7 +22,6 @@ struct BatchContext {
     std::int64_t epoch = 0;
     UtcSeconds now{};
     Skew skew{};
-    bool ours_unsure = false;  ///< what an older epoch wrote may be in another clock of ours (ClocksBefore)
 };
 
 /// The words of `binding_change.change` (storage/README.md, "Table `binding_change`").
@@ -98,7 +97,6 @@ struct AssignmentEnd {
     UtcSeconds ended_at{};
     EndReason end_reason = EndReason::none;
     bool inferred = false;
-    bool began_unsure = false;  ///< our clock may have been another one then: its beginning is inferred, too
 };
 
 /// What has become known of an open assignment that is in the table. It fills a column that is NULL, and changes none
@@ -267,7 +265,6 @@ private:
     void write_updated(std::size_t at, FeedChange word, const Change& change);
     void write_ended(std::size_t at, Moment end);
     [[nodiscard]] bool was_known(std::size_t at) const;
-    [[nodiscard]] bool is_of_other_clock(const BindingRow& row) const;
     [[nodiscard]] bool has_come_back(const BindingRow& row, const Change& change) const;
 
     /// That a list of its client left a binding out concerns that client alone. With any other doubt the address may be

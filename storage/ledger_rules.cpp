@@ -148,15 +148,10 @@ void Ledger::become_active(std::size_t at, const Change& change, bool was_in_for
         return write_assigned(at);
     }
     const auto& row = entries_[at].row;
-    const bool goes_on = same_client(before_, row) && !is_of_other_clock(before_) && !has_come_back(row, change);
-    if (goes_on) return stay_with_client(at, change);
+    const bool other_clock = before_.age.epoch != context_.epoch && batch_->before.ours_unsure;
+    if (same_client(before_, row) && !other_clock && !has_come_back(row, change)) return stay_with_client(at, change);
     pass_to_other_client(at, change);
     write_assigned(at);
-}
-
-/// What is written there may be in another clock of ours.
-bool Ledger::is_of_other_clock(const BindingRow& row) const {
-    return row.age.epoch != context_.epoch && context_.ours_unsure;
 }
 
 /// The client that has it had left in between: its hold began anew, later than the one that is known here, by more than
@@ -272,7 +267,7 @@ Ledger::Moment Ledger::end_hold(std::size_t at, Moment end, EndReason reason) {
         assignment.end_reason = reason;
         assignment.ended_inferred = end.inferred;
     } else if (row.assignment_id != 0) {
-        assignment_ends_.push_back({at, row.assignment_id, end.at, reason, end.inferred, is_of_other_clock(before_)});
+        assignment_ends_.push_back({at, row.assignment_id, end.at, reason, end.inferred});
     }
     open = none;
     row.assignment_id = 0;

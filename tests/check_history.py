@@ -177,7 +177,7 @@ def chains(assignments):
     return found
 
 
-def check_assignments(key, assignments, binding, told, wrong):
+def check_assignments(key, assignments, binding, told, wrong, began_afresh):
     def say(text):
         wrong.append(f"assignment of {key}: {text}")
 
@@ -197,10 +197,10 @@ def check_assignments(key, assignments, binding, told, wrong):
             last = assignments[-1]["began_at"] if opened else assignments[-1]["ended_at"]
             if binding["boundary_at"] != last:
                 say(f"the last boundary is {iso(last)}, the binding says {iso(binding['boundary_at'])}")
-    compare_holds(chains(assignments), told.holds if told else [], say)
+    compare_holds(chains(assignments), told.holds if told else [], began_afresh, say)
 
 
-def compare_holds(found, told, say):
+def compare_holds(found, told, began_afresh, say):
     if len(found) != len(told):
         return say(f"{len(found)} holds, and the feed tells of {len(told)}")
     for chain, hold in zip(found, told):
@@ -213,8 +213,8 @@ def compare_holds(found, told, say):
             say(f"{name}: begun by {first['client_id']}, the feed says {hold.began['client_id']}")
         if first["began_at"] > hold.began["at"]:
             say(f"{name}: it begins after it was told of")
-        # A hold that ends over a fresh start, in a clock of ours that may be another one, began in nobody knows which.
-        if first["began_inferred"] > hold.began["inferred"] and not last["ended_inferred"]:
+        # A fresh start in what may be another clock of the agent's makes beginnings unsure after they were told.
+        if first["began_inferred"] > hold.began["inferred"] and not began_afresh:
             say(f"{name}: the beginning is inferred, and not so in the feed")
         if (last["ended_at"] is None) != (hold.ended is None):
             say(f"{name}: ended at {iso(last['ended_at'])}, which the feed does not say")
@@ -259,8 +259,9 @@ def problems(db, renewals):
     for row in db.query(f"SELECT assignment_id, {columns}, client_id, began_at, ended_at, end_reason, began_inferred, "
                         "ended_inferred FROM assignment"):
         assignments[key_of(row)].append(row)
+    afresh = {row["server_id"] for row in db.query("SELECT server_id FROM server WHERE epoch > 0")}
     for key in sorted(assignments.keys() | bindings.keys() | told.keys(), key=str):
-        check_assignments(key, ordered(assignments[key]), bindings.get(key), told.get(key), wrong)
+        check_assignments(key, ordered(assignments[key]), bindings.get(key), told.get(key), wrong, key[0] in afresh)
     check_sums(db, bindings, wrong)
     return wrong
 

@@ -31,6 +31,13 @@ constexpr PostgresSql move_sql{"move_clock", R"sql(
 constexpr PostgresSql server_sql{
     "move_fresh_as_of", "UPDATE server SET fresh_as_of = fresh_as_of + $2 * interval '1 s' WHERE server_id = $1"};
 
+constexpr PostgresSql beginnings_sql{"doubt_beginnings", R"sql(
+    UPDATE assignment AS a SET began_inferred = true
+    FROM (SELECT assignment_id FROM binding WHERE server_id = $1 AND state = 'active' OFFSET 0) AS b
+    WHERE a.assignment_id = b.assignment_id AND NOT a.began_inferred)sql"};
+
+constexpr PostgresSql freshness_sql{"forget_fresh_as_of", "UPDATE server SET fresh_as_of = NULL WHERE server_id = $1"};
+
 // It joins all of the server's bindings once: a way that is not to be had with what suits the rest of a session.
 constexpr const char* join_freely = "SET LOCAL enable_hashjoin TO on";
 constexpr const char* as_before = "SET LOCAL enable_hashjoin TO off";
@@ -43,6 +50,13 @@ void move_clock(PostgresTransaction& transaction, ServerId server, std::chrono::
     transaction.run(move_sql, Parameters().number(server).number(by.count()));
     transaction.execute(as_before);
     transaction.run(server_sql, Parameters().number(server).number(by.count()));
+}
+
+void doubt_clock(PostgresTransaction& transaction, ServerId server) {
+    transaction.execute(join_freely);
+    transaction.run(beginnings_sql, Parameters().number(server));
+    transaction.execute(as_before);
+    transaction.run(freshness_sql, Parameters().number(server));
 }
 
 }  // namespace leasemirror

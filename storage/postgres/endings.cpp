@@ -20,8 +20,7 @@ constexpr PostgresSql choose_unlisted_sql{"choose_unlisted", R"sql(
 
 // One look at the rows serves all three tables. When holds end: by the rules in ledger.hpp; `detail` as the ledger tells
 // an end: what changed, and all times. What a full bulk ends also takes over its age ($5, $6, $7), so that an older
-// message that arrives later does not bring it back, and it settles the doubt; what expires stays in doubt ($8). Of what was
-// written before a fresh start it may be unsure in which clock of ours ($9).
+// message that arrives later does not bring it back, and it settles the doubt; what expires stays in doubt ($8).
 constexpr PostgresSql end_sql{"end_bindings", R"sql(
     WITH chosen AS MATERIALIZED (
         SELECT b.*, greatest(b.boundary_at, least($4::timestamptz, b.expires_at)) AS hold_ended_at
@@ -33,8 +32,7 @@ constexpr PostgresSql end_sql{"end_bindings", R"sql(
             via = coalesce($7, b.via)
         FROM chosen AS c WHERE b.server_id = c.server_id AND b.binding_id = c.binding_id),
     ended_assignment AS (
-        UPDATE assignment AS a SET ended_at = c.hold_ended_at, end_reason = $3, ended_inferred = true,
-            began_inferred = a.began_inferred OR ($9 AND c.epoch < $5)
+        UPDATE assignment AS a SET ended_at = c.hold_ended_at, end_reason = $3, ended_inferred = true
         FROM chosen AS c WHERE a.assignment_id = c.assignment_id)
     INSERT INTO binding_change (at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id, expires_at,
         detail, inferred)
@@ -98,7 +96,6 @@ void end_unlisted(PostgresTransaction& transaction, PostgresFeed& feed, const Ba
     feed.lock();
     auto parameters = chosen(context.server, ids, EndReason::reconciled, context.now);
     parameters.number(context.epoch).time(reconcile.listed_from).text(to_string(Via::bulk)).flag(false);
-    parameters.flag(context.ours_unsure);
     transaction.run(end_sql, parameters);
 }
 
@@ -107,7 +104,7 @@ void end_expired(PostgresTransaction& transaction, PostgresFeed& feed, ServerId 
     if (ids.empty()) return;
     feed.lock();
     auto parameters = chosen(server, ids, EndReason::expired, now);
-    transaction.run(end_sql, parameters.null().null().null().flag(true).flag(false));
+    transaction.run(end_sql, parameters.null().null().null().flag(true));
 }
 
 }  // namespace leasemirror

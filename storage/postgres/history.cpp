@@ -31,10 +31,9 @@ constexpr PostgresSql insert_sql{"insert_assignments", R"sql(
         $10::timestamptz[], $11::timestamptz[], $12::text[], $13::boolean[], $14::boolean[]) AS n)sql"};
 
 constexpr PostgresSql end_sql{"end_assignments", R"sql(
-    UPDATE assignment AS a SET ended_at = n.ended_at, end_reason = n.end_reason, ended_inferred = n.inferred,
-        began_inferred = a.began_inferred OR n.began_unsure
-    FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::boolean[], $5::boolean[])
-        AS n (assignment_id, ended_at, end_reason, inferred, began_unsure)
+    UPDATE assignment AS a SET ended_at = n.ended_at, end_reason = n.end_reason, ended_inferred = n.inferred
+    FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::boolean[])
+        AS n (assignment_id, ended_at, end_reason, inferred)
     WHERE a.assignment_id = n.assignment_id)sql"};
 
 // The same assignment may be told of more than once in a batch: what was told last counts.
@@ -135,7 +134,7 @@ void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& l
 }
 
 void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
-    ArrayParameters ended(5), filled(4);
+    ArrayParameters ended(4), filled(4);
     for (const auto& end : ledger.assignment_ends()) {
         if (!entries.contains(end.entry)) continue;
         ended.begin_row();
@@ -143,7 +142,6 @@ void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger
         ended.next().time(end.ended_at);
         ended.next().word(to_string(end.end_reason));
         ended.next().flag(end.inferred);
-        ended.next().flag(end.began_unsure);
     }
     for (const auto& fill : ledger.assignment_fills()) {
         if (!entries.contains(fill.entry)) continue;

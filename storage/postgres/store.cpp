@@ -122,9 +122,10 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
         applied = servers_.what_was_in_doubt(batch);
         return;
     }
-    const BatchContext context{batch.server, *epoch, batch.now, batch.skew, batch.before.ours_unsure};
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
     PostgresFeed feed(transaction);
     if (batch.our_clock_moved) move_clock(transaction, batch.server, *batch.our_clock_moved);
+    if (batch.fresh_start && batch.before.ours_unsure) doubt_clock(transaction, batch.server);
     auto tally = apply_changes(transaction, feed, context, batch, care, applied);
     applied.doubts = changes_.new_doubts();
     const auto unsettled = batch.reconcile ? doubt_unlisted(transaction, context, *batch.reconcile) : 0;

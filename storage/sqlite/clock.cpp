@@ -28,10 +28,21 @@ constexpr const char* bindings_sql = R"sql(
 
 constexpr const char* server_sql = "UPDATE server SET fresh_as_of = fresh_as_of + ?2 WHERE server_id = ?1";
 
+constexpr const char* beginnings_sql = R"sql(
+    UPDATE assignment SET began_inferred = 1, inferred = 1
+    FROM binding AS b INDEXED BY binding_server
+    WHERE b.server_id = ?1 AND b.state = 'active' AND assignment.assignment_id = b.assignment_id)sql";
+
+constexpr const char* freshness_sql = "UPDATE server SET fresh_as_of = NULL WHERE server_id = ?1";
+
 }  // namespace
 
 SqliteClock::SqliteClock(SQLite::Database& db)
-    : assignments_(db, assignments_sql), bindings_(db, bindings_sql), server_(db, server_sql) {}
+    : assignments_(db, assignments_sql),
+      bindings_(db, bindings_sql),
+      server_(db, server_sql),
+      beginnings_(db, beginnings_sql),
+      freshness_(db, freshness_sql) {}
 
 void SqliteClock::move(ServerId server, std::chrono::seconds by) {
     if (by.count() == 0) return;
@@ -39,6 +50,14 @@ void SqliteClock::move(ServerId server, std::chrono::seconds by) {
         Use use(*statement);
         use.number(1, server);
         use.number(2, by.count());
+        use.run();
+    }
+}
+
+void SqliteClock::doubt(ServerId server) {
+    for (auto* statement : {&beginnings_, &freshness_}) {
+        Use use(*statement);
+        use.number(1, server);
         use.run();
     }
 }

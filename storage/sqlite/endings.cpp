@@ -10,8 +10,7 @@ constexpr const char* chosen_table_sql = R"sql(
         binding_id    INTEGER PRIMARY KEY,
         server_id     INTEGER NOT NULL,
         assignment_id INTEGER,
-        ended_at      INTEGER NOT NULL,
-        began_unsure  INTEGER NOT NULL DEFAULT 0
+        ended_at      INTEGER NOT NULL
     ))sql";
 
 // The rows that this run listed, nearly all, are passed over before any scope is looked at. What may have been in a reply
@@ -19,7 +18,7 @@ constexpr const char* chosen_table_sql = R"sql(
 constexpr const char* choose_unlisted_sql = R"sql(
     INSERT INTO temp.chosen
     SELECT binding_id, server_id, assignment_id,
-           max(coalesce(boundary_at, 0), min(?4, coalesce(expires_at, ?4))), ?11 AND epoch < ?2
+           max(coalesce(boundary_at, 0), min(?4, coalesce(expires_at, ?4)))
     FROM binding INDEXED BY binding_server
     WHERE server_id = ?1 AND state = 'active' AND seen_run < ?8 AND (epoch < ?2 OR base_time <= ?3)
       AND (?9 OR vpn_id = '') AND NOT (?6 AND ?10 AND seen_run < ?5)
@@ -49,7 +48,7 @@ constexpr const char* doubt_unreached_sql = R"sql(
                                         OR hex(remote_id) = value ->> 'remote_id'))))sql";
 
 constexpr const char* choose_expired_sql = R"sql(
-    INSERT INTO temp.chosen (binding_id, server_id, assignment_id, ended_at)
+    INSERT INTO temp.chosen
     SELECT binding_id, server_id, assignment_id, max(coalesce(boundary_at, 0), expires_at)
     FROM binding
     WHERE binding_id > ?1 AND binding_id <= ?2 AND state = 'active' AND expires_at <= ?3
@@ -76,8 +75,7 @@ constexpr const char* tell_sql = R"sql(
     ORDER BY c.binding_id)sql";
 
 constexpr const char* end_assignments_sql = R"sql(
-    UPDATE assignment SET ended_at = c.ended_at, end_reason = ?1, ended_inferred = 1, inferred = 1,
-        began_inferred = began_inferred | c.began_unsure
+    UPDATE assignment SET ended_at = c.ended_at, end_reason = ?1, ended_inferred = 1, inferred = 1
     FROM temp.chosen AS c WHERE assignment.assignment_id = c.assignment_id)sql";
 
 // What ends a binding here also takes over its age, so that an older message that arrives later does not bring it back,
@@ -142,10 +140,7 @@ std::int64_t SqliteEndings::look(SQLite::Statement& statement, const BatchContex
     use.number(1, context.server);
     use.number(2, context.epoch);
     use.number(3, unix_seconds(reconcile.listed_from));
-    if (&statement == &choose_unlisted_) {
-        use.time(4, context.now);
-        use.number(11, std::int64_t{context.ours_unsure ? 1 : 0});
-    }
+    if (&statement == &choose_unlisted_) use.time(4, context.now);
     use.number(5, static_cast<std::int64_t>(reconcile.run));
     use.number(6, std::int64_t{reconcile.everything ? 1 : 0});
     use.text(7, scopes);

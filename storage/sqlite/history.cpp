@@ -15,8 +15,7 @@ constexpr const char* insert_sql = R"sql(
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?14 | ?15))sql";
 
 constexpr const char* end_sql = R"sql(
-    UPDATE assignment SET ended_at = ?2, end_reason = ?3, ended_inferred = ?4, began_inferred = began_inferred | ?5,
-        inferred = began_inferred | ?4 | ?5
+    UPDATE assignment SET ended_at = ?2, end_reason = ?3, ended_inferred = ?4, inferred = began_inferred | ?4
     WHERE assignment_id = ?1)sql";
 
 constexpr const char* fill_sql = R"sql(
@@ -70,7 +69,6 @@ void SqliteHistory::write_assignments(ServerId server, Ledger& ledger, EntryRang
         use.time(2, end.ended_at);
         use.word(3, word_of(end.end_reason));
         use.number(4, flag(end.inferred));
-        use.number(5, flag(end.began_unsure));
         use.run();
     }
     for (const auto& fill : ledger.assignment_fills()) {

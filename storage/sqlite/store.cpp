@@ -155,8 +155,9 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     Applied applied;
     const auto epoch = servers_.begin(batch);
     if (!epoch) return applied;
-    const BatchContext context{batch.server, *epoch, batch.now, batch.skew, batch.before.ours_unsure};
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
     if (batch.our_clock_moved) clock_.move(batch.server, *batch.our_clock_moved);
+    if (batch.fresh_start && batch.before.ours_unsure) clock_.doubt(batch.server);
     first_load_.begin(batch);
     auto tally = apply_changes(context, batch, care, applied);
     SqliteEndings::Reconciled reconciled;

@@ -84,3 +84,44 @@ TEST_CASE("what has ended stays where it is written down, and no hold moves to b
         CHECK(times(f)[1] == "401|395|5400|4400|2400|3400|395|400");
     }
 }
+
+TEST_CASE("a fresh start in what may be another clock of ours makes open beginnings inferred, whatever comes after") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        for (const bool unsure : {true, false}) {
+            CAPTURE(unsure);
+            Fixture f(factory, {"east", "west"});
+            f.check.times = false;
+            f.apply({timed("10.0.0.1", 100), timed("10.0.0.2", 100), timed("10.0.0.3", 100)});
+            f.store->apply(f.batch({timed("10.0.0.1", 100)}, 1));
+            auto batch = f.batch();
+            batch.fresh_as_of = utc(150);
+            f.store->apply(batch);
+            batch = f.batch();
+            batch.fresh_start = true;
+            batch.before.ours_unsure = unsure;
+            f.store->apply(batch);
+            CHECK(f.engine->value("SELECT epoch(fresh_as_of) - 1700000000 FROM server WHERE server_id = 1") ==
+                  (unsure ? "-" : "150"));
+            // One is in doubt and then told of again, one is not listed, one is not told of at all.
+            auto doubt = timed("10.0.0.1", 200);
+            doubt.kind = Change::Kind::doubt;
+            doubt.doubt = Doubt::unreadable;
+            batch = f.batch({doubt});
+            batch.before.ours_unsure = unsure;
+            f.store->apply(batch);
+            auto again = timed("10.0.0.1", 100);
+            again.binding.base_time = server_time_from_unix(unix_seconds(doubt.binding.base_time) + 1);
+            batch = f.batch({again});
+            batch.before.ours_unsure = unsure;
+            f.store->apply(batch);
+            const std::string of_east = "SELECT CAST(began_inferred AS INTEGER) FROM assignment WHERE server_id = 1";
+            const std::string of_west = "SELECT CAST(began_inferred AS INTEGER) FROM assignment WHERE server_id = 2";
+            CHECK(f.engine->rows(of_east) == Rows(3, unsure ? "1" : "0"));
+            CHECK(f.engine->rows(of_west) == Rows{"0"});
+            if (factory.name == std::string("sqlite"))
+                CHECK(f.engine->rows("SELECT inferred FROM assignment WHERE server_id = 1") ==
+                      Rows(3, unsure ? "1" : "0"));
+        }
+    }
+}

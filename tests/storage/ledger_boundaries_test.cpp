@@ -189,7 +189,7 @@ TEST_CASE("after a fresh start in what may be another clock of ours a hold ends,
         tables.apply({again}, 500 + set_by, 1, {Skew{0}, true});
         CHECK(tables.state() == BindingState::active);
         const auto began = std::to_string(std::max(400 + set_by, 0)) + "~";
-        CHECK(tables.history() == Words{"alice 0~.." + began + " replaced", "alice " + began + ".."});
+        CHECK(tables.history() == Words{"alice 0.." + began + " replaced", "alice " + began + ".."});
         // Where it is known that ours was not set, the hold goes on.
         auto later = listed(until(told("alice", 600 + set_by), 9600 + set_by));
         tables.apply({later}, 600 + set_by, 2, {Skew{0}, false});

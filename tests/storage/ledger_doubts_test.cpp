@@ -45,6 +45,7 @@ TEST_CASE("a binding of which something unreadable was told stays, in doubt, unt
     REQUIRE(tables.new_doubts.size() == 1);
     CHECK(tables.new_doubts[0].client_id == id("alice"));
     CHECK(tables.new_doubts[0].why == Doubt::unreadable);
+    CHECK(tables.doubts_told_live == 0);  // a full bulk may tell of it, too
     SUBCASE("in the same second, live") {
         tables.apply({told6("alice", 10)}, 11);
     }
@@ -194,6 +195,7 @@ TEST_CASE("an end that DHCPv6 tells of the former client does not end the presen
     tables.apply({told6("alice", 11, BindingState::released)}, 11);
     CHECK(tables.state() == BindingState::active);
     CHECK(tables.doubt() == Doubt::other_client);
+    CHECK(tables.doubts_told_live == 1);
     CHECK(tables.rows.begin()->second.client_id == id("bob"));
     CHECK(tables.history() == Words{"alice 0..10~ replaced", "bob 10.."});
     tables.apply({told6("bob", 12, BindingState::released)}, 12);

@@ -43,7 +43,7 @@ public:
         batch.before = before;
         for (auto& change : changes)
             batch.changes.push_back(std::move(change));
-        ledger_.begin({1, epoch, utc(now), Skew{0}, batch.before.ours_unsure}, batch);
+        ledger_.begin({1, epoch, utc(now), Skew{0}}, batch);
         for (const auto& [key, row] : rows) {
             bool wanted = false;
             for (const auto& address : ledger_.addresses())
@@ -68,7 +68,6 @@ public:
             hold.ended_at = end.ended_at;
             hold.end_reason = end.end_reason;
             hold.ended_inferred = end.inferred;
-            hold.began_inferred = hold.began_inferred || end.began_unsure;
         }
         for (const auto& fill : ledger_.assignment_fills()) {
             auto& hold = holds.at(static_cast<std::size_t>(fill.assignment_id - 1)).what;
@@ -90,6 +89,7 @@ public:
             rows[entry.row.key] = entry.row;
         }
         new_doubts = ledger_.new_doubts();
+        doubts_told_live = ledger_.tally().doubts_told_live;
         doubts += ledger_.tally().by_state.doubts;
         ledger_.tally().by_state.for_each(
             [this](BindingState state, std::int64_t more) { counts[static_cast<std::size_t>(state)] += more; });
@@ -155,6 +155,7 @@ public:
     std::array<std::int64_t, 9> counts{};
     std::int64_t doubts = 0;
     std::vector<DoubtfulBinding> new_doubts;  // of the last batch
+    std::uint64_t doubts_told_live = 0;       // likewise
 
 private:
     Ledger ledger_;
