@@ -39,17 +39,25 @@ void Outbox::drop_changes() {
     pending_bytes_ = 0;
 }
 
-void Outbox::release(std::chrono::milliseconds ahead) {
-    held_ = false;
-    const auto by = std::chrono::round<std::chrono::seconds>(ahead);
-    const auto put_back = [by](Batch& batch) {
-        batch.now -= by;
+Batch* Outbox::correct_held(std::chrono::milliseconds ahead) {
+    if (!held_ || closed_.empty()) return nullptr;
+    for (auto& [batch, bytes] : closed_) {
+        batch.skew -= ahead;
+        if (batch.status && batch.status->skew) *batch.status->skew -= ahead;
+        if (batch.fresh_as_of) *batch.fresh_as_of += std::chrono::round<std::chrono::seconds>(ahead);
         for (auto& change : batch.changes)
-            if (change.told_at) *change.told_at -= by;
-    };
-    for (auto& waiting : closed_)
-        put_back(waiting.batch);
-    put_back(pending_);
+            if (change.skew) *change.skew -= ahead;
+    }
+    return &closed_.front().batch;
+}
+
+void Outbox::discard() {
+    for (const auto& waiting : closed_)
+        closed_bytes_ -= waiting.bytes;
+    closed_.clear();
+    reset(pending_);
+    pending_bytes_ = 0;
+    opened_.reset();
 }
 
 bool Outbox::due(SteadyTime now) const {

@@ -36,10 +36,15 @@ public:
     /// Takes back the changes that are not on their way yet, and the reconciliation of what they belong to.
     void drop_changes();
 
-    /// Nothing goes to the writer any more: it may have to be told otherwise.
+    /// Nothing goes to the writer any more: its times may have to be corrected first.
     void hold() { held_ = true; }
-    /// What waits goes its way. It was told by a clock that was ahead by so much, and is to be as the one of before would have told it.
-    void release(std::chrono::milliseconds ahead);
+    [[nodiscard]] bool is_held() const { return held_; }
+    /// What is held was converted by a skew that holds no longer: our clock had been set ahead by so much. The first batch of it;
+    /// none: nothing is held.
+    Batch* correct_held(std::chrono::milliseconds ahead);
+    void release() { held_ = false; }
+    /// Throws all of it away that is not on its way yet.
+    void discard();
 
     /// No more messages may be read out before a commit.
     [[nodiscard]] bool full() const {

@@ -88,20 +88,32 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     const bool was_set = ahead != std::chrono::milliseconds{0} && epoch_.stored_clock.was_written();
     if (was_set) {
         report_.log(LogLevel::warn, "our-clock-was-set", {{"by_ms", std::to_string(ahead.count())}});
-        if (outbox_.dirty()) close_batch_as_of_before();
-    }
-    outbox_.release(was_set ? ahead : std::chrono::milliseconds{0});
-    if (was_set) {
         move_stored_times(ahead);
+    }
+    outbox_.release();
+    if (was_set) {
         // Where our clock is all that orders its records, those of before are worth nothing.
         if (!epoch_.skew.known())
             return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
     }
     connections_.set_reading(backpressure_.is_reading(), session_now());
+    if (was_set) drop_undated_that_wait();
     for (auto& connection : connections_.all()) {
         const auto message = std::exchange(connection.waits_for_jury, std::nullopt);
-        if (message && !connection.base_time) return on_undated_reply(connection);
-        if (message) return on_base_time(connection, {*message, connection.base_time, {}});
+        if (message && connection.base_time) return on_base_time(connection, {*message, connection.base_time, {}});
+        if (message) on_undated_reply(connection);
+    }
+}
+
+/// Their messages were dated by our clock as it is and by what was known of the server's before. The server tells them again.
+void ServerSync::drop_undated_that_wait() {
+    std::vector<ConnectionKey> undated;
+    for (const auto& connection : connections_.all())
+        if (connection.waits_for_jury && !connection.base_time) undated.push_back(connection.id);
+    for (const auto id : undated) {
+        const auto& connection = *connections_.find(id);
+        if (auto* job = job_of(connection)) job->give_back(*connection.item);
+        drop(id, true);
     }
 }
 
@@ -131,10 +143,12 @@ void ServerSync::move_stored_times(std::chrono::milliseconds by) {
     if (outbox_.dirty()) close_batch_as_of_before();
     const auto seconds = std::chrono::round<std::chrono::seconds>(by);
     epoch_.skew.on_our_clock_moved(by);
-    auto& batch = outbox_.edit(now_.steady);
+    // What is held back was never stored: it is told in the clock as it is, after all has moved.
+    auto* const held = outbox_.correct_held(by);
+    auto& batch = held ? *held : outbox_.edit(now_.steady);
     batch.our_clock_moved = seconds;
-    epoch_.stored_clock.on_mended(outbox_.next_number());
-    if (epoch_.fresh_as_of) batch.fresh_as_of = *epoch_.fresh_as_of += seconds;
+    epoch_.stored_clock.on_mended(held ? held->number : outbox_.next_number());
+    if (epoch_.fresh_as_of) *epoch_.fresh_as_of += seconds;
     report_.log(LogLevel::warn, "stored-times-moved", {{"by_seconds", std::to_string(seconds.count())}});
 }
 
@@ -174,7 +188,7 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
     if (!connection.is_active()) bulk_.release_active_query();
     if (auto* job = job_of(connection)) job->give_back(*connection.item);
     drop(connection.id, false);
-    epoch_.stored_clock.on_unheard();
+    epoch_.stored_clock.let_expire();
     report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_);
     // It is the server's trouble, not that of one query: one attempt for all of them.
     support_.active_pacing().on_failure(now_.steady, jitter_);
@@ -226,7 +240,6 @@ void ServerSync::on_deadline(Now now) {
 void ServerSync::stop(Now now) {
     happened(now);
     stopping_ = true;
-    outbox_.release(std::chrono::milliseconds{0});
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.drop_job();
@@ -260,7 +273,7 @@ std::optional<SyncAction> ServerSync::poll_action() {
 
 std::size_t ServerSync::wants_bytes(ConnectionKey id) const {
     const auto* connection = connections_.find(id);
-    if (!connection || outbox_.full() || testimony()) return 0;
+    if (!connection || outbox_.full() || testimony() || connection->waits_for_jury) return 0;
     return std::visit([](const auto& session) { return session.wants_bytes(); }, connection->session);
 }
 
@@ -523,6 +536,8 @@ void ServerSync::learn_windows(const std::optional<bool>& heeds_start, const std
 // ---- batches ------------------------------------------------------------------------------------------------------
 
 void ServerSync::commit_if_due(bool at_once) {
+    // Nobody knows yet by which clock it has to be told. The server tells it again.
+    if (stopping_ && outbox_.is_held()) return outbox_.discard();
     if (report_.take_changed()) (void)outbox_.edit(now_.steady);
     if (outbox_.dirty() && (at_once || outbox_.due(now_.steady))) close_batch();
     while (auto batch = outbox_.next())

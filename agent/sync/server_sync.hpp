@@ -71,8 +71,8 @@ public:
     /// Before start(): whether its clock can tell of ours, and that a jury sits about that.
     [[nodiscard]] std::optional<StartJury::Member> jury_member(Now now) const;
     void await_jury();
-    /// What its first message told of our clock. It is not read any further before on_jury_found(), nor is a server whose
-    /// message has no base-time.
+    /// What its first message told of our clock. It is not read any further before on_jury_found(), nor is a connection whose
+    /// messages have no base-time.
     [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return epoch_.stored_clock.testimony(); }
     /// Our clock was set ahead by so much while the agent was away; 0: nothing shows that it was.
     void on_jury_found(std::chrono::milliseconds ahead, Now now);
@@ -137,6 +137,7 @@ private:
     void on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before);
     [[nodiscard]] bool testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message);
     void wait_for_jury(SyncConnection& connection, ByteView message);
+    void drop_undated_that_wait();
     void settle_our_clock(const ClockSkew::Sample& told);
     void on_deliver(SyncConnection& connection, const Binding& binding);
     void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);

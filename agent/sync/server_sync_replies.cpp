@@ -9,8 +9,9 @@ namespace leasemirror {
 
 /// Works off one action of one session; false when none of them has any, or the outbox has no room.
 bool ServerSync::pump() {
-    if (epoch_.stored_clock.is_waiting()) return false;
+    if (testimony()) return false;
     for (auto& connection : connections_.all()) {
+        if (connection.waits_for_jury) continue;
         // A message is read out whole once begun: what it says of one client must be in one batch (storage/batch.hpp).
         const auto inside = std::visit([](const auto& s) { return s.inside_message(); }, connection.session);
         if (outbox_.full() && !inside) {
@@ -175,13 +176,13 @@ bool ServerSync::testifies(SyncConnection& connection, const ClockSkew::Sample& 
         told.built_after_asked ? told.at_most(now_) - epoch_.skew.estimate() : least + std::chrono::seconds{1};
     epoch_.stored_clock.testify({least, most});
     wait_for_jury(connection, message);
+    connections_.set_reading(false, session_now());
     return true;
 }
 
 void ServerSync::wait_for_jury(SyncConnection& connection, ByteView message) {
-    epoch_.stored_clock.keep_waiting();
     backpressure_.on_not_read(now_.steady);
-    connections_.set_reading(false, session_now());
+    std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection.session);
     connection.waits_for_jury.emplace(message.begin(), message.end());
 }
 

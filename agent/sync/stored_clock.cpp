@@ -16,6 +16,7 @@ StoredClock StoredClock::at_start(std::optional<UtcSeconds> written_at, bool to_
 StoredClock StoredClock::afresh(bool can_read) {
     StoredClock out;
     if (can_read) out.hold_ = Hold::until_read;
+    out.was_read_ = !can_read;
     return out;
 }
 

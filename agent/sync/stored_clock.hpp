@@ -34,21 +34,18 @@ public:
     [[nodiscard]] bool awaits_jury() const { return awaits_jury_; }
     void testify(StartJury::Shift shift) { testimony_ = shift; }
     [[nodiscard]] const std::optional<StartJury::Shift>& testimony() const { return testimony_; }
-    /// A message waits for the jury, and so does all that comes after it.
-    void keep_waiting() { is_waiting_ = true; }
-    [[nodiscard]] bool is_waiting() const { return is_waiting_; }
     /// It has found. What a message tells by itself counts as ever.
     void on_found() {
-        awaits_jury_ = is_waiting_ = false;
+        awaits_jury_ = false;
         testimony_.reset();
     }
     /// A message came whose base-time fits.
     void on_heard() {
-        on_unheard();
+        let_expire();
         is_proven_ = true;
     }
-    /// None will come for now: what is stored may expire, and nothing is proven.
-    void on_unheard() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
+    /// None will come for now: what is stored may expire, though nothing is proven.
+    void let_expire() { hold_ = hold_ == Hold::until_heard ? Hold::none : hold_; }
     /// All was read anew: the batch of this number has the end of that.
     void on_read(std::uint64_t batch) {
         hold_ = Hold::none;
@@ -60,11 +57,13 @@ public:
     void on_committed(std::uint64_t batch) {
         if (mended_in_ && batch >= *mended_in_) mended_in_.reset();
     }
-    [[nodiscard]] bool may_expire() const { return hold_ == Hold::none && !awaits_jury_ && !is_undecided() && !mended_in_; }
+    [[nodiscard]] bool may_expire() const {
+        return hold_ == Hold::none && !awaits_jury_ && !is_undecided() && !mended_in_;
+    }
 
     /// Whether they may be in another clock, and nobody knows yet.
     [[nodiscard]] bool is_unsure() const { return hold_ == Hold::until_heard || awaits_jury_ || is_undecided(); }
-    /// Nothing is left of what was stored before the last fresh start.
+    /// No full read is due any more for the last fresh start.
     [[nodiscard]] bool was_read() const { return was_read_; }
     /// No message has shown since the start that they are in the clock as it is.
     [[nodiscard]] bool is_unproven() const { return is_unsure() || !is_proven_; }
@@ -96,7 +95,6 @@ private:
     std::optional<UtcSeconds> written_at_ = std::nullopt;
     std::optional<std::uint64_t> mended_in_ = std::nullopt;
     std::optional<StartJury::Shift> testimony_ = std::nullopt;
-    bool is_waiting_ = false;
     std::chrono::milliseconds ahead_{0};  // our clock is this far ahead of the one that the stored times are in
 };
 

@@ -48,25 +48,49 @@ TEST_CASE("a batch is due when its oldest row has waited, and at once when it ha
     CHECK(box.due(t));
 }
 
-TEST_CASE("what is held back waits, within its bound, and goes its way by the clock of before") {
-    Outbox box(1, limits, sizeof(Change) * 10);
-    const auto at = [](std::int64_t s) { return UtcSeconds{std::chrono::seconds{s}}; };
+TEST_CASE("what is held back waits, and goes its way corrected for a clock that was set ahead") {
+    Outbox box(1, limits, much);
+    CHECK_FALSE(box.correct_held(1h));
     box.hold();
     auto& change = box.add_change(t);
-    change.told_at = at(3600);
+    change.skew = Skew{500ms};
+    change.told_at = UtcSeconds{3600s};
     box.account(change);
-    box.edit(t).now = at(3601);
+    box.edit(t).skew = Skew{500ms};
+    box.edit(t).fresh_as_of = UtcSeconds{10s};
+    box.edit(t).status.emplace().skew = Skew{500ms};
     CHECK_FALSE(box.deadline());
     box.close();
     CHECK_FALSE(box.next());
-    while (!box.full())
-        if (add_rows(box, 1); box.due(t)) box.close();
-    CHECK(box.held_bytes() <= 2 * sizeof(Change) * 10);
-    box.release(3600s);
-    const auto first = box.next();
+    const auto* const first = box.correct_held(3600s);
     REQUIRE(first);
-    CHECK(first->now == at(1));
-    CHECK(first->changes[0].told_at == at(0));
+    CHECK(first->number == 1);
+    box.release();
+    const auto batch = box.next();
+    REQUIRE(batch);
+    CHECK(batch->skew == 500ms - 1h);
+    CHECK(batch->changes[0].skew == 500ms - 1h);
+    CHECK(batch->status.value().skew == 500ms - 1h);
+    CHECK(batch->changes[0].told_at == UtcSeconds{3600s});
+    CHECK(batch->fresh_as_of == UtcSeconds{3610s});
+}
+
+TEST_CASE("what is held back is bounded in octets, and can be thrown away") {
+    constexpr std::uint64_t share = 4ULL * 1024 * 1024;
+    constexpr auto most = static_cast<int>(share / sizeof(Change));
+    Outbox box(1, {100, 20ms}, share);
+    box.hold();
+    int rows = 0;
+    for (; !box.full() && rows < 2 * most; ++rows) {
+        add_rows(box, 1);
+        if (box.due(t)) box.close();
+    }
+    CHECK(rows > most / 2);
+    CHECK(rows <= most);
+    CHECK(box.held_bytes() <= share);
+    box.discard();
+    CHECK(box.idle());
+    CHECK(box.held_bytes() == 0);
 }
 
 TEST_CASE("taking a batch leaves an empty one, with the next number and for the same server") {

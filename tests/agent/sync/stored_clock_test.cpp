@@ -81,7 +81,7 @@ TEST_CASE("a full read that a fresh start waits for is waited for after a restar
     clock.await_jury();
     clock.on_found();
     clock.on_heard();
-    clock.on_unheard();
+    clock.let_expire();
     CHECK_FALSE(clock.may_expire());
     CHECK_FALSE(clock.was_read());
     clock.on_read(7);
