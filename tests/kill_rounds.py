@@ -298,7 +298,7 @@ class Rounds:
 
             def equal():
                 self.look_after()
-                found[:] = harness.differences(sim.dump(), self.db, name)[:5]
+                found[:] = harness.differences(sim.dump(), self.db, name, in_doubt=False)[:5]
                 server = self.db.rows("SELECT * FROM server WHERE name = ?", name)
                 return not found and server and server[0]["gaps_open"] == 0 and server[0]["phase"] == "live"
             wait_until(equal, lambda: f"the mirror of {name} to equal the server; it differs in {found}, server: "

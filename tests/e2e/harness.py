@@ -309,16 +309,16 @@ class EndToEnd(unittest.TestCase):
             db.close()
         self.assertEqual(wrong[:10], [], f"{len(wrong)} things wrong with the history")
 
-    def assert_equal_to(self, sim, name="s"):
-        """Once the server is quiet, the rows in force are its bindings, but for some that say that they are in doubt.
+    def assert_equal_to(self, sim, name="s", was_killed=False):
+        """Once the server is quiet, the rows in force are its bindings (agent/README.md, "Promises").
 
-        An agent that was killed asks about no more than four of them a minute; where there are many, a full bulk settles
-        them (agent/README.md, "Promises" and "Doubt").
+        An agent that was killed asks about four rows in doubt a minute. So some may differ that say that they are in
+        doubt; where there are many, a full bulk settles them (agent/README.md, "Doubt").
         """
         difference = []
 
         def equal():
-            difference[:] = differences(sim.dump(), self.db, name)[:5]
+            difference[:] = differences(sim.dump(), self.db, name, in_doubt=not was_killed)[:5]
             doubts = self.one("SELECT count(*) FROM binding JOIN server USING (server_id) WHERE name = ? "
                               "AND doubt IS NOT NULL", name) or 0
             if doubts > ASKED_ONE_BY_ONE:
@@ -349,10 +349,10 @@ def key_of(row):
     return (row["vpn_id"], row["kind"], row["address"], row["prefix_len"])
 
 
-def differences(truth, db, name):
+def differences(truth, db, name, in_doubt=True):
     """How the rows in force differ from leasesim's dump, in words; times within two seconds are equal.
 
-    A row in doubt may differ: it says so.
+    Without `in_doubt` a row may differ that says that it is in doubt.
     """
     now = int(time.time())
     found = {key_of(row): row for row in db.rows(
@@ -366,7 +366,7 @@ def differences(truth, db, name):
         if row is None:
             out.append(f"{key_of(told)} is missing")
             continue
-        if row["doubt"] is not None:
+        if row["doubt"] is not None and not in_doubt:
             continue
         for column in BYTES:
             value = row[column].hex() if row[column] is not None else None
@@ -382,8 +382,11 @@ def differences(truth, db, name):
             if (row[column] is None) != (said is None) or said is not None and abs(row[column] - said) > TOLERANCE:
                 out.append(f"{key_of(told)}: {column} is {row[column]}, the server says {said}")
     for key, row in found.items():
-        if row["doubt"] is None and (row["expires_at"] is None or row["expires_at"] > now + ABOUT_TO_EXPIRE):
-            age = ", ".join(f"{column} {row[column]}" for column in ("via", "base_time", "seen_run", "expires_at"))
+        if row["doubt"] is not None and not in_doubt:
+            continue
+        if row["expires_at"] is None or row["expires_at"] > now + ABOUT_TO_EXPIRE:
+            age = ", ".join(f"{column} {row[column]}"
+                            for column in ("doubt", "via", "base_time", "seen_run", "expires_at"))
             out.append(f"{key} is in force here, but not at the server: {age}")
     return out
 

@@ -264,7 +264,7 @@ class File(Lifecycle):
         second.log.wait("active-query")
         self.sim.ask("stop-churn")
         self.wait_live()
-        self.assert_equal_to(self.sim)
+        self.assert_equal_to(self.sim, was_killed=True)
         self.assertEqual(second.terminate(), 0)
 
     def test_database_replaced_under_the_agent(self):

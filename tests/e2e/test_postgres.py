@@ -344,7 +344,7 @@ class Neighbours(Server):
             heard += len(told)
             self.assertEqual({channel for channel, _ in told}, {"leasemirror"})
         self.sim.ask("stop-churn")
-        self.assert_equal_to(self.sim)
+        self.assert_equal_to(self.sim, was_killed=True)
         self.agents[-1].kill()
         wait_until(lambda: self.connections() == 0, "its last commit to be over")
         wrote = self.one("SELECT count(DISTINCT xmin::text) FROM binding_change")

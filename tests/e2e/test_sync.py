@@ -43,7 +43,7 @@ class Sync:
         self.sim.ask("stop-churn")
         self.agent()
         self.wait_live()
-        self.assert_equal_to(self.sim)
+        self.assert_equal_to(self.sim, was_killed=True)
 
     def test_killed_during_catch_up(self):
         agent = self.start("--bindings", 2000, "--churn", 1000)
@@ -68,7 +68,7 @@ class Sync:
         agent = self.agent()
         agent.log.wait(f"active-query .*start={logged_time(kept)}")
         self.wait_live()
-        self.assert_equal_to(self.sim)
+        self.assert_equal_to(self.sim, was_killed=True)
 
     def test_killed_with_an_open_gap(self):
         # Refused twice, the recovery is a slow full bulk: it is on its way when the gap can be seen.
@@ -84,7 +84,7 @@ class Sync:
         self.wait_sql("SELECT count(*) FROM gap")
         self.wait_sql("SELECT count(*) = 0 FROM gap WHERE closed_at IS NULL")
         self.wait_live()
-        self.assert_equal_to(self.sim)
+        self.assert_equal_to(self.sim, was_killed=True)
         for row in self.rows("SELECT * FROM gap"):
             self.assertEqual((row["cause"], row["outcome"]), ("DataMissing", "recovered"))
             self.assertGreaterEqual(row["closed_at"], row["opened_at"])
@@ -107,7 +107,7 @@ class Sync:
             agent = self.agent()
         self.sim.ask("stop-churn")
         self.wait_live()
-        self.assert_equal_to(self.sim)
+        self.assert_equal_to(self.sim, was_killed=True)
 
     def test_server_restarts_without_its_history(self):
         agent = self.start("--bindings", 1500, "--churn", 300)
