@@ -22,7 +22,7 @@ step() { printf '\n\033[1m%s\033[0m\n\n' "$*"; }
 
 # ---- build ----
 
-step "Building (two minutes or so the first time)"
+step "Building (some minutes the first time)"
 deploy/packages.sh build demo
 configured=$(cmake --preset release 2>&1) || { echo "$configured"; exit 1; }
 nice cmake --build --preset release --parallel "$(nproc)" --target leasemirror leasesim
