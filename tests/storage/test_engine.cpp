@@ -99,6 +99,7 @@ private:
         explicit Session(const std::string& path) : db(path, SQLite::OPEN_READONLY) { add_functions(db); }
         SQLite::Database db;
         std::map<std::string, SQLite::Statement> statements;
+        std::int64_t schema() { return db.execAndGet("PRAGMA schema_version").getInt64(); }
     };
 
     SQLite::Statement& prepared(const std::string& sql) const {
@@ -108,7 +109,12 @@ private:
         // A test may have removed the file, or put another in its place.
         if (!there || file.st_ino != inode_ || (session_ && session_->statements.size() >= most_statements))
             session_.reset();
-        if (!session_) session_.emplace(path());
+        // A statement keeps its columns, and a plan that it explains, whatever becomes of the schema.
+        if (session_ && session_->schema() != schema_) session_.reset();
+        if (!session_) {
+            session_.emplace(path());
+            schema_ = session_->schema();
+        }
         inode_ = file.st_ino;
         return session_->statements.try_emplace(sql, session_->db, sql).first->second;
     }
@@ -117,6 +123,7 @@ private:
     TempDir dir_;
     mutable std::optional<Session> session_;  ///< what table() reads by
     mutable ino_t inode_ = 0;
+    mutable std::int64_t schema_ = 0;  ///< the version of the schema that it began with
 };
 
 }  // namespace
