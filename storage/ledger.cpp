@@ -44,8 +44,8 @@ void Ledger::begin(const BatchContext& context, const Batch& batch) {
     accounts_.clear();
     first_at_.clear();
     held_by_.clear();
-    addresses_.clear();
-    clients_.clear();
+    to_load_.addresses.clear();
+    to_load_.clients.clear();
     feed_.clear();
     new_assignments_.clear();
     assignment_ends_.clear();
@@ -53,19 +53,19 @@ void Ledger::begin(const BatchContext& context, const Batch& batch) {
     for (const auto& change : batch.changes) {
         if (change.kind == Change::Kind::client_list_end) {
             Client client{storable_text(change.binding.key.vpn_id), change.binding.client_id};
-            if (held_by_.try_emplace(client).second) clients_.push_back(std::move(client));
+            if (held_by_.try_emplace(client).second) to_load_.clients.push_back(std::move(client));
         } else if (first_at_.try_emplace(change.binding.key.address, none).second) {
-            addresses_.push_back(change.binding.key.address);
+            to_load_.addresses.push_back(change.binding.key.address);
         }
     }
 }
 
 std::span<const IpAddress> Ledger::addresses() const {
-    return addresses_;
+    return to_load_.addresses;
 }
 
 std::span<const Ledger::Client> Ledger::clients() const {
-    return clients_;
+    return to_load_.clients;
 }
 
 void Ledger::add_stored(BindingRow row) {

@@ -214,6 +214,10 @@ private:
         std::size_t open_assignment = none;  // index into new_assignments_ of the one that is open
     };
     static constexpr std::size_t none = ~std::size_t{0};
+    struct ToLoad {
+        std::vector<IpAddress> addresses;
+        std::vector<Client> clients;
+    };
 
     struct AddressHash {
         std::size_t operator()(const IpAddress& a) const;
@@ -283,8 +287,7 @@ private:
     std::vector<Account> accounts_;                                     // parallel to entries_
     std::unordered_map<IpAddress, std::size_t, AddressHash> first_at_;  // none: asked for, nothing there yet
     std::unordered_map<Client, std::vector<std::size_t>, ClientHash, ClientEqual> held_by_;
-    std::vector<IpAddress> addresses_;
-    std::vector<Client> clients_;
+    ToLoad to_load_;
     std::vector<FeedRow> feed_;
     std::vector<NewAssignment> new_assignments_;
     std::vector<AssignmentEnd> assignment_ends_;

@@ -16,14 +16,6 @@ std::vector<BulkQuery> queries_of(const ServerConfig& config) {
     return config.bulk.queries;
 }
 
-bool together_cover_everything(const ServerConfig& config) {
-    const auto& queries = config.bulk.queries;
-    if (queries.empty()) return config.family == Family::v4;
-    const auto all =
-        std::any_of(queries.begin(), queries.end(), [](const auto& q) { return q.kind == QueryKind::all; });
-    return all || config.bulk.covers == BulkCovers::all;
-}
-
 /// Jitter on top, so that servers which were started together are not all asked in the same moment.
 SteadyTime after(SteadyTime now, std::chrono::milliseconds interval, Jitter& jitter) {
     return now + interval + jitter.up_to(interval / 10);
@@ -34,13 +26,20 @@ SteadyTime after(SteadyTime now, std::chrono::milliseconds interval, Jitter& jit
 BulkPlanner::BulkPlanner(const ServerConfig& config, const ResumePoint& resume)
     : config_(config),
       queries_(queries_of(config)),
-      covers_everything_(together_cover_everything(config)),
       gaps_(resume.open_gaps, resume.last_gap),
       last_run_(resume.last_run),
       gaps_first_(!resume.open_gaps.empty() && !queries_.empty()),
       read_whole_(resume.last_full_sync_at && resume.coverage == Coverage::full),
       pacing_(config.timeouts.retry / 10, config.timeouts.retry),
       repair_pacing_(config.timeouts.retry, 60 * config.timeouts.retry) {}
+
+bool BulkPlanner::covers_everything() const {
+    const auto& queries = config_.bulk.queries;
+    if (queries.empty()) return config_.family == Family::v4;
+    const auto all =
+        std::any_of(queries.begin(), queries.end(), [](const auto& q) { return q.kind == QueryKind::all; });
+    return all || config_.bulk.covers == BulkCovers::all;
+}
 
 bool BulkPlanner::asks_all_vpns(const BulkQuery& query) const {
     return config_.family == Family::v4 && query.kind == QueryKind::all && ask_all_vpns_;
@@ -150,7 +149,7 @@ BulkJob BulkPlanner::take_job() {
 
 ConclusionContext BulkPlanner::context(const BulkJob& job, bool polling) const {
     return {config_.family,
-            covers_everything_,
+            covers_everything(),
             asks_all_vpns(job.items().front().query),
             polling,
             gaps_.full_running(),

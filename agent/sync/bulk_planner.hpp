@@ -33,7 +33,8 @@ public:
 
     /// False: no bulk query is configured, and v6 has none for everything (RFC 5460 §5.4).
     [[nodiscard]] bool can_ask() const { return !queries_.empty(); }
-    [[nodiscard]] bool covers_everything() const { return covers_everything_; }
+    /// The configured queries together ask for all that the server has.
+    [[nodiscard]] bool covers_everything() const;
     /// The server refused every bulk query the last time: what an active query tells is all there is.
     [[nodiscard]] bool is_refused() const { return refused_; }
     /// The last full bulk answered every configured query to its end: what is told since brings the mirror up to then.
@@ -118,7 +119,6 @@ private:
 
     const ServerConfig& config_;
     std::vector<BulkQuery> queries_;
-    bool covers_everything_;
     GapBook gaps_;
     std::optional<BulkJob> job_;
     std::uint64_t last_run_;
