@@ -1,5 +1,6 @@
 // What is held against the agent: that the mirror is equal in the end, and says nothing wrong without a word before.
 #include "agent/sync/doubt_book.hpp"
+#include "agent/sync/start_jury.hpp"
 #include "proto/binding.hpp"
 #include "tests/sim/holdings.hpp"
 #include "tests/sim/world.hpp"
@@ -36,6 +37,11 @@ Witness World::witness(std::size_t server) const {
     out.vpns_unreached = unreached_vpns_.contains(server);
     // A small step of a clock cannot be told from disorder at once, and times told meanwhile are off by it.
     if (clock_stepped_.contains(server)) out.tolerance += ClockSkew::step_min;
+    // Nor is a small step of ours found that happens while the agent is away.
+    for (std::size_t i = 1; i < host_offsets_.size(); ++i) {
+        const auto step = std::chrono::abs(host_offsets_[i] - host_offsets_[i - 1]);
+        if (step <= StartJury::shift_min + 1s) out.tolerance += std::chrono::ceil<std::chrono::seconds>(step);
+    }
     out.past_is_moot = model.options().personality.absolute_expiries && clock_stepped_.contains(server);
     for (const auto& [binding, what] : model.unreadable()) {
         if (what != leasesim::Unreadable::everything) continue;
