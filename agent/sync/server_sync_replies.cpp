@@ -56,10 +56,12 @@ Telling ServerSync::told_on(const SyncConnection& connection) {
     // Only what is told in the catch-up phase can be from before it, so that its base-time proves nothing of the clock.
     const bool unsure =
         connection.is_catching_up() && connection.base_time && epoch_.skew.lags(*connection.base_time, now_);
+    // What a full bulk did not list ends at the end of its batch, and is there until then.
+    const bool gap_open = !bulk_.gaps().empty() || outbox_.pending().reconcile.has_value();
     return {connection,
             job_of(connection),
             bulk_.last_run(),
-            !bulk_.gaps().empty(),
+            gap_open,
             epoch_.skew.estimate(),
             unsure,
             epoch_.skew.server_second(now_.utc),

@@ -126,7 +126,9 @@ TEST_CASE("what is told after a full bulk ended, in the batch that reconciles it
     const auto base = "@" + std::to_string(w.d.server_now());
     const auto words = w.d.writes();
     CHECK(words == "begin 3 | 2001:db8:1::a active " + base + " run 3; 2001:db8:1::b active " + base +
-                       " run 3; reconcile 3 everything from " + base + "; gap 1 closes recovered, 1; base " + base);
+                       " late run 3; reconcile 3 everything from " + base + "; gap 1 closes recovered, 1; base " +
+                       base);
+    // Late: what ended in the gap is still there when it is read.
     w.active.tells("2001:db8:1::c");
     CHECK(w.d.writes() == "2001:db8:1::c active " + base + " run 3; base " + base);
 }
