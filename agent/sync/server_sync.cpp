@@ -91,11 +91,9 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
         move_stored_times(ahead);
     }
     outbox_.release();
-    if (was_set) {
-        // Where our clock is all that orders its records, those of before are worth nothing.
-        if (!epoch_.skew.known())
-            return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
-    }
+    // Where our clock is all that orders its records, those of before are worth nothing.
+    if (was_set && !epoch_.skew.known())
+        return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
     connections_.set_reading(backpressure_.is_reading(), session_now());
     if (was_set) drop_undated_that_wait();
     for (auto& connection : connections_.all()) {
