@@ -31,7 +31,8 @@ constexpr const char* server_sql = "UPDATE server SET fresh_as_of = fresh_as_of 
 constexpr const char* beginnings_sql = R"sql(
     UPDATE assignment SET began_inferred = 1, inferred = 1
     FROM binding AS b INDEXED BY binding_server
-    WHERE b.server_id = ?1 AND b.state = 'active' AND assignment.assignment_id = b.assignment_id)sql";
+    WHERE b.server_id = ?1 AND b.state = 'active' AND assignment.assignment_id = b.assignment_id
+      AND NOT assignment.began_inferred)sql";
 
 constexpr const char* freshness_sql = "UPDATE server SET fresh_as_of = NULL WHERE server_id = ?1";
 
