@@ -90,11 +90,12 @@ std::vector<Assignment> assignments_of(const testing::Engine& database, const st
         auto a = assignment_of(cells);
         const auto [before, is_first] = last.try_emplace(a.key, all.size());
         auto* goes_on = is_first ? nullptr : &all[before->second];
-        a.pushed_on = goes_on && goes_on->ended && a.began_inferred && offsets.size() > 1 &&
-                      (*goes_on->ended == a.began || may_be_same_moment(*goes_on->ended, a.began, offsets));
-        const bool may_go_on = goes_on && goes_on->holder == a.holder && goes_on->ended && !goes_on->ended_inferred &&
+        const bool follows = goes_on && goes_on->ended &&
+                             (*goes_on->ended == a.began || may_be_same_moment(*goes_on->ended, a.began, offsets));
+        a.pushed_on = follows && a.began_inferred && offsets.size() > 1;
+        const bool may_go_on = follows && goes_on->holder == a.holder && !goes_on->ended_inferred &&
                                (!a.pushed_on || goes_on->ended_by_list);
-        if (may_go_on && (*goes_on->ended == a.began || may_be_same_moment(*goes_on->ended, a.began, offsets))) {
+        if (may_go_on) {
             if (*goes_on->ended != a.began) {
                 if (goes_on->parts.empty()) goes_on->parts.push_back(*goes_on);
                 goes_on->parts.push_back(a);
