@@ -12,6 +12,11 @@ namespace leasemirror {
 using ByteView = std::span<const std::uint8_t>;
 using Bytes = std::vector<std::uint8_t>;
 
+/// The octets as they are: what a peer sent may be no text at all. Lives as long as they do.
+inline std::string_view as_text(ByteView octets) {
+    return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
+
 /// Reads big-endian fields from a span. The first read past the end sets a sticky failure: that read
 /// and every later one give zero or an empty view and move nothing, so a decoder asks ok() once,
 /// before its only good return. Views handed out live as long as the span given to the constructor.

@@ -8,13 +8,18 @@ shopt -s nullglob globstar
 broken=0
 
 # forbid RULE REGEX [--but REGEX] FOLDER...: no line of the C++ files below the folders matches the first, unless it matches
-# the second.
+# the second. FOLDER/ means the files in that folder alone.
 forbid() {
     local rule=$1 regex=$2 but='^$' files=()
     shift 2
     if [ "$1" = --but ]; then but=$2; shift 2; fi
     local folder
-    for folder in "$@"; do files+=("$folder"/**/*.[ch]pp); done
+    for folder in "$@"; do
+        case $folder in
+            */) files+=("$folder"*.[ch]pp) ;;
+            *) files+=("$folder"/**/*.[ch]pp) ;;
+        esac
+    done
     local found
     found=$(grep -nE "$regex" /dev/null "${files[@]}" | grep -vE ":[0-9]+:.*$but" || true)
     [ -n "$found" ] || return 0
@@ -42,8 +47,12 @@ may_include agent/daemon agent/query agent/net agent/sync agent/config proto sto
 may_include agent/cli agent/daemon agent/query agent/net agent/sync agent/config proto storage
 
 forbid "proto/ includes nothing but the standard library and itself:" '^#include +<[^>]*[./]' proto
-forbid "storage/ knows no session and no wire format:" \
-    '^#include +"proto/[a-z0-9_/]*(session|message|requests|reply_reader|frame_buffer|fill_|numbers_)' storage
+forbid "what stands in proto/ itself knows none of its rooms:" '^#include +"proto/(wire|session|udp)/' proto/
+forbid "proto/wire knows no session:" '^#include +"proto/(session|udp)/' proto/wire
+forbid "proto/session knows no questions over UDP:" '^#include +"proto/udp/' proto/session
+forbid "the contract of storage/ knows no ledger:" '^#include +"storage/ledger/' storage/
+forbid "the ledger knows no database:" '^#include +"storage/(sqlite|postgres)/' storage/ledger
+forbid "storage/ knows no session and no wire format:" '^#include +"proto/(wire|session|udp)/' storage
 forbid "an engine's headers stay in its folder and below the factory:" \
     '^#include +"storage/(sqlite|postgres)/' agent
 forbid "a database is known to its engine alone:" '^#include +<(pqxx|SQLiteCpp|sqlite3)' proto agent

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Finds circles of includes, with the .cpp and .hpp of one unit taken together.
 
-A unit is a path without its suffix: proto/exchange.hpp and proto/exchange.cpp are the unit proto/exchange. Units that
+A unit is a path without its suffix: proto/query.hpp and proto/query.cpp are the unit proto/query. Units that
 include each other, over any number of steps, can only be understood, and tested, together.
 
     tests/include_circles.py [FOLDER...]     (default: proto storage agent) prints each circle, and fails if there is one

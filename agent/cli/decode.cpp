@@ -4,7 +4,7 @@
 #include "agent/config/exit_codes.hpp"
 #include "agent/config/values.hpp"
 #include "proto/binding.hpp"
-#include "proto/frame_buffer.hpp"
+#include "proto/wire/frame_buffer.hpp"
 
 #include <cerrno>
 #include <filesystem>

@@ -2,7 +2,7 @@
 
 #include "agent/config/time_text.hpp"
 #include "proto/binding.hpp"
-#include "proto/fill_binding.hpp"
+#include "proto/wire/fill_binding.hpp"
 
 #include <algorithm>
 

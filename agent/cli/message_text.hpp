@@ -2,8 +2,8 @@
 #pragma once
 
 #include "proto/bytes.hpp"
-#include "proto/message_v4.hpp"
-#include "proto/message_v6.hpp"
+#include "proto/wire/message_v4.hpp"
+#include "proto/wire/message_v6.hpp"
 
 #include <string>
 #include <string_view>

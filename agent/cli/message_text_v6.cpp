@@ -1,7 +1,7 @@
 #include "agent/cli/message_text.hpp"
 #include "agent/config/time_text.hpp"
 #include "proto/binding.hpp"
-#include "proto/fill_binding.hpp"
+#include "proto/wire/fill_binding.hpp"
 
 #include <algorithm>
 #include <array>

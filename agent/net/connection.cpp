@@ -3,7 +3,7 @@
 #include "agent/net/tcp_stream.hpp"
 #include "agent/net/tls_context.hpp"
 #include "agent/net/tls_stream.hpp"
-#include "proto/tls_upgrade.hpp"
+#include "proto/session/tls_upgrade.hpp"
 
 #include <algorithm>
 #include <asio/steady_timer.hpp>

@@ -4,7 +4,7 @@
 // in between; so no query can leave in clear text, and there is no fallback to forget. What the stages are:
 //
 //     off        TCP
-//     starttls   TCP, DHCPTLS or STARTTLS and its answer (proto/tls_upgrade.hpp), TLS handshake
+//     starttls   TCP, DHCPTLS or STARTTLS and its answer (proto/session/tls_upgrade.hpp), TLS handshake
 //     direct     TCP, TLS handshake
 #pragma once
 

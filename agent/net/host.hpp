@@ -1,7 +1,7 @@
 // Time and chance, as this host has them: for the shell, which hands them to everything that decides.
 #pragma once
 
-#include "proto/session.hpp"
+#include "proto/session/session.hpp"
 
 #include <cstdint>
 

@@ -2,8 +2,8 @@
 
 #include "agent/config/time_text.hpp"
 #include "proto/ip_address.hpp"
+#include "proto/session/tls_upgrade.hpp"
 #include "proto/status.hpp"
-#include "proto/tls_upgrade.hpp"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -8,8 +8,8 @@
 
 #include "agent/query/plan.hpp"
 #include "agent/query/rows.hpp"
-#include "agent/sync/clock_skew.hpp"
-#include "proto/bulk_session.hpp"
+#include "agent/sync/clocks/skew.hpp"
+#include "proto/session/bulk.hpp"
 
 #include <functional>
 #include <string>

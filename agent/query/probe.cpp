@@ -1,9 +1,9 @@
 #include "agent/query/probe.hpp"
 
 #include "agent/query/probe_connection.hpp"
-#include "proto/active_session.hpp"
-#include "proto/bulk_session.hpp"
 #include "proto/numbers_v4.hpp"
+#include "proto/session/active.hpp"
+#include "proto/session/bulk.hpp"
 #include "proto/status.hpp"
 
 namespace leasemirror {

@@ -5,7 +5,7 @@
 #include "agent/config/certificate_end.hpp"
 #include "agent/config/config.hpp"
 #include "agent/net/host.hpp"
-#include "proto/session.hpp"
+#include "proto/session/session.hpp"
 
 #include <algorithm>
 #include <chrono>

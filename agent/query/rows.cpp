@@ -1,7 +1,7 @@
 #include "agent/query/rows.hpp"
 
 #include "proto/status.hpp"
-#include "storage/stored_text.hpp"
+#include "storage/ledger/stored_text.hpp"
 
 namespace leasemirror {
 namespace {

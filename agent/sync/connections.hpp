@@ -9,8 +9,8 @@
 #include "agent/sync/actions.hpp"
 #include "agent/sync/bulk_slots.hpp"
 #include "agent/sync/timers.hpp"
-#include "proto/active_session.hpp"
-#include "proto/bulk_session.hpp"
+#include "proto/session/active.hpp"
+#include "proto/session/bulk.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,7 @@
 #include "agent/sync/engine.hpp"
 
+#include "agent/sync/clocks/whole_seconds.hpp"
 #include "agent/sync/timers.hpp"
-#include "agent/sync/whole_seconds.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -5,9 +5,9 @@
 #pragma once
 
 #include "agent/config/config.hpp"
-#include "agent/sync/host_clock.hpp"
+#include "agent/sync/clocks/host.hpp"
+#include "agent/sync/clocks/start_jury.hpp"
 #include "agent/sync/server_sync.hpp"
-#include "agent/sync/start_jury.hpp"
 #include "storage/batch.hpp"
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include "agent/sync/recorder.hpp"
 
-#include "agent/sync/whole_seconds.hpp"
+#include "agent/sync/clocks/whole_seconds.hpp"
 
 #include "storage/scope.hpp"
 

@@ -1,6 +1,6 @@
 #include "agent/sync/server_sync.hpp"
 
-#include "agent/sync/whole_seconds.hpp"
+#include "agent/sync/clocks/whole_seconds.hpp"
 
 #include "agent/config/time_text.hpp"
 

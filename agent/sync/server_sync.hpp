@@ -27,14 +27,14 @@
 #include "agent/sync/bulk_planner.hpp"
 #include "agent/sync/bulk_slots.hpp"
 #include "agent/sync/checkpoint.hpp"
-#include "agent/sync/clock_skew.hpp"
+#include "agent/sync/clocks/skew.hpp"
+#include "agent/sync/clocks/stored.hpp"
 #include "agent/sync/connections.hpp"
 #include "agent/sync/doubt_book.hpp"
 #include "agent/sync/outbox.hpp"
 #include "agent/sync/pacing.hpp"
 #include "agent/sync/recorder.hpp"
 #include "agent/sync/status_report.hpp"
-#include "agent/sync/stored_clock.hpp"
 #include "agent/sync/support.hpp"
 
 #include <cstdint>

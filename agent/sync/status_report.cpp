@@ -1,6 +1,6 @@
 #include "agent/sync/status_report.hpp"
 
-#include "agent/sync/whole_seconds.hpp"
+#include "agent/sync/clocks/whole_seconds.hpp"
 
 #include "agent/config/time_text.hpp"
 

@@ -8,7 +8,7 @@
 #include "agent/sync/actions.hpp"
 #include "agent/sync/certificate_watch.hpp"
 #include "agent/sync/log_limit.hpp"
-#include "proto/active_session.hpp"
+#include "proto/session/active.hpp"
 #include "storage/batch.hpp"
 
 #include <cstdint>

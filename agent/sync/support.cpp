@@ -1,6 +1,6 @@
 #include "agent/sync/support.hpp"
 
-#include "agent/sync/whole_seconds.hpp"
+#include "agent/sync/clocks/whole_seconds.hpp"
 
 #include <algorithm>
 #include <cstdlib>

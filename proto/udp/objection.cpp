@@ -3,7 +3,7 @@
 
 #include "proto/numbers_v4.hpp"
 #include "proto/numbers_v6.hpp"
-#include "proto/requests.hpp"
+#include "proto/session/requests.hpp"
 
 #include <algorithm>
 

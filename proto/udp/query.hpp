@@ -25,7 +25,7 @@
 // else; every list that a peer can make longer has a limit.
 #pragma once
 
-#include "proto/session.hpp"
+#include "proto/session/session.hpp"
 #include "proto/udp/answer_book.hpp"
 #include "proto/udp/memory.hpp"
 #include "proto/udp/questions.hpp"

@@ -1,6 +1,6 @@
 #include "proto/udp/questions.hpp"
 
-#include "proto/session.hpp"
+#include "proto/session/session.hpp"
 
 #include <cassert>
 #include <utility>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "proto/query.hpp"
-#include "proto/requests.hpp"
+#include "proto/session/requests.hpp"
 #include "proto/udp/answer_book.hpp"
 #include "proto/udp/backoff.hpp"
 #include "proto/udp/pacing.hpp"

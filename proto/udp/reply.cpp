@@ -1,6 +1,6 @@
 #include "proto/udp/reply.hpp"
 
-#include "proto/reply_reader.hpp"
+#include "proto/session/reply_reader.hpp"
 
 #include <algorithm>
 #include <array>

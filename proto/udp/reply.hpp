@@ -1,8 +1,8 @@
 // What one datagram answers to one question: the checks that make a forged or stray one harmless, and the records in it.
 #pragma once
 
-#include "proto/requests.hpp"
 #include "proto/result.hpp"
+#include "proto/session/requests.hpp"
 #include "proto/udp/answer.hpp"
 
 namespace leasemirror {

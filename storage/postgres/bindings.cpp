@@ -1,6 +1,6 @@
 #include "storage/postgres/bindings.hpp"
 
-#include "storage/binding_columns.hpp"
+#include "storage/ledger/binding_columns.hpp"
 
 namespace leasemirror {
 namespace {

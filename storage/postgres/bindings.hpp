@@ -1,7 +1,7 @@
 // The table `binding` in PostgreSQL: what a batch touches, in and out, in sets. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/postgres/connection.hpp"
 
 namespace leasemirror {

@@ -1,8 +1,8 @@
 // What the changes of a batch do in PostgreSQL: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
+#include "storage/ledger/refusals.hpp"
 #include "storage/postgres/history.hpp"
-#include "storage/refusals.hpp"
 
 #include <optional>
 #include <string>

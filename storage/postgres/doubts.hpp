@@ -1,7 +1,7 @@
 // Bindings in doubt in PostgreSQL, beyond what the ledger itself marks. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/postgres/connection.hpp"
 
 namespace leasemirror {

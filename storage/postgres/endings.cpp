@@ -18,7 +18,7 @@ constexpr PostgresSql choose_unlisted_sql{"choose_unlisted", R"sql(
                    $7 AND b.seen_run < $8)
     ORDER BY b.binding_id LIMIT $15)sql"};
 
-// One look at the rows serves all three tables. When holds end: by the rules in ledger.hpp; `detail` as the ledger tells
+// One look at the rows serves all three tables. When holds end: by the rules in ledger/ledger.hpp; `detail` as the ledger tells
 // an end: what changed, and all times. What a full bulk ends also takes over its age ($5, $6, $7), so that an older
 // message that arrives later does not bring it back, and it settles the doubt; what expires stays in doubt ($8).
 constexpr PostgresSql end_sql{"end_bindings", R"sql(

@@ -2,7 +2,7 @@
 // once, in all three tables. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/postgres/history.hpp"
 
 #include <vector>

@@ -1,10 +1,10 @@
 // Removing one client's history from a PostgreSQL database, beside agents at work: what is to go is looked for without
 // a lock, and removed in transactions of a few rows.
-#include "storage/client_trail.hpp"
+#include "storage/ledger/client_trail.hpp"
+#include "storage/ledger/stored_text.hpp"
 #include "storage/postgres/reader.hpp"
 #include "storage/postgres/retention.hpp"
 #include "storage/postgres/schema.hpp"
-#include "storage/stored_text.hpp"
 
 #include <algorithm>
 #include <map>

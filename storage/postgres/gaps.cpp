@@ -1,7 +1,7 @@
 #include "storage/postgres/gaps.hpp"
 
+#include "storage/ledger/stored_text.hpp"
 #include "storage/quarantine_limits.hpp"
-#include "storage/stored_text.hpp"
 
 #include <algorithm>
 

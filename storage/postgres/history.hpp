@@ -1,7 +1,7 @@
 // The tables `assignment` and `binding_change` in PostgreSQL: what the ledger writes there. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/postgres/bindings.hpp"
 #include "storage/postgres/connection.hpp"
 

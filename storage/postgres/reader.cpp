@@ -1,9 +1,9 @@
 #include "storage/postgres/reader.hpp"
 
+#include "storage/ledger/reader_columns.hpp"
+#include "storage/ledger/server_row.hpp"
 #include "storage/postgres/gaps.hpp"
 #include "storage/postgres/schema.hpp"
-#include "storage/reader_columns.hpp"
-#include "storage/server_row.hpp"
 
 #include <poll.h>
 #include <algorithm>

@@ -1,10 +1,10 @@
 #include "storage/postgres/servers.hpp"
 
+#include "storage/ledger/server_row.hpp"
+#include "storage/ledger/stored_text.hpp"
 #include "storage/postgres/bindings.hpp"
 #include "storage/postgres/gaps.hpp"
-#include "storage/server_row.hpp"
 #include "storage/store.hpp"
-#include "storage/stored_text.hpp"
 
 namespace leasemirror {
 namespace {

@@ -1,8 +1,8 @@
 // The table `server` in PostgreSQL: who writes, and how far each server's mirror is right. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
-#include "storage/ownership.hpp"
+#include "storage/ledger/ledger.hpp"
+#include "storage/ledger/ownership.hpp"
 #include "storage/postgres/connection.hpp"
 
 #include <map>

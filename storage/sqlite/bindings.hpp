@@ -1,8 +1,8 @@
 // The table `binding` in SQLite: its rows, to the ledger and from it. Only for this folder.
 #pragma once
 
-#include "storage/binding_columns.hpp"
-#include "storage/ledger.hpp"
+#include "storage/ledger/binding_columns.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/sqlite/key.hpp"
 #include "storage/sqlite/statement.hpp"
 

@@ -1,7 +1,7 @@
 // What the changes of a batch do in SQLite: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
-#include "storage/refusals.hpp"
+#include "storage/ledger/refusals.hpp"
 #include "storage/sqlite/bindings.hpp"
 #include "storage/sqlite/history.hpp"
 

@@ -4,7 +4,7 @@ namespace leasemirror {
 namespace {
 
 // What is to end is chosen once and then ended in each table: one pass over the bindings of a server, where there may
-// be millions and mostly nothing to end. `ended_at` by the rules in ledger.hpp.
+// be millions and mostly nothing to end. `ended_at` by the rules in ledger/ledger.hpp.
 constexpr const char* chosen_table_sql = R"sql(
     CREATE TEMP TABLE chosen (
         binding_id    INTEGER PRIMARY KEY,

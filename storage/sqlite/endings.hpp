@@ -2,7 +2,7 @@
 // in all three tables. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/sqlite/statement.hpp"
 
 #include <SQLiteCpp/Database.h>

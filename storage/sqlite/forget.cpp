@@ -1,12 +1,12 @@
 // Removing one client's history from a SQLite database, beside an agent at work: what is to go is looked for without
 // holding it up, and removed in transactions of a few rows.
-#include "storage/client_trail.hpp"
+#include "storage/ledger/client_trail.hpp"
+#include "storage/ledger/stored_text.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/sqlite/error.hpp"
 #include "storage/sqlite/reader.hpp"
 #include "storage/sqlite/schema.hpp"
 #include "storage/sqlite/statement.hpp"
-#include "storage/stored_text.hpp"
 
 #include <SQLiteCpp/Transaction.h>
 

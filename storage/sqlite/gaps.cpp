@@ -1,6 +1,6 @@
 #include "storage/sqlite/gaps.hpp"
 
-#include "storage/stored_text.hpp"
+#include "storage/ledger/stored_text.hpp"
 
 #include <algorithm>
 

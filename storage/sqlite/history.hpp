@@ -1,7 +1,7 @@
 // The tables `assignment` and `binding_change` in SQLite: what the ledger writes there. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
+#include "storage/ledger/ledger.hpp"
 #include "storage/sqlite/key.hpp"
 #include "storage/sqlite/statement.hpp"
 

@@ -1,6 +1,6 @@
 // What `schema` and `check` ask of a SQLite database.
-#include "storage/file_lock.hpp"
 #include "storage/sqlite/error.hpp"
+#include "storage/sqlite/file_lock.hpp"
 #include "storage/sqlite/reader.hpp"
 #include "storage/sqlite/schema.hpp"
 #include "storage/sqlite/store.hpp"

@@ -1,7 +1,7 @@
 #include "storage/sqlite/reader.hpp"
 
-#include "storage/reader_columns.hpp"
-#include "storage/server_row.hpp"
+#include "storage/ledger/reader_columns.hpp"
+#include "storage/ledger/server_row.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/sqlite/error.hpp"
 #include "storage/sqlite/gaps.hpp"

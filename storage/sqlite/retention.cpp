@@ -1,6 +1,6 @@
 #include "storage/sqlite/retention.hpp"
 
-#include "storage/binding_row.hpp"
+#include "storage/ledger/binding_row.hpp"
 
 #include <algorithm>
 

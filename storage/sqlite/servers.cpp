@@ -1,9 +1,9 @@
 #include "storage/sqlite/servers.hpp"
 
-#include "storage/server_row.hpp"
+#include "storage/ledger/server_row.hpp"
+#include "storage/ledger/stored_text.hpp"
 #include "storage/sqlite/gaps.hpp"
 #include "storage/store.hpp"
-#include "storage/stored_text.hpp"
 
 #include <algorithm>
 

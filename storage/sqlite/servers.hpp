@@ -1,10 +1,10 @@
 // The table `server` in SQLite: who writes, and how far each server's mirror is right. Only for this folder.
 #pragma once
 
-#include "storage/ledger.hpp"
-#include "storage/ownership.hpp"
+#include "storage/ledger/ledger.hpp"
+#include "storage/ledger/ownership.hpp"
+#include "storage/ledger/state_counts.hpp"
 #include "storage/sqlite/statement.hpp"
-#include "storage/state_counts.hpp"
 
 #include <SQLiteCpp/Database.h>
 #include <optional>

@@ -1,10 +1,10 @@
 #include "storage/sqlite/store.hpp"
 
-#include "storage/file_lock.hpp"
 #include "storage/sqlite/changes.hpp"
 #include "storage/sqlite/clock.hpp"
 #include "storage/sqlite/endings.hpp"
 #include "storage/sqlite/error.hpp"
+#include "storage/sqlite/file_lock.hpp"
 #include "storage/sqlite/gaps.hpp"
 #include "storage/sqlite/loading.hpp"
 #include "storage/sqlite/retention.hpp"

@@ -1,6 +1,6 @@
 // Any stream in pieces of any size: the frames put together are the stream again, and the buffer stays bounded. The
 // first octet says how large the pieces are.
-#include "proto/frame_buffer.hpp"
+#include "proto/wire/frame_buffer.hpp"
 
 #include <algorithm>
 #include <cassert>

@@ -1,5 +1,5 @@
 // Any octets as a DHCPv4 message and as an option 82: no harm, and what is accepted survives its own encoding.
-#include "proto/fill_binding.hpp"
+#include "proto/wire/fill_binding.hpp"
 
 #include <cassert>
 #include <cstddef>

@@ -1,5 +1,5 @@
 // Any octets as a DHCPv6 message, as relay data and as a DUID: no harm, and what is accepted survives its own encoding.
-#include "proto/fill_binding.hpp"
+#include "proto/wire/fill_binding.hpp"
 
 #include <cassert>
 #include <cstddef>

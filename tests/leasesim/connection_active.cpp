@@ -1,6 +1,6 @@
 // Active queries: RFC 7724 §7.4 and §8.2, RFC 7653 §8.4 and §9.3.
 #include "tests/leasesim/connection_impl.hpp"
-#include "tests/leasesim/hash.hpp"
+#include "tests/leasesim/leases/hash.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -1,6 +1,6 @@
 // Where the faults strike that leasesim can be told to have (README.md here).
 #include "tests/leasesim/connection_impl.hpp"
-#include "tests/leasesim/reply_parts.hpp"
+#include "tests/leasesim/messages/reply_parts.hpp"
 
 #include <algorithm>
 #include <array>

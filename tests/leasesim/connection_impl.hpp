@@ -1,10 +1,10 @@
 // Inside of ModelConnection; see there for the states.
 #pragma once
 
+#include "tests/leasesim/messages/reply.hpp"
+#include "tests/leasesim/messages/reply_parts.hpp"
+#include "tests/leasesim/messages/wire_tricks.hpp"
 #include "tests/leasesim/model_connection.hpp"
-#include "tests/leasesim/reply.hpp"
-#include "tests/leasesim/reply_parts.hpp"
-#include "tests/leasesim/wire_tricks.hpp"
 
 #include <deque>
 

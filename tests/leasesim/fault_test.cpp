@@ -1,6 +1,6 @@
-#include "tests/leasesim/command_line.hpp"
-#include "tests/leasesim/control.hpp"
 #include "tests/leasesim/peer.hpp"
+#include "tests/leasesim/program/command_line.hpp"
+#include "tests/leasesim/program/control.hpp"
 
 #include <doctest/doctest.h>
 

@@ -13,7 +13,7 @@
 // with the base-time of that moment, as if it had been made then and had waited.
 #pragma once
 
-#include "proto/frame_buffer.hpp"
+#include "proto/wire/frame_buffer.hpp"
 #include "tests/leasesim/model_server.hpp"
 
 #include <memory>

@@ -1,6 +1,6 @@
 #include "tests/leasesim/model_server.hpp"
 
-#include "tests/leasesim/hash.hpp"
+#include "tests/leasesim/leases/hash.hpp"
 #include "tests/leasesim/model_connection.hpp"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // The tests' virtual world and the `leasesim` executable drive the same class. Single-threaded, reads no clock.
 #pragma once
 
-#include "tests/leasesim/lease_model.hpp"
+#include "tests/leasesim/leases/model.hpp"
 #include "tests/leasesim/options.hpp"
 
 #include <map>

@@ -1,6 +1,6 @@
 // The manners and faults that are hard on a mirror: clocks, order, lists, VPNs, and what cannot be read.
-#include "tests/leasesim/command_line.hpp"
 #include "tests/leasesim/peer.hpp"
+#include "tests/leasesim/program/command_line.hpp"
 
 #include <doctest/doctest.h>
 

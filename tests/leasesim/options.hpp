@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proto/time.hpp"
-#include "tests/leasesim/lease_model.hpp"
+#include "tests/leasesim/leases/model.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,7 @@
 // A requestor for the tests of the simulated server: asks in octets, drains on virtual time, keeps every frame.
 #pragma once
 
-#include "proto/fill_binding.hpp"
+#include "proto/wire/fill_binding.hpp"
 #include "tests/leasesim/model_connection.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 // STARTTLS and DHCPTLS as the model decides them. The handshake itself is tls_pipe_test.cpp.
-#include "tests/leasesim/command_line.hpp"
 #include "tests/leasesim/peer.hpp"
+#include "tests/leasesim/program/command_line.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // What is held against the agent: that the mirror is equal in the end, and says nothing wrong without a word before.
+#include "agent/sync/clocks/start_jury.hpp"
 #include "agent/sync/doubt_book.hpp"
-#include "agent/sync/start_jury.hpp"
 #include "proto/binding.hpp"
 #include "tests/sim/holdings.hpp"
 #include "tests/sim/world.hpp"

@@ -2,7 +2,7 @@
 // (agent/README.md, "Promises") as a function.
 #pragma once
 
-#include "tests/leasesim/lease_model.hpp"
+#include "tests/leasesim/leases/model.hpp"
 #include "tests/storage/test_engine.hpp"
 
 #include <array>

@@ -158,7 +158,7 @@ Bytes World::take_piece(Wire& wire) {
     return piece;
 }
 
-/// Nothing arrives for a while. Not before the first message: a skew has to be told by something (clock_skew.hpp).
+/// Nothing arrives for a while. Not before the first message: a skew has to be told by something (clocks/skew.hpp).
 void World::stall(WireKey key) {
     auto* wire = find(key);
     if (!wire || !wire->heard) return;

@@ -1,5 +1,5 @@
 #include "storage/batch.hpp"
-#include "storage/state_counts.hpp"
+#include "storage/ledger/state_counts.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // Bindings in doubt, over every engine: what marks and settles them (the rules for single words are held to in
-// ledger_doubts_test.cpp), what full bulks leave in doubt, and where it is seen. Each Fixture ends with a check that
+// ledger/doubts_test.cpp), what full bulks leave in doubt, and where it is seen. Each Fixture ends with a check that
 // server.doubts is what there is to count.
 #include "tests/storage/test_store.hpp"
 

@@ -1,7 +1,7 @@
 // One client's history is removed, what is in force stays, and nobody else's goes. Over every engine.
 #include "tests/storage/test_store.hpp"
 
-#include "storage/client_trail.hpp"
+#include "storage/ledger/client_trail.hpp"
 #include "storage/opening.hpp"
 #include "storage/reader.hpp"
 

@@ -1,6 +1,6 @@
 #include "agent/cli/decode.hpp"
-#include "proto/message_v4.hpp"
-#include "proto/message_v6.hpp"
+#include "proto/wire/message_v4.hpp"
+#include "proto/wire/message_v6.hpp"
 #include "tests/agent/cli/outcome.hpp"
 
 #include <doctest/doctest.h>

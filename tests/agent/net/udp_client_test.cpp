@@ -3,7 +3,7 @@
 #include "agent/net/udp_client.hpp"
 
 #include "proto/numbers_v6.hpp"
-#include "tests/proto/session_script.hpp"
+#include "tests/proto/session/script.hpp"
 
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>

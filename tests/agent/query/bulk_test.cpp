@@ -1,5 +1,5 @@
 #include "agent/query/bulk.hpp"
-#include "proto/message_v4.hpp"
+#include "proto/wire/message_v4.hpp"
 #include "tests/agent/query/json_rows.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 #include "agent/query/probe.hpp"
-#include "proto/message_v4.hpp"
-#include "proto/message_v6.hpp"
+#include "proto/wire/message_v4.hpp"
+#include "proto/wire/message_v6.hpp"
 
 #include <doctest/doctest.h>
 #include <asio/buffer.hpp>

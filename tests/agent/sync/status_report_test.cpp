@@ -1,5 +1,5 @@
 #include "agent/sync/status_report.hpp"
-#include "tests/proto/session_script.hpp"
+#include "tests/proto/session/script.hpp"
 
 #include <doctest/doctest.h>
 

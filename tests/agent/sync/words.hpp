@@ -11,7 +11,7 @@
 #include "agent/config/config.hpp"
 #include "storage/batch.hpp"
 #include "storage/scope.hpp"
-#include "tests/proto/session_script.hpp"
+#include "tests/proto/session/script.hpp"
 
 #include <doctest/doctest.h>
 

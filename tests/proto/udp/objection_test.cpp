@@ -1,5 +1,5 @@
 // What is refused before anything is sent, and in which words.
-#include "proto/requests.hpp"
+#include "proto/session/requests.hpp"
 #include "tests/proto/udp/talk.hpp"
 
 #include <numeric>

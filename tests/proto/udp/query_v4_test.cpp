@@ -1,6 +1,6 @@
 // RFC 4388, RFC 6148 and RFC 2131 section 4.1 on virtual time.
 #include "tests/proto/udp/talk.hpp"
-#include "tests/proto/wire.hpp"
+#include "tests/proto/wire/wire.hpp"
 
 #include <set>
 

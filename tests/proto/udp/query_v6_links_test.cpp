@@ -1,6 +1,6 @@
 // RFC 5007 on virtual time: a client on several links (OPTION_LQ_CLIENT_LINK), each of which is asked for.
 #include "tests/proto/udp/talk.hpp"
-#include "tests/proto/wire.hpp"
+#include "tests/proto/wire/wire.hpp"
 
 namespace leasemirror {
 namespace {

@@ -1,6 +1,6 @@
 // RFC 5007 on virtual time: several servers at once, and all of them by multicast.
 #include "tests/proto/udp/talk.hpp"
-#include "tests/proto/wire.hpp"
+#include "tests/proto/wire/wire.hpp"
 
 namespace leasemirror {
 namespace {

@@ -1,6 +1,6 @@
 // RFC 5007 and RFC 8415 section 15 on virtual time.
 #include "tests/proto/udp/talk.hpp"
-#include "tests/proto/wire.hpp"
+#include "tests/proto/wire/wire.hpp"
 
 namespace leasemirror {
 namespace {

@@ -3,10 +3,10 @@
 // Times are seconds since the query began. A reply takes its transaction-id out of the datagram that it answers.
 #pragma once
 
-#include "proto/message_v4.hpp"
-#include "proto/message_v6.hpp"
 #include "proto/udp/query.hpp"
-#include "tests/proto/session_script.hpp"
+#include "proto/wire/message_v4.hpp"
+#include "proto/wire/message_v6.hpp"
+#include "tests/proto/session/script.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
 // Databases that an earlier leasemirror has written, brought up to date with what is in them.
 #include "storage/migration.hpp"
-#include "storage/file_lock.hpp"
 #include "storage/opening.hpp"
 #include "storage/reader.hpp"
+#include "storage/sqlite/file_lock.hpp"
 #include "storage/sqlite/store.hpp"
 #include "storage/store.hpp"
 #include "storage/store_error.hpp"
