@@ -150,7 +150,8 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
     const auto skew_before = epoch_.skew.known();
     switch (epoch_.skew.on_base_time(told, now_)) {
         case ClockSkew::Verdict::steady:
-            if (told.built_after_asked) epoch_.stored_clock.on_heard();
+            // One that has waited would fit a clock that was set, too.
+            if (told.built_after_asked && !epoch_.skew.lags(base, now_)) epoch_.stored_clock.on_heard();
             break;
         case ClockSkew::Verdict::doubtful:
             return distrust(connection, heard);

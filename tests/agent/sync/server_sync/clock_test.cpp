@@ -422,6 +422,21 @@ TEST_CASE("after a start nothing expires before a message shows that our clock i
     }
 }
 
+TEST_CASE("a message that waited fits a clock that was set, too: the next that did not tells") {
+    SyncDriver d(server_v4(), known(server_v4()));
+    d.server_clock = 5s;  // to us the same as our own clock five seconds behind
+    const auto active = d.accepts();
+    const auto base = d.server_now();
+    d.passes(10s);
+    active.marks(StatusCode::catch_up_complete, base);
+    active.keeps_alive(base);
+    CHECK(d.phase() == Phase::catch_up);
+    d.passes(2s);
+    CHECK(d.sweeps.back().held == std::vector<ServerId>{1});
+    active.insists();
+    CHECK(d.logged("fresh-start"));
+}
+
 TEST_CASE("a first attempt that fails proves nothing: a shift that is heard later may still be one of our own clock") {
     const auto was_unsure = [](bool heard_before) {
         const auto config = server_v4();
