@@ -81,8 +81,8 @@ std::set<std::string> keys_in_doubt(const testing::Engine& database, const std::
     return keys;
 }
 
-/// All moments between the two at which a binding may have begun to be otherwise: `since`, each visit and the moment
-/// before, `now`.
+/// All moments between the two at which a binding may have begun to be otherwise: `since`, each visit and each step of the
+/// server's clock, the moments before these, `now`.
 std::vector<UtcMillis> moments_of(const leasesim::LeaseModel& model, std::uint64_t unit, UtcMillis since,
                                   UtcMillis now) {
     std::vector<UtcMillis> out{since};
@@ -90,6 +90,11 @@ std::vector<UtcMillis> moments_of(const leasesim::LeaseModel& model, std::uint64
     for (auto visit = churn.visits(unit, since); visit < churn.visits(unit, now); ++visit) {
         out.push_back(churn.visit_time(unit, visit + 1) - std::chrono::milliseconds{1});
         out.push_back(churn.visit_time(unit, visit + 1));
+    }
+    for (const auto step : model.clock().steps()) {  // a lease may have been over before its server's clock went back
+        if (step <= since || step > now) continue;
+        out.push_back(step - std::chrono::milliseconds{1});
+        out.push_back(step);
     }
     out.push_back(now);
     return out;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 namespace leasemirror::sim {
 
@@ -297,8 +298,12 @@ void World::step_clock(std::size_t server, std::chrono::milliseconds by) {
     servers_[server]->step_clock(by, now_);
     database_->forget_copy();  // a base-time of that age would be of another clock, and nothing could tell
     clock_stepped_.insert(server);
-    if (by < 0s && by > -ClockSkew::window)
-        stepped_back_a_little_[server] += std::chrono::ceil<std::chrono::seconds>(-by);
+    // Back and forth, before the first of the two was believed, is one step, of their sum.
+    const auto before = std::exchange(last_step_[server], {now_, by});
+    const auto sum = before.by != 0ms && now_ < before.at + ClockSkew::window ? before.by + by : by;
+    last_step_[server].by = sum;
+    if (sum < 0s && sum > -ClockSkew::window)
+        stepped_back_a_little_[server] += std::chrono::ceil<std::chrono::seconds>(-sum);
     step_unknown_since_[server] = host_now();
 }
 

@@ -166,6 +166,11 @@ private:
     std::set<std::size_t> clock_stepped_;
     /// By how much, where that is less than an open connection can tell soon from messages that wait, or from silence.
     std::map<std::size_t, std::chrono::seconds> stepped_back_a_little_;
+    struct ClockStep {
+        UtcMillis at;
+        std::chrono::milliseconds by{0};
+    };
+    std::map<std::size_t, ClockStep> last_step_;
     std::set<std::size_t> bulk_only_;
     std::map<std::size_t, UtcMillis> silent_until_;
     std::map<std::size_t, UtcMillis>

@@ -34,4 +34,11 @@ UtcMillis SteppedClock::earliest_stamped(ServerTime start) const {
     return std::max(from, wanted - offset);
 }
 
+std::vector<UtcMillis> SteppedClock::steps() const {
+    std::vector<UtcMillis> out;
+    for (const auto& s : steps_)
+        out.push_back(s.from);
+    return out;
+}
+
 }  // namespace leasemirror::leasesim

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] ServerTime stamped(UtcMillis at) const { return shown(at, at); }
     /// No instant before this one was stamped `start` or later.
     [[nodiscard]] UtcMillis earliest_stamped(ServerTime start) const;
+    /// When it stepped.
+    [[nodiscard]] std::vector<UtcMillis> steps() const;
 
 private:
     struct Step {
