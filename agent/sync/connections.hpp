@@ -41,8 +41,13 @@ struct SyncConnection {
     std::optional<ServerTime> fresh_from;  ///< no message on it can honestly carry an earlier base-time
     std::optional<ServerTime> base_time;   ///< of the message at hand, if it has one that can be right
     bool distrusted = false;               ///< the message at hand has one that cannot be right
-    /// Its message at hand waits until it is found whether our clock was set: the octets, and `base_time`.
-    std::optional<Bytes> waits_for_jury = std::nullopt;
+    /// Octets of a message, and when they came.
+    struct Waiting {
+        Bytes message;
+        SteadyTime since;
+    };
+    /// Its message at hand waits until it is found whether our clock was set: this, and `base_time`.
+    std::optional<Waiting> waits_for_jury = std::nullopt;
 
     [[nodiscard]] bool is_active() const { return std::holds_alternative<ActiveSession>(session); }
     [[nodiscard]] bool is_open() const { return !connect_by; }

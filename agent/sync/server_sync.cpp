@@ -97,9 +97,12 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     connections_.set_reading(backpressure_.is_reading(), session_now());
     if (was_set) drop_undated_that_wait();
     for (auto& connection : connections_.all()) {
-        const auto message = std::exchange(connection.waits_for_jury, std::nullopt);
-        if (message && connection.base_time) return on_base_time(connection, {*message, connection.base_time, {}});
-        if (message) on_undated_reply(connection);
+        const auto waited = std::exchange(connection.waits_for_jury, std::nullopt);
+        if (waited && connection.base_time) {
+            const auto ago = std::chrono::round<std::chrono::milliseconds>(now_.steady - waited->since);
+            return on_base_time(connection, {waited->message, connection.base_time, {}}, ago);
+        }
+        if (waited) on_undated_reply(connection);
     }
 }
 

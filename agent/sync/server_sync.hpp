@@ -133,7 +133,7 @@ private:
     void on_heard(SyncConnection& connection, const action::Heard& heard);
     void on_reply(const SyncConnection& connection);
     void on_undated_reply(const SyncConnection& connection);
-    void on_base_time(SyncConnection& connection, const action::Heard& heard);
+    void on_base_time(SyncConnection& connection, const action::Heard& heard, std::chrono::milliseconds ago);
     void on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before);
     [[nodiscard]] bool testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message);
     void wait_for_jury(SyncConnection& connection, ByteView message);

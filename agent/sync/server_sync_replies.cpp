@@ -117,7 +117,7 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
     } else {
         support_.on_bulk_answered();
     }
-    if (heard.base_time) return on_base_time(connection, heard);
+    if (heard.base_time) return on_base_time(connection, heard, {});
     if (epoch_.stored_clock.awaits_jury()) return wait_for_jury(connection, heard.message);
     on_undated_reply(connection);
 }
@@ -138,7 +138,8 @@ ServerTime ServerSync::asked_at(const SyncConnection& connection) const {
     return epoch_.skew.server_second(now_.utc - ago);
 }
 
-void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& heard) {
+/// It came so long ago, where it waited for the jury.
+void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& heard, std::chrono::milliseconds ago) {
     const auto base = *heard.base_time;
     const auto* active = std::get_if<ActiveSession>(&connection.session);
     // Messages that were built earlier may come in the catch-up phase (RFC 7653 §8.4.1, RFC 7724 §7.4.1).
@@ -148,10 +149,11 @@ void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& h
     if (testifies(connection, told, heard.message)) return;
     settle_our_clock(told);
     const auto skew_before = epoch_.skew.known();
-    switch (epoch_.skew.on_base_time(told, now_)) {
+    const Now came{now_.steady - ago, now_.utc - ago};
+    switch (epoch_.skew.on_base_time(told, came)) {
         case ClockSkew::Verdict::steady:
             // One that has waited would fit a clock that was set, too.
-            if (told.built_after_asked && !epoch_.skew.lags(base, now_)) epoch_.stored_clock.on_heard();
+            if (told.built_after_asked && !epoch_.skew.lags(base, came)) epoch_.stored_clock.on_heard();
             break;
         case ClockSkew::Verdict::doubtful:
             return distrust(connection, heard);
@@ -186,7 +188,7 @@ bool ServerSync::testifies(SyncConnection& connection, const ClockSkew::Sample& 
 void ServerSync::wait_for_jury(SyncConnection& connection, ByteView message) {
     backpressure_.on_not_read(now_.steady);
     std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection.session);
-    connection.waits_for_jury.emplace(message.begin(), message.end());
+    connection.waits_for_jury = {Bytes(message.begin(), message.end()), now_.steady};
 }
 
 /// Whether our clock was set or the host slept, if this message tells.

@@ -386,10 +386,35 @@ TEST_CASE("nobody else can tell of our clock: what was told waits no longer than
     first.insists();
     CHECK(first.open());
     d.passes(StartJury::patience);
+    CHECK(first.wants() > 0);
+    first.insists();  // what was not read meanwhile came late, and may be of any clock
     CHECK_FALSE(first.open());
     CHECK(moves(d, 1).empty());
     (void)d.writes();
     CHECK(began_afresh(d));
+}
+
+TEST_CASE("what waited for the jury tells of its server's clock by when it came, and not by when the jury found") {
+    auto config = two_hosts();
+    config.servers.push_back(server_v4("new"));
+    auto fresh = written();  // an earlier life had begun afresh with it, and not read all
+    fresh.id = 3;
+    fresh.base_time.reset();
+    fresh.skew.reset();
+    SyncDriver d(config, {written(), written(), fresh});
+    d.server_clock = 3600s;
+    const auto full = d.accepts(2);
+    full.tells("192.0.2.3");
+    CHECK(full.wants() == 0);
+    d.refuses("connection refused", 0);
+    d.refuses("connection refused", 1);
+    d.passes(StartJury::patience);
+    full.ends();
+    (void)d.writes();
+    const auto lease =
+        std::find_if(d.written.begin(), d.written.end(), [](const Batch& b) { return b.changes.size() > 0; });
+    REQUIRE(lease != d.written.end());
+    CHECK(std::chrono::abs(lease->changes[0].skew.value() - 3600s) <= 1s);
 }
 
 TEST_CASE(
