@@ -167,13 +167,26 @@ ModelConnection::Impl::Step ModelConnection::Impl::send_replayed(UtcMillis now) 
         model.state_of(number, at, unit);
         if (!model.changed_in(unit, {r.start, std::nullopt}) || matching(unit) == 0) continue;
         end_former_clients(number, at, now);
-        if (was_told_since(number, at, now)) continue;  // the message that was made for the catch-up is dropped
         const auto all = static_cast<std::uint8_t>((1U << unit.size) - 1U);
-        send_change(unit, static_cast<std::uint8_t>(unit.known_client ? all & ~unit.held : 0), at, now);
+        const auto gone = static_cast<std::uint8_t>(unit.known_client ? all & ~unit.held : 0);
+        if (was_told_since(number, at, now))
+            send_old_ends(gone, at, now);  // the message that was made for the catch-up is dropped
+        else
+            send_change(unit, gone, at, now);
     }
     r.sent += messages - before;
     if (messages == before) finish_replay(StatusCode::catch_up_complete, now);
     return Step::made;
+}
+
+/// What was told of this unit live, meanwhile, said nothing of a lease that had ended before. Where lists are whole, it did.
+void ModelConnection::Impl::send_old_ends(std::uint8_t gone, UtcMillis at, UtcMillis now) {
+    if (v4() || server.options().personality.end == EndEncoding::snapshot) return;
+    UnitState latest;
+    server.model().state_of(unit.unit, stream_time(now), latest);
+    gone = static_cast<std::uint8_t>(gone & ~latest.held);
+    unit.held = 0;
+    if (gone != 0) send_change(unit, gone, at, now);
 }
 
 /// Where an end is told by what a client no longer has, the list of the present client says nothing of those who held

@@ -97,6 +97,7 @@ struct ModelConnection::Impl {
     void tell(const ChurnEvent& event, UtcMillis now);
     void end_former_client(const ChurnEvent& event, UtcMillis now);
     void send_change(const UnitState& s, std::uint8_t ended, UtcMillis at, UtcMillis now);
+    void send_old_ends(std::uint8_t gone, UtcMillis at, UtcMillis now);
     void send_marker(std::optional<StatusCode> status, std::string_view text, bool always_base_time, UtcMillis now);
     void end_active(StatusCode status, std::string_view text, UtcMillis now);
     /// Base-time of what is made now: no later than the oldest change that has not been told.

@@ -181,6 +181,35 @@ TEST_CASE("stale catch-up: its messages are older than live ones between them, a
     }
 }
 
+TEST_CASE("stale catch-up: what ended before it is told, also of a client that a live message told of first") {
+    for (const auto* end : {"end-valid-zero", "end-binding-status"}) {
+        auto o = options(Family::v6, "stale-catch-up");
+        REQUIRE(apply_personality(end, o.personality));
+        o.model.bindings = 3000;
+        o.model.churn = 60;
+        o.messages_per_second = 20;
+        ModelServer server(o, t0);
+        Peer peer(server, t0 + 20s);
+        ask_active(peer, Family::v6, server.model().server_now(t0 + 5s));
+        peer.run(60s);
+        std::map<BindingKey, Binding> last;
+        for (const auto& b : bindings_of(peer, Family::v6))
+            last[b.key] = b;
+        std::size_t ended = 0;
+        for (std::uint64_t number = 0; number < server.model().bindings(); ++number) {
+            const auto before = server.model().truth(number, t0 + 5s);
+            if (!before.in_force() || server.model().truth(number, peer.now()).in_force()) continue;
+            ++ended;
+            const auto told = last.find(before.key);
+            CHECK(told != last.end());
+            const auto now = server.model().server_now(peer.now());
+            const auto over = [&](const Binding& b) { return !b.in_force() || (b.expires_at && *b.expires_at <= now); };
+            if (told != last.end()) CHECK(over(told->second));
+        }
+        CHECK(ended > 0);
+    }
+}
+
 TEST_CASE("an absurd base-time comes in one message, of the year that was asked for") {
     for (const auto family : {Family::v4, Family::v6}) {
         for (const auto& [fault, seconds] :
