@@ -22,7 +22,8 @@ struct Change {
     enum class Kind : std::uint8_t {
         /// `binding` as told. It replaces what is stored unless that is newer (storage/README.md, "Which record is
         /// newer"): of an older epoch always; else if its base-time is later; or, where both were told live by an active
-        /// query, earlier by no more than disorder_window; at the same base-time, which is too coarse to order what
+        /// query, earlier by no more than disorder_window; likewise one told live of another client than the one that a question
+        /// has ended (`asked`); at the same base-time, which is too coarse to order what
         /// happens within a second, if it was told in a later run (the server was asked after the other had come), or in
         /// the same and its `via` is not less trusted. It settles a doubt; within the second of that, only if it was told
         /// live or in a later run. A v6 end that names another client than the one in force ends nothing (RFC 5007

@@ -216,7 +216,12 @@ bool Ledger::is_newer(const Change& change, const BindingRow& row) const {
     const auto run = static_cast<std::int64_t>(change.run);
     const bool in_stream =
         age.epoch == row.age.epoch && age.via == Via::active && row.age.via == Via::active && !change.late;
-    if (in_stream && age.base_time + Change::disorder_window.count() >= row.age.base_time) return true;
+    // What a question told was of one client: it says nothing of the next one.
+    const bool of_next_client = age.epoch == row.age.epoch && age.via == Via::active &&
+                                row.end_reason == EndReason::asked && change.kind == Change::Kind::binding &&
+                                change.binding.in_force() && change.binding.client_id != row.client_id;
+    const bool may_be_out_of_order = in_stream || of_next_client;
+    if (may_be_out_of_order && age.base_time + Change::disorder_window.count() >= row.age.base_time) return true;
     const bool same_second = age.epoch == row.age.epoch && age.base_time == row.age.base_time;
     if (same_second && row.doubt != Doubt::none && run == row.seen_run) return age.via == Via::active;
     if (same_second && run != 0 && run != row.seen_run) return run > row.seen_run;

@@ -156,6 +156,28 @@ TEST_CASE("an answer without a binding in doubt ends it, at a bound; one without
     CHECK(tables.state() == BindingState::ended);
 }
 
+TEST_CASE("an answer about a client says nothing of the next one, who was told of a little late") {
+    Tables tables;
+    tables.apply({told6("alice", 0)}, 0);
+    tables.apply({as(told6("", 20), doubt_kind, Doubt::unlisted)}, 20);
+    auto answer = as(told6("", 30), absent);
+    answer.binding.via = Via::query;
+    tables.apply({answer}, 31);
+    SUBCASE("live, from before the answer") {
+        tables.apply({told6("bob", 29)}, 32);
+        CHECK(tables.state() == BindingState::active);
+        CHECK(tables.history() == Words{"alice 0..30~ asked", "bob 30.."});
+    }
+    SUBCASE("the same client is older than the answer") {
+        tables.apply({told6("alice", 29)}, 32);
+        CHECK(tables.state() == BindingState::ended);
+    }
+    SUBCASE("longer ago than messages are out of order") {
+        tables.apply({told6("bob", 24)}, 32);
+        CHECK(tables.state() == BindingState::ended);
+    }
+}
+
 TEST_CASE("a sighting puts in doubt what is at the address, in every VPN") {
     Tables tables;
     auto red = told6("alice", 0);
