@@ -33,6 +33,13 @@ bool ends_other_client(const BindingRow& before, const BindingRow& told) {
            !told.client_id.empty() && before.client_id != told.client_id;
 }
 
+/// It is a DHCPv6 end, from no later than what could not be read: who has the address since then may have been told in that.
+bool leaves_doubt(const BindingRow& before, const BindingRow& told) {
+    const auto unread = before.doubt == Doubt::unreadable || before.doubt == Doubt::scope_unreadable;
+    return unread && told.key.address.family() == Family::v6 && !told.in_force() &&
+           told.age.epoch == before.age.epoch && told.age.base_time <= before.age.base_time;
+}
+
 template <class T>
 bool differ_where_told(const T& a, const T& b) {
     return !a.empty() && !b.empty() && a != b;
@@ -61,6 +68,10 @@ void Ledger::tell(const Change& change) {
         return doubt_row(at, Doubt::other_client, change);
     }
     entry.row.age = age_of(change);
+    if (leaves_doubt(before_, entry.row)) {
+        entry.row.doubt = before_.doubt;
+        entry.row.age.base_time = before_.age.base_time;
+    }
     entry.row.updated_at = context_.now;
     ++entry.stored;
     const auto& row = entry.row;

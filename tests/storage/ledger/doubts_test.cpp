@@ -156,6 +156,22 @@ TEST_CASE("an answer without a binding in doubt ends it, at a bound; one without
     CHECK(tables.state() == BindingState::ended);
 }
 
+TEST_CASE("v6: the end of a client's time settles no doubt about what was told of its address after that") {
+    Tables tables;
+    tables.apply({told6("alice", 0)}, 0);
+    tables.apply({as(told6("", 10), doubt_kind, Doubt::unreadable)}, 10);  // that bob has it now
+    tables.apply({told6("alice", 9, BindingState::released)}, 11);
+    CHECK(tables.state() == BindingState::released);
+    CHECK(tables.doubt() == Doubt::unreadable);
+    SUBCASE("the answer does") {
+        tables.apply({as(told6("", 12), absent)}, 12);
+    }
+    SUBCASE("so does who has it now") {
+        tables.apply({told6("bob", 12)}, 12);
+    }
+    CHECK(tables.doubt() == Doubt::none);
+}
+
 TEST_CASE("an answer about a client says nothing of the next one, who was told of a little late") {
     Tables tables;
     tables.apply({told6("alice", 0)}, 0);
