@@ -96,13 +96,23 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
         return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
     connections_.set_reading(backpressure_.is_reading(), session_now());
     if (was_set) drop_undated_that_wait();
-    for (auto& connection : connections_.all()) {
-        const auto waited = std::exchange(connection.waits_for_jury, std::nullopt);
-        if (waited && connection.base_time) {
-            const auto ago = std::chrono::round<std::chrono::milliseconds>(now_.steady - waited->since);
-            return on_base_time(connection, {waited->message, connection.base_time, {}}, ago);
-        }
-        if (waited) on_undated_reply(connection);
+    hear_what_waited();
+}
+
+void ServerSync::hear_what_waited() {
+    std::vector<ConnectionKey> all;
+    for (const auto& connection : connections_.all())
+        all.push_back(connection.id);
+    for (const auto id : all) {
+        auto* const connection = connections_.find(id);
+        if (!connection) return;  // by what another one told, all of them were dropped
+        const auto waited = std::exchange(connection->waits_for_jury, std::nullopt);
+        if (!waited) continue;
+        const auto ago = std::chrono::round<std::chrono::milliseconds>(now_.steady - waited->since);
+        if (connection->base_time)
+            on_base_time(*connection, {waited->message, connection->base_time, {}}, ago);
+        else
+            on_undated_reply(*connection);
     }
 }
 

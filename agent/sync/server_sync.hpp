@@ -138,6 +138,7 @@ private:
     [[nodiscard]] bool testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message);
     void wait_for_jury(SyncConnection& connection, ByteView message);
     void drop_undated_that_wait();
+    void hear_what_waited();
     void settle_our_clock(const ClockSkew::Sample& told);
     void on_deliver(SyncConnection& connection, const Binding& binding);
     void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);

@@ -476,6 +476,30 @@ TEST_CASE("a server without base-times waits for the jury: what it tells would m
     }
 }
 
+TEST_CASE("what waited for the jury on several connections of one server is all heard") {
+    auto config = several(2);
+    config.servers[1].address = "192.0.2.253";
+    auto doubts = written();
+    doubts.doubts = {DoubtfulBinding{
+        {"", BindingKind::address, *IpAddress::parse("192.0.2.1"), 32}, Doubt::unreadable, Bytes{1, 2, 3}, {}, {}, {}}};
+    doubts.doubts_open = 1;
+    SyncDriver d(config, {doubts, written()});
+    auto active = d.accepts(0);
+    active.keeps_alive();
+    auto question = d.accepts(0);
+    REQUIRE(question.query().find("client-id") != std::string::npos);
+    question.says(active4("192.0.2.1"));  // without a base-time: it waits
+    CHECK(question.wants() == 0);
+    d.server_clock = 3600s;
+    active.keeps_alive();  // and so does this one
+    CHECK(active.wants() == 0);
+    d.refuses("connection refused", 1);
+    d.passes(StartJury::patience);
+    CHECK(question.wants() > 0);
+    question.closes();
+    CHECK_FALSE(question.open());
+}
+
 TEST_CASE("our clock jumps while a server waits to be heard about it: it is asked anew") {
     SyncDriver d(two_hosts(), {written(), written()});
     d.server_clock = 3600s;
