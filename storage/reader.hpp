@@ -38,6 +38,10 @@ struct ServerOverview {
     ServerSupport support;
     std::int64_t doubts = 0, unreadable = 0, refused = 0;
     std::optional<UtcSeconds> known_since;
+    /// Of `owner`: whether it has given a sign of life in the last 15 s, when it gave the last one, and when it was
+    /// stopped in good order.
+    bool agent_alive = false;
+    std::optional<UtcSeconds> agent_heartbeat_at, agent_stopped_at;
     std::vector<Gap> open_gaps;
     /// How many bindings in which state, by the words of `binding.state`; only states that occur.
     std::map<std::string, std::int64_t> states;
@@ -68,11 +72,15 @@ public:
     struct FeedEnds {
         std::int64_t first = 0;
         std::int64_t last = 0;
+        /// The highest that was ever removed. What is missing below `first` and above this was never there: numbers may
+        /// be left out.
+        std::int64_t removed_to = 0;
     };
     virtual FeedEnds feed_ends() = 0;
     /// The next rows of `binding_change` after `seq`, at most `rows`, in order: its columns, with `server` by name.
     /// `server`: of this one alone. `cursor` is where to go on, also when no row of that server was among them. `ends` is
-    /// of the same moment: rows between `seq` and `ends.first` have been removed, and a `seq` past `ends.last` is one
+    /// of the same moment: rows between `seq` and `ends.first` have been removed if
+    /// `ends.removed_to` is past `seq`, and a `seq` past `ends.last` is one
     /// that this database has not given out, or has lost.
     struct FeedPart {
         std::vector<Record> rows;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "storage/batch.hpp"
+#include "storage/heartbeat.hpp"
 
 #include <cstddef>
 #include <span>
@@ -25,13 +26,18 @@ public:
     Store& operator=(const Store&) = delete;
     virtual ~Store() = default;
 
+    /// A sign of life of the agent, which several stores of one agent have in common. Throws StoreError `unavailable`
+    /// while another one of its name is alive on another host, or as another process. Removes the rows of agents that are long gone.
+    virtual void beat(const Heartbeat& heartbeat) = 0;
+
     /// Creates the rows of servers that are new, takes all of them over from whatever agent had them (its later
     /// batches are fenced), and returns where to go on, in the order of `servers`. Several stores of one agent may
-    /// each open a part of the servers.
+    /// each open a part of the servers. Throws StoreError `unavailable`, and takes none over, while another store is
+    /// at work on one of them.
     virtual std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) = 0;
 
-    /// Marks servers that are in the database but not named here 'disabled': no agent is at work on them. Their old
-    /// owner's later batches are fenced.
+    /// Marks servers that are in the database but not named here 'disabled', but for those that another store is at work
+    /// on: no agent is at work on them. Their old owner's later batches are fenced.
     virtual void disable_servers_except(std::span<const std::string> names) = 0;
 
     /// Applies a batch in one transaction: all of it is visible and durable, or nothing is (durable: against a crash

@@ -14,7 +14,27 @@ namespace {
         what + ": the database has been put back to an earlier state; what was written since is asked for again");
 }
 
+/// "agent 'east-1' (host web1, pid 123), whose last sign of life was 3 s ago"
+std::string described(const OtherAgent& other) {
+    if (other.name.empty()) return "another agent";
+    auto out = "agent '" + other.name + "'";
+    if (!other.host.empty()) out += " (host " + other.host + ", pid " + std::to_string(other.pid) + ")";
+    if (other.quiet_for) out += ", whose last sign of life was " + std::to_string(*other.quiet_for) + " s ago";
+    return out;
+}
+
 }  // namespace
+
+void fail_for_namesake(const OtherAgent& other) {
+    throw StoreError(StoreFault::unavailable,
+                     described(other) + " is at work already; this one waits until that one is gone: give it another " +
+                         "cluster.name");
+}
+
+void fail_for_other(const std::string& server, const OtherAgent& other) {
+    throw StoreError(StoreFault::unavailable, "server '" + server + "' is worked by " + described(other) +
+                                                  "; this one waits, and begins when that one is gone");
+}
 
 void Ownership::require(ServerId server, const std::optional<ServerOwner>& found) const {
     const auto owned = owned_.find(server);

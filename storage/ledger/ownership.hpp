@@ -19,6 +19,16 @@ struct ServerOwner {
     std::int64_t epoch = 0;
 };
 
+/// Whom an agent has to wait for.
+struct OtherAgent {
+    std::string name, host;  ///< empty where the database does not say
+    std::int64_t pid = 0;
+    std::optional<std::int64_t> quiet_for;  ///< seconds since its last sign of life; none: it has never given one
+};
+/// Throw StoreError `unavailable`: when the other one is gone, trying again succeeds.
+[[noreturn]] void fail_for_namesake(const OtherAgent& other);
+[[noreturn]] void fail_for_other(const std::string& server, const OtherAgent& other);
+
 /// Another agent that takes a server over raises its owner_epoch; so whoever finds a higher one than its own is fenced.
 /// A lower one, or a batch missing that was committed, is a database that has been put back.
 class Ownership {

@@ -12,7 +12,8 @@ constexpr PostgresSql server_sql{"inspect_server", R"sql(
 constexpr PostgresSql tables_sql{"inspect_tables", R"sql(
     SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relkind = 'r'
-      AND c.relname IN ('meta', 'server', 'binding', 'gap', 'quarantine', 'binding_change', 'assignment', 'binding_count')
+      AND c.relname IN ('meta', 'server', 'binding', 'gap', 'quarantine', 'binding_change', 'assignment', 'binding_count',
+                        'agent')
       AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND
                has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') AND
                has_table_privilege(c.oid, 'DELETE'))

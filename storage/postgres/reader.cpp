@@ -61,18 +61,19 @@ const Queries& queries() {
 }
 
 constexpr PostgresSql overview_sql{"overview", R"sql(
-    SELECT server_id, name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
+    SELECT server_id, s.name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
            owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
-           doubts, unreadable, refused, known_since, client_data
-    FROM server ORDER BY name)sql"};
+           doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at,
+           coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = s.owner), false)
+    FROM server AS s LEFT JOIN agent ON agent.name = s.owner ORDER BY s.name)sql"};
 
 constexpr PostgresSql states_sql{"states", "SELECT server_id, state, bindings FROM binding_count WHERE bindings <> 0"};
 
 constexpr PostgresSql ends_sql{"feed_ends", R"sql(
-    SELECT (SELECT min(seq) FROM binding_change),
-           greatest((SELECT max(seq) FROM binding_change),
-                    (SELECT number FROM meta WHERE name = 'feed_removed_to'), 0))sql"};
+    SELECT (SELECT min(seq) FROM binding_change), greatest((SELECT max(seq) FROM binding_change), removed.seq, 0),
+           removed.seq
+    FROM (SELECT (SELECT number FROM meta WHERE name = 'feed_removed_to') AS seq) AS removed)sql"};
 
 constexpr PostgresSql part_end_sql{"part_end", R"sql(
     SELECT max(seq) FROM (SELECT seq FROM binding_change WHERE seq > $1 ORDER BY seq LIMIT $2) AS part)sql"};
@@ -112,6 +113,9 @@ ServerOverview read_server(Fields fields) {
     out.refused = fields.number();
     out.known_since = fields.time();
     out.support.complete_lists = complete_lists_of(fields.text());
+    out.agent_heartbeat_at = fields.time();
+    out.agent_stopped_at = fields.time();
+    out.agent_alive = fields.flag();
     return out;
 }
 
@@ -216,7 +220,7 @@ private:
         Fields fields(answer[0]);
         const auto first = fields.number_if_any();
         const auto last = fields.number();
-        return {first.value_or(last == 0 ? 0 : last + 1), last};
+        return {first.value_or(last == 0 ? 0 : last + 1), last, fields.number()};
     }
 
     const StoreSettings settings_;

@@ -15,7 +15,7 @@ constexpr PostgresSql relations_sql{"relations", R"sql(
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname IN ('meta', 'server', 'binding', 'gap', 'quarantine', 'binding_change',
         'assignment', 'binding_count', 'lease', 'server_overview', 'binding_overview', 'gap_overview',
-        'quarantine_overview', 'binding_change_overview', 'assignment_overview')
+        'quarantine_overview', 'binding_change_overview', 'assignment_overview', 'agent', 'agent_overview')
     ORDER BY c.relname <> 'meta')sql"};
 
 constexpr PostgresSql version_sql{"version", "SELECT number FROM meta WHERE name = 'leasemirror_schema_version'"};

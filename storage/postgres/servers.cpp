@@ -21,6 +21,21 @@ constexpr PostgresSql lock_named_sql{"lock_named_servers", R"sql(
 constexpr PostgresSql lock_others_sql{"lock_other_servers", R"sql(
     SELECT server_id FROM server WHERE name <> ALL ($1::text[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
 
+// Whoever works a server holds an advisory lock for it, as long as its session lasts.
+// The rows come first, so that the function is called for them alone.
+constexpr PostgresSql claim_sql{"claim_servers", R"sql(
+    SELECT s.name, s.owner, a.host, a.pid, extract(epoch FROM clock_timestamp() - a.heartbeat_at)::bigint,
+           pg_try_advisory_lock($2, s.server_id::int)
+    FROM (SELECT server_id, name, owner FROM server WHERE name = ANY ($1::text[]) ORDER BY server_id OFFSET 0) AS s
+         LEFT JOIN agent AS a ON a.name = s.owner)sql"};
+constexpr PostgresSql claim_again_sql{"claim_server_again", "SELECT pg_advisory_lock($1, $2)"};
+constexpr PostgresSql unclaimed_sql{"unclaimed_servers", R"sql(
+    SELECT s.server_id, pg_try_advisory_xact_lock($2, s.server_id::int)
+    FROM (SELECT server_id FROM server WHERE name <> ALL ($1::text[]) ORDER BY server_id OFFSET 0) AS s)sql"};
+constexpr std::int32_t claim_lock = 0x4c4d4f57;  // "LMOW"
+// In which the server gets to know that the session before is broken. Then it is tried again, like anything else.
+constexpr const char* claim_patience = "SET LOCAL lock_timeout TO '2s'";
+
 // A name that comes back with the other family is another server: its base-time means nothing, and its old bindings,
 // of an older epoch now, end with the first full bulk.
 constexpr PostgresSql take_over_sql{"take_over", R"sql(
@@ -46,7 +61,7 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
-    WHERE name <> ALL ($1::text[]))sql"};
+    WHERE server_id = ANY ($1::bigint[]))sql"};
 
 constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
     SELECT server_id, owner_epoch, owner, name, committed_batch, epoch FROM server
@@ -156,6 +171,52 @@ void count_refused(PostgresTransaction& transaction, const Batch& batch, const T
     transaction.run(count_refused_sql, parameters);
 }
 
+ArrayParameters spec_columns(std::span<const ServerSpec> servers) {
+    ArrayParameters specs(3);
+    for (const auto& spec : servers) {
+        specs.begin_row();
+        specs.next().text(spec.name);
+        specs.next().word(to_string(spec.family));
+        specs.next().text(spec.endpoint);
+    }
+    return specs;
+}
+
+ArrayParameter names_of(std::span<const ServerSpec> servers) {
+    ArrayParameter names;
+    for (const auto& spec : servers)
+        names.text(spec.name);
+    return names;
+}
+
+ArrayParameter array_of(std::span<const std::string> texts) {
+    ArrayParameter array;
+    for (const auto& text : texts)
+        array.text(text);
+    return array;
+}
+
+/// What is one number for the lock's purpose and for the schema; the other is the server.
+std::int64_t claim_key(const PostgresTransaction& transaction) {
+    return std::int64_t{claim_lock ^ transaction.schema_key()};
+}
+
+/// The session's, and so beyond the transaction. Throws StoreError `unavailable` that says who works a server already:
+/// the caller's session then ends, and what it has claimed is free.
+void claim(PostgresTransaction& transaction, std::span<const ServerSpec> servers) {
+    auto names = names_of(servers);
+    for (const auto& row : transaction.run(claim_sql, Parameters().array(names).number(claim_key(transaction)))) {
+        Fields fields(row);
+        const auto server = std::string(fields.text());
+        OtherAgent other;
+        other.name = fields.text();
+        other.host = fields.text();
+        other.pid = fields.number();
+        other.quiet_for = fields.number_if_any();
+        if (!fields.flag()) fail_for_other(server, other);
+    }
+}
+
 std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {
     const auto at = found.find(server);
     return at == found.end() ? std::nullopt : std::optional(at->second);
@@ -163,26 +224,27 @@ std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found
 
 }  // namespace
 
+void PostgresServers::claim_again(PostgresTransaction& transaction) const {
+    transaction.execute(claim_patience);
+    for (const auto server : owned_.servers())
+        transaction.run(claim_again_sql, Parameters().number(claim_key(transaction)).number(server));
+}
+
 std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transaction,
                                                     std::span<const ServerSpec> servers, const std::string& owner) {
     owned_.clear();
     doubts_.clear();
-    ArrayParameters specs(3);
-    ArrayParameter names;
-    for (const auto& spec : servers) {
-        specs.begin_row();
-        specs.next().text(spec.name);
-        specs.next().word(to_string(spec.family));
-        specs.next().text(spec.endpoint);
-        names.text(spec.name);
-    }
-    Parameters wanted;
-    wanted.arrays(specs);
-    transaction.run(add_new_sql, wanted);
+    auto specs = spec_columns(servers);
+    transaction.run(add_new_sql, Parameters().arrays(specs));
+    claim(transaction, servers);
+    auto names = names_of(servers);
     transaction.run(lock_named_sql, Parameters().array(names));
+    specs = spec_columns(servers);
+    Parameters wanted;
+    wanted.arrays(specs).text(owner);
     std::map<std::string, ResumePoint, std::less<>> by_name;
     std::vector<ServerId> ids;
-    for (const auto& row : transaction.run(take_over_sql, wanted.text(owner))) {
+    for (const auto& row : transaction.run(take_over_sql, wanted)) {
         Fields fields(row);
         const auto name = std::string(fields.text());
         std::int64_t owner_epoch = 0;
@@ -201,13 +263,16 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
 }
 
 void PostgresServers::disable_except(PostgresTransaction& transaction, std::span<const std::string> names) {
-    ArrayParameter listed;
-    for (const auto& name : names)
-        listed.text(name);
-    Parameters parameters;
-    parameters.array(listed);
-    transaction.run(lock_others_sql, parameters);
-    transaction.run(disable_sql, parameters);
+    auto listed = array_of(names);
+    transaction.run(lock_others_sql, Parameters().array(listed));
+    listed = array_of(names);
+    ArrayParameter unclaimed;
+    for (const auto& row : transaction.run(unclaimed_sql, Parameters().array(listed).number(claim_key(transaction)))) {
+        Fields fields(row);
+        const auto server = fields.number();
+        if (fields.flag()) unclaimed.number(server);
+    }
+    transaction.run(disable_sql, Parameters().array(unclaimed));
 }
 
 std::map<ServerId, ServerOwner> PostgresServers::lock(PostgresTransaction& transaction,

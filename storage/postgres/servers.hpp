@@ -15,12 +15,17 @@ namespace leasemirror {
 struct ServerSpec;
 
 /// Whoever writes for a server holds the lock of its row from the beginning of the transaction to its end. Rows of
-/// several are locked in the order of their ids. Every function throws StoreError `fenced` or `behind` where the
+/// several are locked in the order of their ids. And whoever works a server holds an advisory lock for it as long as the
+/// session lasts, so that another agent waits. Every function throws StoreError `fenced` or `behind` where the
 /// database is not as this store left it.
 class PostgresServers {
 public:
+    /// Throws StoreError `unavailable` that says who works one of them, while another session does.
     std::vector<ResumePoint> take_over(PostgresTransaction& transaction, std::span<const ServerSpec> servers,
                                        const std::string& owner);
+    /// In another session than the one that took the servers over. Throws StoreError `unavailable` while that one lasts.
+    void claim_again(PostgresTransaction& transaction) const;
+    /// But for those that another session works.
     void disable_except(PostgresTransaction& transaction, std::span<const std::string> names);
 
     /// Checks that the batch's server is still ours. Returns the epoch that the changes belong to; nothing if the batch

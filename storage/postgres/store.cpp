@@ -4,6 +4,7 @@
 #include "storage/postgres/clock.hpp"
 #include "storage/postgres/doubts.hpp"
 #include "storage/postgres/gaps.hpp"
+#include "storage/postgres/heartbeat.hpp"
 #include "storage/postgres/retention.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/postgres/servers.hpp"
@@ -24,10 +25,24 @@ public:
     explicit PostgresStore(const StoreSettings& settings) : settings_(settings), changes_(settings.record_renewals) {
         connected();
     }
+    /// What a session has claimed is free when its backend has gone, some time after this. Whoever opens next, a reload
+    /// of this same agent for one, is not to wait for it.
+    ~PostgresStore() override {
+        try {
+            if (connection_ && connection_->is_open())
+                in_transaction("let go of the servers",
+                               [](auto& transaction) { transaction.execute("SELECT pg_advisory_unlock_all()"); });
+        } catch (const StoreError&) {  // the session is lost, and its locks with it
+        }
+    }
 
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
         return in_transaction("take over the servers",
                               [&](auto& transaction) { return servers_.take_over(transaction, servers, owner); });
+    }
+
+    void beat(const Heartbeat& heartbeat) override {
+        in_transaction("give a sign of life", [&](auto& transaction) { write_heartbeat(transaction, heartbeat); });
     }
 
     void disable_servers_except(std::span<const std::string> names) override {
@@ -60,11 +75,21 @@ private:
         connection_.emplace(settings_, PostgresUse::writing);
         try {
             migrate_postgres(*connection_);
+            claim_again();
         } catch (...) {
             connection_.reset();
             throw;
         }
         return *connection_;
+    }
+
+    void claim_again() {
+        if (servers_.owned().empty()) return;
+        connection_->translated("keep the servers for this agent", [&] {
+            PostgresTransaction transaction(*connection_);
+            servers_.claim_again(transaction);
+            transaction.commit();
+        });
     }
 
     /// After a failure nothing of the session is relied on: the next call opens another one.

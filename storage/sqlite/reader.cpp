@@ -83,11 +83,12 @@ std::string holders_around_sql() {
 }
 
 constexpr const char* overview_sql = R"sql(
-    SELECT server_id, name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
+    SELECT server_id, s.name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
            owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
-           doubts, unreadable, refused, known_since, client_data
-    FROM server ORDER BY name)sql";
+           doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at,
+           coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = s.owner), 0)
+    FROM server AS s LEFT JOIN agent ON agent.name = s.owner ORDER BY s.name)sql";
 
 constexpr const char* states_sql = "SELECT state, bindings FROM binding_count WHERE server_id = ?1 AND bindings <> 0";
 
@@ -136,6 +137,9 @@ ServerOverview read_server(Use& use) {
     out.unreadable = use.number(25);
     out.refused = use.number(26);
     out.known_since = use.time(27);
+    out.agent_heartbeat_at = use.time(29);
+    out.agent_stopped_at = use.time(30);
+    out.agent_alive = use.number(31) != 0;
     return out;
 }
 
@@ -363,7 +367,8 @@ private:
         Use use(statement);
         use.step();
         const auto last = use.number(1);
-        return {use.number_if_any(0).value_or(last == 0 ? 0 : last + 1), last};
+        const auto first = use.number_if_any(0).value_or(last == 0 ? 0 : last + 1);
+        return {first, last, first == 0 ? 0 : first - 1};  // AUTOINCREMENT leaves no number out
     }
 
     static std::int64_t read_part_end(SQLite::Database& db, std::int64_t seq, std::size_t rows) {

@@ -28,6 +28,7 @@ public:
         else
             statement_.bind(at);
     }
+    void real(int at, double value) { statement_.bind(at, value); }
     void time(int at, std::optional<UtcSeconds> value) {
         number(at, value ? std::optional<std::int64_t>(unix_seconds(*value)) : std::nullopt);
     }

@@ -6,6 +6,7 @@
 #include "storage/sqlite/error.hpp"
 #include "storage/sqlite/file_lock.hpp"
 #include "storage/sqlite/gaps.hpp"
+#include "storage/sqlite/heartbeat.hpp"
 #include "storage/sqlite/loading.hpp"
 #include "storage/sqlite/retention.hpp"
 #include "storage/sqlite/servers.hpp"
@@ -52,6 +53,10 @@ public:
                 if (resume.doubts_open > 0) resume.doubts = changes_.in_doubt(resume.id);
             return out;
         });
+    }
+
+    void beat(const Heartbeat& heartbeat) override {
+        in_transaction("give a sign of life", [&] { write_heartbeat(db_, heartbeat); });
     }
 
     void disable_servers_except(std::span<const std::string> names) override {

@@ -79,6 +79,7 @@ std::optional<Writer::Opened> World::open_desks() {
     }
     const Bytes duid{0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     group_.emplace(writers_, specs.size());
+    if (std::exchange(left_behind_, false)) database_->terminate_sessions();  // it holds its servers until then
     opened_ = life_;
     std::optional<Writer::Opened> all;
     for (std::size_t i = 0; i < group_->size(); ++i) {

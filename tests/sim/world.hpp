@@ -201,6 +201,7 @@ private:
     std::size_t writers_ = 1;
     std::optional<WriterGroup> group_;
     std::vector<Desk> desks_;
+    bool left_behind_ = false;  // a session of an agent that died lives on
     std::unique_ptr<Engine> engine_;
     std::uint64_t life_ = 0;    // counts starts and ends of the agent: work of an earlier life is void
     std::uint64_t opened_ = 0;  // the life whose stores were opened last

@@ -140,6 +140,7 @@ void World::try_again(std::size_t desk) {
 /// A session of a dead agent commits what it was given. Before the next agent opens the servers that is as good as if
 /// the agent had died later; after that it must not.
 void World::leave_behind(Desk desk) {
+    left_behind_ = true;
     after(1ms + up_to(one_in(2) ? 10s : 10min), [this, life = life_, left = std::make_shared<Desk>(std::move(desk))] {
         const auto* commit = std::get_if<sync_action::Commit>(&left->steps.front());
         if (!commit || now_ < store_down_until_) return;

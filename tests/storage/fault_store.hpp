@@ -42,6 +42,12 @@ public:
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
         return call([&] { return real_->open_servers(servers, owner); });
     }
+    void beat(const Heartbeat& heartbeat) override {
+        call([&] {
+            real_->beat(heartbeat);
+            return true;
+        });
+    }
     Applied apply(const Batch& batch) override {
         return call([&] { return real_->apply(batch); });
     }

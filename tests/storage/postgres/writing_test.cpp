@@ -182,7 +182,8 @@ TEST_CASE("parallel writers: whoever polls the feed sees every row once, in the 
     for (std::size_t s = 0; s < stores * servers_each; ++s)
         names.push_back("server " + std::to_string(s));
     Fixture f(postgres, names);
-    f.check.skip = true;  // the stores below have taken the servers over; checked at the end
+    f.check.skip = true;  // the stores below take the servers over; checked at the end
+    f.store.reset();
     f.settings.record_renewals = true;
     std::atomic<std::size_t> at_work = stores;
     std::vector<std::thread> writers;
