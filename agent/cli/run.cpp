@@ -4,9 +4,11 @@
 #include "agent/config/load.hpp"
 #include "agent/config/warnings.hpp"
 #include "agent/daemon/daemon.hpp"
+#include "agent/daemon/identity.hpp"
 #include "agent/daemon/log.hpp"
 #include "agent/net/tls_context.hpp"
 
+#include <chrono>
 #include <ostream>
 
 namespace leasemirror {
@@ -30,8 +32,23 @@ void log_warnings(const Settings& settings, Log& log) {
     }
 }
 
+/// The sections that differ, but for servers and log: "storage, limits". A daemon has opened its database, and shares
+/// out its memory, with what it was started with.
+std::string fixed_sections_changed(const Config& now, const Config& next) {
+    std::string out;
+    const auto note = [&](bool same, const char* section) {
+        if (!same) out += std::string(out.empty() ? "" : ", ") + section;
+    };
+    note(now.storage == next.storage, "storage");
+    note(now.requestor == next.requestor, "requestor");
+    note(now.limits == next.limits, "limits");
+    note(now.cluster == next.cluster, "cluster");
+    note(now.admin == next.admin, "admin");
+    return out;
+}
+
 /// The new ones, or nothing after their errors went to the log: a typing error must not stop a daemon.
-std::optional<Settings> reload(const std::string& file, Log& log) {
+std::optional<Settings> reload(const std::string& file, const Config& now, Log& log) {
     const auto complain = [&log](const std::string& text) {
         log.error("config_error", {{"text", text}, {"then", "the configuration stays as it was"}});
     };
@@ -40,6 +57,10 @@ std::optional<Settings> reload(const std::string& file, Log& log) {
     if (config == nullptr) {
         for (const auto& e : std::get<std::vector<ConfigError>>(loaded))
             complain(to_string(e));
+        return std::nullopt;
+    }
+    if (const auto changed = fixed_sections_changed(now, *config); !changed.empty()) {
+        complain(changed + " changed in " + file + ": a reload takes new servers and log alone; restart leasemirror");
         return std::nullopt;
     }
     auto tls = load_tls_credentials(*config);
@@ -64,12 +85,14 @@ std::optional<Settings> load_or_complain_of_all(const std::string& file, std::os
 int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
     auto settings = load_or_complain_of_all(command.config, err);
     if (!settings) return exit_usage;
+    const auto started_at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     while (true) {
         Log log(settings->config.log);
         log_warnings(*settings, log);
         std::optional<Settings> next;
-        const auto end = run_daemon(settings->config, settings->tls, log, [&] {
-            next = reload(command.config, log);
+        const auto agent = identity_of_this_process(settings->config, started_at);
+        const auto end = run_daemon(settings->config, agent, settings->tls, log, [&] {
+            next = reload(command.config, settings->config, log);
             return next.has_value();
         });
         if (!end.reload || !next) return end.exit_code;

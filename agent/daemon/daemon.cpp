@@ -1,5 +1,6 @@
 #include "agent/daemon/daemon.hpp"
 
+#include "agent/daemon/pulse.hpp"
 #include "agent/daemon/shutdown.hpp"
 #include "agent/daemon/writers.hpp"
 #include "agent/net/connection.hpp"
@@ -22,7 +23,8 @@ constexpr std::chrono::seconds anew_after{2};
 /// The event loop around an Engine: sockets, the writers' threads, one timer and the signals. It decides nothing.
 class Daemon {
 public:
-    Daemon(const Config& config, const TlsOfServers& tls, Log& log, std::function<bool()> may_reload)
+    Daemon(const Config& config, const AgentIdentity& agent, const TlsOfServers& tls, Log& log,
+           std::function<bool()> may_reload)
         : config_(config),
           tls_(tls),
           log_(log),
@@ -30,7 +32,9 @@ public:
           timer_(loop_),
           patience_(loop_),
           signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}),
-          writers_(loop_, config, hooks_of_writers()) {}
+          writers_(loop_, config, agent, hooks_of_writers()),
+          pulse_(loop_, agent, config.servers.size(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }) {
+    }
 
     DaemonEnd run() {
         writers_.open();
@@ -46,9 +50,13 @@ private:
         WritersHooks hooks;
         hooks.opened = [this](const auto& all) { begin(all); };
         hooks.committed = [this](auto& e) {
+            pulse_.on_changes(e.batch.changes.size());
             feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, host_now()); });
         };
         hooks.swept = [this](const auto& all) { feed([&] { engine_->on_swept(all, host_now()); }); };
+        hooks.beaten = [this] {
+            if (pulse_.on_written()) finish(end_);
+        };
         hooks.trouble = [this](const auto& text, const auto& which) { on_trouble(text, which); };
         hooks.lost = [this](const auto& lost, const auto& which) { on_lost(lost, which); };
         return hooks;
@@ -58,6 +66,7 @@ private:
         const auto& duid = config_.requestor.duid.empty() ? opened.requestor_duid : config_.requestor.duid;
         engine_ = std::make_unique<Engine>(config_, opened.resume, duid, host_seed());
         log_.info("started", {{"servers", config_.servers.size()}, {"database", redacted_url(config_.storage.url)}});
+        pulse_.start();
         engine_->start(host_now());
         drain();
     }
@@ -77,11 +86,11 @@ private:
     }
 
     void on_lost(const Writer::Lost& lost, const std::string& which) {
-        const auto anew = lost.behind && !stopping_;
+        const auto anew = lost.anew && !stopping_;
         const auto* then = anew ? "beginning anew from what it has" : "stopping";
         log_database(LogLevel::error, "database", which, {{"error", lost.text}, {"then", then}});
         if (anew) return begin_anew();
-        if (lost.behind) return finish(end_);  // the next start asks for what is missing
+        if (lost.anew) return finish(end_);  // the next start asks for what is missing
         finish({engine_ ? exit_found_wrong : exit_cannot_connect, false});
     }
 
@@ -93,6 +102,7 @@ private:
     /// The database is the truth of where to go on, and it is not where we are.
     void begin_anew() {
         close_connections();
+        pulse_.stop();
         engine_.reset();
         writers_.close();
         timer_.expires_after(anew_after);
@@ -146,7 +156,7 @@ private:
     void drain() {
         while (auto action = engine_->poll_action())
             std::visit([this](auto& a) { perform(a); }, *action);
-        if (engine_->done()) return finish(end_);
+        if (engine_->done()) return end_.reload ? finish(end_) : pulse_.say_last();
         for (auto& [key, connection] : connections_)
             connection->read_if_wanted();
         arm_timer();
@@ -213,6 +223,7 @@ private:
     asio::steady_timer patience_;
     SignalHandler signals_;
     Writers writers_;
+    Pulse pulse_;
     std::unique_ptr<Engine> engine_;
     std::map<ConnectionKey, std::shared_ptr<Connection>> connections_;
     bool stopping_ = false;
@@ -221,8 +232,9 @@ private:
 
 }  // namespace
 
-DaemonEnd run_daemon(const Config& config, const TlsOfServers& tls, Log& log, std::function<bool()> may_reload) {
-    Daemon daemon(config, tls, log, std::move(may_reload));
+DaemonEnd run_daemon(const Config& config, const AgentIdentity& agent, const TlsOfServers& tls, Log& log,
+                     std::function<bool()> may_reload) {
+    Daemon daemon(config, agent, tls, log, std::move(may_reload));
     return daemon.run();
 }
 

@@ -26,7 +26,7 @@ public:
     void run();
 
     // On any other.
-    void add(std::variant<sync_action::Commit, sync_action::Sweep> step) {
+    void add(std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat> step) {
         {
             const std::lock_guard lock(mutex_);
             queue_.push_back(std::move(step));
@@ -49,7 +49,7 @@ public:
     }
 
 private:
-    using Step = std::variant<sync_action::Commit, sync_action::Sweep>;
+    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat>;
 
     template <class Action>
     [[nodiscard]] bool persist(Action action, bool opening = false);
@@ -67,7 +67,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::function<void(Event)> post_;
-    std::deque<Step> queue_;  // bounded by Outbox::batches_in_flight_max per server, and one sweep
+    std::deque<Step> queue_;  // bounded: Outbox::batches_in_flight_max per server, a sweep, a heartbeat
     bool stopping_ = false;
     bool ended_ = false;
 };
@@ -99,10 +99,9 @@ bool Writer::Work::persist(Action action, bool opening) {
         } catch (const StoreError& error) {
             const auto fault = error.fault();
             // A row that is refused goes to quarantine alone (store.hpp); a batch that is refused whole would be for ever.
-            const auto hopeless =
-                fault == StoreFault::fenced || fault == StoreFault::refused || fault == StoreFault::behind;
-            if (fault == StoreFault::unusable || (hopeless && !opening)) {
-                post(Lost{error.what(), fault == StoreFault::behind});
+            const auto anew = fault == StoreFault::fenced || fault == StoreFault::behind;
+            if (fault == StoreFault::unusable || ((anew || fault == StoreFault::refused) && !opening)) {
+                post(Lost{error.what(), anew});
                 return false;
             }
             if (said != error.what()) post(Trouble{said = error.what()});
@@ -121,8 +120,9 @@ Writer::Event Writer::Work::open() {
     store_.reset();  // of an attempt before: SQLite lets one in at a time
     store_ = opening_.open();
     Opened opened;
+    if (opening_.gives_signs) store_->beat({opening_.agent, 0, 0, false});
     if (!opening_.not_others.empty()) store_->disable_servers_except(opening_.not_others);
-    opened.resume = store_->open_servers(opening_.servers, opening_.owner);
+    opened.resume = store_->open_servers(opening_.servers, opening_.agent.name);
     if (!opening_.duid_proposal.empty()) opened.requestor_duid = store_->requestor_duid(opening_.duid_proposal);
     return opened;
 }
@@ -131,6 +131,10 @@ Writer::Event Writer::Work::perform(Step& step) {
     if (auto* commit = std::get_if<sync_action::Commit>(&step)) {
         auto applied = store_->apply(commit->batch);
         return Committed{commit->server, std::move(commit->batch), std::move(applied)};
+    }
+    if (const auto* heartbeat = std::get_if<Heartbeat>(&step)) {
+        store_->beat(*heartbeat);
+        return Beaten{};
     }
     const auto& sweep = std::get<sync_action::Sweep>(step);
     return Swept{store_->sweep(sweep.now, sweep.rows, sweep.held)};
@@ -180,6 +184,10 @@ void Writer::commit(sync_action::Commit work) {
 
 void Writer::sweep(sync_action::Sweep work) {
     work_->add(work);
+}
+
+void Writer::beat(Heartbeat heartbeat) {
+    work_->add(std::move(heartbeat));
 }
 
 }  // namespace leasemirror

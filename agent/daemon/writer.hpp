@@ -23,8 +23,9 @@ public:
         std::function<std::unique_ptr<Store>()> open;
         std::vector<ServerSpec> servers;      ///< its own
         std::vector<std::string> not_others;  ///< if not empty: servers of other names are disabled
-        std::string owner;
-        Bytes duid_proposal;  ///< if not empty: Store::requestor_duid() is asked for
+        AgentIdentity agent;
+        bool gives_signs = false;  ///< of life, from before it opens its servers: it may have to wait for them
+        Bytes duid_proposal;       ///< if not empty: Store::requestor_duid() is asked for
     };
     /// The database is there, and says where to go on: for the writer's own servers, in their order.
     struct Opened {
@@ -39,18 +40,20 @@ public:
     struct Swept {
         leasemirror::Swept swept;
     };
+    /// A sign of life is written.
+    struct Beaten {};
     /// The database could not be opened or written; it is tried again until it works. Said once per kind of trouble, and
     /// again when it is over (empty text).
     struct Trouble {
         std::string text;
     };
-    /// No retry heals this, and nothing more is written: another agent has taken over, or the database is not ours; or
-    /// (`behind`) it has lost commits, and only Opened tells where to go on.
+    /// No retry heals this, and nothing more is written: the database is not ours. Or (`anew`) it has lost commits, or
+    /// another agent has taken over: to be opened anew, which waits for that one, and tells where to go on.
     struct Lost {
         std::string text;
-        bool behind = false;
+        bool anew = false;
     };
-    using Event = std::variant<Opened, Committed, Swept, Trouble, Lost>;
+    using Event = std::variant<Opened, Committed, Swept, Beaten, Trouble, Lost>;
 
     /// How long the end waits for the step at hand.
     static constexpr std::chrono::milliseconds end_patience{2000};
@@ -68,6 +71,7 @@ public:
     void stop();
     void commit(sync_action::Commit work);
     void sweep(sync_action::Sweep work);
+    void beat(Heartbeat heartbeat);
 
 private:
     class Work;

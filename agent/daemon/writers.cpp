@@ -5,8 +5,6 @@
 #include "storage/opening.hpp"
 #include "storage/store_url.hpp"
 
-#include <unistd.h>
-
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <utility>
@@ -22,16 +20,10 @@ std::vector<ServerSpec> specs_of(const Config& config) {
     return specs;
 }
 
-std::string agent_name() {
-    char host[256] = {};
-    if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-    return std::string(host[0] == '\0' ? "unknown" : host) + " pid " + std::to_string(getpid());
-}
-
 }  // namespace
 
-Writers::Writers(asio::io_context& loop, const Config& config, WritersHooks hooks)
-    : loop_(loop), config_(config), hooks_(std::move(hooks)) {}
+Writers::Writers(asio::io_context& loop, const Config& config, AgentIdentity agent, WritersHooks hooks)
+    : loop_(loop), config_(config), agent_(std::move(agent)), hooks_(std::move(hooks)) {}
 
 void Writers::open() {
     const auto sqlite = engine_named_by(config_.storage.url) == StoreEngine::sqlite;  // one writer at a time
@@ -52,8 +44,9 @@ Writer::Opening Writers::opening_of(std::size_t writer) const {
     Writer::Opening opening;
     opening.open = [settings = store_settings(config_)] { return open_store(settings); };
     opening.servers = group_->part_of(writer, specs);
-    opening.owner = agent_name();
+    opening.agent = agent_;
     if (writer == 0) {  // what is to be done once
+        opening.gives_signs = true;
         for (const auto& spec : specs)
             opening.not_others.push_back(spec.name);
         if (config_.requestor.duid.empty()) opening.duid_proposal = new_duid();
@@ -78,6 +71,10 @@ void Writers::sweep(const sync_action::Sweep& work) {
         writer->sweep(work);
 }
 
+void Writers::beat(Heartbeat heartbeat) {
+    writers_.front()->beat(std::move(heartbeat));
+}
+
 std::string Writers::which(std::size_t writer) const {
     return group_->size() > 1 ? std::to_string(writer + 1) + " of " + std::to_string(group_->size()) : std::string();
 }
@@ -92,6 +89,10 @@ void Writers::on_event(std::size_t, Writer::Committed& e) {
 
 void Writers::on_event(std::size_t writer, Writer::Swept& e) {
     if (const auto all = group_->on_swept(writer, e.swept)) hooks_.swept(*all);
+}
+
+void Writers::on_event(std::size_t, Writer::Beaten&) {
+    hooks_.beaten();
 }
 
 void Writers::on_event(std::size_t writer, Writer::Trouble& e) {

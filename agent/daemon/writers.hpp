@@ -23,6 +23,7 @@ struct WritersHooks {
     std::function<void(const Writer::Opened& all)> opened;
     std::function<void(Writer::Committed& committed)> committed;
     std::function<void(const Swept& all)> swept;
+    std::function<void()> beaten;
     /// Said once while several are in the same trouble. An empty text: it is over.
     std::function<void(const std::string& text, const std::string& which)> trouble;
     std::function<void(const Writer::Lost& lost, const std::string& which)> lost;
@@ -31,7 +32,7 @@ struct WritersHooks {
 class Writers {
 public:
     /// `config` outlives it.
-    Writers(asio::io_context& loop, const Config& config, WritersHooks hooks);
+    Writers(asio::io_context& loop, const Config& config, AgentIdentity agent, WritersHooks hooks);
 
     /// Each writer opens its own connection to the database.
     void open();
@@ -40,6 +41,8 @@ public:
 
     void commit(sync_action::Commit work);
     void sweep(const sync_action::Sweep& work);
+    /// By one of them: the agent is one.
+    void beat(Heartbeat heartbeat);
 
 private:
     [[nodiscard]] Writer::Opening opening_of(std::size_t writer) const;
@@ -47,11 +50,13 @@ private:
     void on_event(std::size_t writer, Writer::Opened& e);
     void on_event(std::size_t writer, Writer::Committed& e);
     void on_event(std::size_t writer, Writer::Swept& e);
+    void on_event(std::size_t writer, Writer::Beaten& e);
     void on_event(std::size_t writer, Writer::Trouble& e);
     void on_event(std::size_t writer, Writer::Lost& e);
 
     asio::io_context& loop_;
     const Config& config_;
+    const AgentIdentity agent_;
     const WritersHooks hooks_;
     std::optional<WriterGroup> group_;
     std::vector<std::unique_ptr<Writer>> writers_;

@@ -3,6 +3,7 @@
 Whatever is wrong, the agent says what to do about it, waits, goes on by itself, and has lost nothing.
 """
 
+import os
 import pathlib
 import re
 import select
@@ -54,6 +55,16 @@ class Server(EndToEnd):
         self.sim = self.leasesim("--family", family, *(options or ("--bindings", 200, "--churn", 50)))
         self.configure(sim_server("s", family, self.sim.port), storage=storage)
         return self.agent()
+
+    def end_sessions_of(self, agent):
+        """All that this process has with the PostgreSQL server; returns when they are over."""
+        inodes = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{agent.pid}/fd").iterdir()}
+        ports = {int(line.split()[1].rpartition(":")[2], 16)
+                 for line in pathlib.Path(f"/proc/{agent.pid}/net/tcp").read_text().splitlines()[1:]
+                 if f"socket:[{line.split()[9]}]" in inodes}
+        ended = self.sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = "
+                         f"'leasemirror' AND client_port = ANY ('{{{', '.join(map(str, ports))}}}'::int[])")
+        self.assertTrue(ended)
 
     def connections(self):
         """Of the agent."""
@@ -137,6 +148,7 @@ class Access(Server):
         self.role("guarded", "LOGIN PASSWORD 'right' IN ROLE secretive")
         self.sql(f"GRANT CREATE ON DATABASE {self.name} TO guarded")
         (self.dir / "password").write_text(SECRET + "\n")
+        (self.dir / "password").chmod(0o600)
         agent = self.start(url=self.url(user="guarded"), password_file="password")
         self.assert_waits(agent, "password authentication failed.*check user and password")
         status = command("status", "-c", self.config)
@@ -356,18 +368,57 @@ class Neighbours(Server):
         wait_until(all_heard, lambda: f"{wrote} transactions to be told of, not {heard}")
         self.assertEqual(heard, wrote)
 
-    def test_a_second_agent_takes_over(self):
-        """Two agents never write for one server: the first one is told so, and ends."""
+    def test_a_second_agent_waits(self):
+        """It says for whom, disturbs nobody, and begins when the first one is gone."""
         first = self.start("--bindings", 300, "--churn", 100)
         self.wait_live()
         second = self.agent()
+        self.assert_waits(second, rf"server 's' is worked by agent '[^ ]*-{first.pid}' \(host [^ ]+, pid {first.pid}\), whose")
+        changed = changes_of(self)
+        wait_until(changed, "the first agent to go on")
+        self.assertEqual(self.rows("SELECT count(*) FROM agent WHERE stopped_at IS NULL")[0][0], 2)
+        first.kill()
         second.log.wait("started")
-        self.assertEqual(first.wait(), 1)
-        first.log.join()
-        first.log.wait("database .*taken over by agent.*stopping")
-        self.assert_goes_on()
-        self.assertRegex(self.server()["owner"], rf"pid {second.pid}$")
+        self.sim.ask("stop-churn")
+        self.wait_live()
+        self.assert_equal_to(self.sim, was_killed=True)
+        self.assertRegex(self.server()["owner"], rf"-{second.pid}$")
         self.assertEqual(second.terminate(), 0)
+        self.assertEqual(self.rows("SELECT count(*) FROM agent WHERE stopped_at IS NOT NULL")[0][0], 1)
+
+    def test_a_first_agent_that_lost_its_session(self):
+        """The second one takes over; the first finds that out before it writes, waits, and begins when that one ends."""
+        first = self.start("--bindings", 300, "--churn", 100)
+        self.wait_live()
+        second = self.agent()
+        self.assert_waits(second, "is worked by agent")
+        first.send_signal(signal.SIGSTOP)
+        self.end_sessions_of(first)
+        second.log.wait("started")
+        first.send_signal(signal.SIGCONT)
+        first.log.wait("database .*(taken over by agent|worked by agent|holds a lock)")
+        self.assert_goes_on()
+        self.assertRegex(self.server()["owner"], rf"-{second.pid}$")
+        mark = len(first.log)
+        self.assertEqual(second.terminate(), 0)
+        first.log.wait("started", mark=mark)
+        self.assert_goes_on()
+        self.assertRegex(self.server()["owner"], rf"-{first.pid}$")
+        self.assertEqual(first.terminate(), 0)
+
+    def test_an_agent_with_other_servers(self):
+        """It disables none that another agent works, and those of an agent that is gone."""
+        first = self.start("--bindings", 100)
+        self.wait_live()
+        other_sim = self.leasesim("--family", "v6", "--bindings", 100)
+        self.configure(sim_server("other", "v6", other_sim.port))
+        other = self.agent()
+        self.wait_live("other")
+        self.wait_live("s")
+        first.kill()
+        other.send_signal(signal.SIGHUP)
+        self.wait_sql("SELECT phase = 'disabled' FROM server WHERE name = 's'")
+        self.assertEqual(other.terminate(), 0)
 
     def test_several_writers(self):
         """storage.writers: as many connections, with the servers spread over them."""

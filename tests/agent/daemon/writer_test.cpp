@@ -102,8 +102,9 @@ private:
                (e.requestor_duid.empty() ? "" : " as " + to_hex(e.requestor_duid));
     }
     static std::string word_of(const Writer::Swept& e) { return "swept " + std::to_string(e.swept.ended); }
+    static std::string word_of(const Writer::Beaten&) { return "beaten"; }
     static std::string word_of(const Writer::Trouble& e) { return e.text.empty() ? "over" : "trouble: " + e.text; }
-    static std::string word_of(const Writer::Lost& e) { return (e.behind ? "behind: " : "lost: ") + e.text; }
+    static std::string word_of(const Writer::Lost& e) { return (e.anew ? "anew: " : "lost: ") + e.text; }
 
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -137,6 +138,9 @@ class ScriptedStore final : public Store {
 public:
     explicit ScriptedStore(Record& record) : record_(record) {}
 
+    void beat(const Heartbeat& heartbeat) override {
+        record_.on_call((heartbeat.stopping ? "last beat of " : "beat of ") + heartbeat.agent.name);
+    }
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
         record_.on_call("open " + std::to_string(servers.size()) + " for " + owner);
         return std::vector<ResumePoint>(servers.size());
@@ -175,8 +179,9 @@ struct Written {
             throw StoreError(fault, text_of(fault));
         };
         opening.servers.resize(2);
-        opening.owner = "test";
+        opening.agent.name = "test";
         if (first) {
+            opening.gives_signs = true;
             opening.not_others = {"one", "two", "another writer's"};
             opening.duid_proposal = {0, 4, 1};
         }
@@ -217,11 +222,13 @@ TEST_CASE("a writer opens its own servers, before anything is written") {
     CHECK(other.record.calls() == Words{"open 2 for test"});
 }
 
-TEST_CASE("the first of the writers does what is to be done once: other servers are disabled, the DUID asked for") {
+TEST_CASE(
+    "the first of the writers does what is to be done once: a sign of life, other servers disabled, the DUID asked "
+    "for") {
     Written w({}, true);
     REQUIRE(w.record.wait_for_events(1));
     CHECK(w.record.said() == Words{"opened 2 as 000401"});
-    CHECK(w.record.calls() == Words{"disable all but 3", "open 2 for test", "duid"});
+    CHECK(w.record.calls() == Words{"beat of test", "disable all but 3", "open 2 for test", "duid"});
 }
 
 TEST_CASE("a database that cannot be opened is tried again, for whatever reason but that it is not ours") {
@@ -295,33 +302,47 @@ TEST_CASE("a commit in doubt is settled by giving the very same batch again") {
     CHECK(given[0].changes[0].binding == given[1].changes[0].binding);
 }
 
-TEST_CASE("when another agent has taken over, or the database is not ours, nothing more is written") {
-    for (const auto fault : {StoreFault::fenced, StoreFault::unusable}) {
-        Written w;
-        w.record.hold();
-        w.record.script({fault, std::nullopt});
-        w.commit(1);
-        w.commit(2);
-        w.record.let_go();
-        REQUIRE(w.record.wait_for_events(1));
-        CHECK(w.record.said() == Words{std::string("lost: ") + text_of(fault)});
-        w.commit(3);
-        w.writer.reset();
-        CHECK(w.record.attempts() == std::vector<std::uint64_t>{1});
-    }
-}
-
-TEST_CASE("when the database has lost commits, nothing more is written, and it is said that all must begin anew") {
+TEST_CASE("when the database is not ours, nothing more is written") {
     Written w;
     w.record.hold();
-    w.record.script({StoreFault::unavailable, StoreFault::behind, std::nullopt});
+    w.record.script({StoreFault::unusable, std::nullopt});
     w.commit(1);
     w.commit(2);
     w.record.let_go();
-    REQUIRE(w.record.wait_for_events(2));
-    CHECK(w.record.said() == Words{"trouble: unavailable", "behind: behind"});
+    REQUIRE(w.record.wait_for_events(1));
+    CHECK(w.record.said() == Words{"lost: unusable"});
+    w.commit(3);
     w.writer.reset();
-    CHECK(w.record.attempts() == std::vector<std::uint64_t>{1, 1});
+    CHECK(w.record.attempts() == std::vector<std::uint64_t>{1});
+}
+
+TEST_CASE("when another agent has taken over, or commits are lost, nothing more is written, and all must begin anew") {
+    for (const auto fault : {StoreFault::fenced, StoreFault::behind}) {
+        Written w;
+        w.record.hold();
+        w.record.script({StoreFault::unavailable, fault, std::nullopt});
+        w.commit(1);
+        w.commit(2);
+        w.record.let_go();
+        REQUIRE(w.record.wait_for_events(2));
+        CHECK(w.record.said() == Words{"trouble: unavailable", std::string("anew: ") + text_of(fault)});
+        w.writer.reset();
+        CHECK(w.record.attempts() == std::vector<std::uint64_t>{1, 1});
+    }
+}
+
+TEST_CASE("a sign of life waits for what is to be written before it") {
+    Written w;
+    w.record.hold();
+    w.commit(1);
+    w.writer->beat({{"test", "host", 7, "1.0", {}}, 2, 0.5, false});
+    w.writer->beat({{"test", "host", 7, "1.0", {}}, 2, 0.5, true});
+    REQUIRE(w.record.wait_for_attempts(1));
+    CHECK(w.record.calls().empty());
+    w.record.let_go();
+    REQUIRE(w.record.wait_for_events(3));
+    CHECK(w.record.said() == Words{"committed 1 of 0, stored 1", "beaten", "beaten"});
+    CHECK(w.record.calls() == Words{"beat of test", "last beat of test"});
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------
