@@ -3,8 +3,10 @@
 #include "agent/cli/values.hpp"
 #include "agent/config/time_text.hpp"
 
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 namespace leasemirror {
 namespace {
@@ -47,8 +49,17 @@ Parsed<IpAddress> parse_query_address(std::string_view text) {
     return Unexpected{std::string("expected an address such as 192.0.2.7 or 2001:db8::7")};
 }
 
+constexpr const char* usual_config = "/etc/leasemirror/leasemirror.yaml";
+
 void add_config(CLI::App& app, std::string& config) {
-    app.add_option("-c,--config", config, "Configuration file (YAML)")->required()->type_name("FILE");
+    auto* const option = app.add_option("-c,--config", config,
+                                        "Configuration file (YAML). Where it is left out: " + std::string(usual_config))
+                             ->type_name("FILE");
+    std::error_code unknown;
+    if (std::filesystem::exists(usual_config, unknown))
+        config = usual_config;
+    else
+        option->required();
 }
 
 void add_json(CLI::App& app, bool& json) {
@@ -85,6 +96,12 @@ struct StatusOptions {
     explicit StatusOptions(CLI::App& app) {
         add_config(app, out.config);
         add_json(app, out.json);
+        auto* const check = app.add_flag("--check", out.check, "For monitoring: one line, and 1 if anything is wrong");
+        add_parsed(
+            app, "--max-age", out.max_age, [](auto t) { return parse_duration(t, std::chrono::seconds{1}); },
+            "How long ago a server may have been fresh, above bulk.poll_interval where it is polled; default 5m")
+            ->type_name("TIME")
+            ->needs(check);
     }
     [[nodiscard]] Command command() const { return out; }
 
@@ -121,6 +138,8 @@ struct WatchOptions {
                    "Start after this seq; 0 is the whole feed. Default: from now on")
             ->type_name("SEQ");
         add_parsed(app, "--limit", out.limit, parse_limit, "Leave after so many rows")->type_name("ROWS");
+        app.add_flag("--skip-lost", out.skip_lost,
+                     "Where rows have been removed, say which ones, and go on; else that ends it with 1");
         add_json(app, out.json);
     }
     [[nodiscard]] Command command() const { return out; }

@@ -6,6 +6,8 @@
 #include "proto/binding.hpp"
 #include "proto/wire/frame_buffer.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -44,6 +46,27 @@ std::string transaction_text(std::uint32_t xid, int digits) {
     return "0x" + out;
 }
 
+/// What it seems to be, where it is no leasequery stream at all; else empty.
+std::string seems_to_be(ByteView head) {
+    const auto text = as_text(head);
+    const auto begins = [&](std::string_view magic) { return text.starts_with(magic); };
+    using namespace std::string_view_literals;
+    if (begins("\xd4\xc3\xb2\xa1"sv) || begins("\xa1\xb2\xc3\xd4"sv) || begins("\x4d\x3c\xb2\xa1"sv) ||
+        begins("\xa1\xb2\x3c\x4d"sv) || begins("\x0a\x0d\x0d\x0a"sv))
+        return "a capture of packets (pcap); take the octets of one TCP direction out of it, with Wireshark's 'Follow "
+               "TCP "
+               "Stream', saved as raw";
+    if (begins("\x1f\x8b"sv)) return "compressed by gzip; unpack it first";
+    if (begins("SQLite format 3"sv)) return "an SQLite database; 'leasemirror status' and 'who' read ours";
+    const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+    const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == ':'; };
+    const auto is_text = [&](char c) { return (c >= ' ' && c <= '~') || is_space(c); };
+    if (text.size() < 8 || !std::all_of(text.begin(), text.end(), is_text)) return {};
+    if (std::all_of(text.begin(), text.end(), [&](char c) { return is_hex(c) || is_space(c); }))
+        return "hex; 'xxd -r -p FILE > octets.bin' makes octets of it";
+    return "text";
+}
+
 class StreamPrinter {
 public:
     StreamPrinter(Family family, std::ostream& out)
@@ -59,7 +82,15 @@ public:
         }
     }
     [[nodiscard]] bool lost() const { return frames_.bad_length().has_value(); }
-    [[nodiscard]] int finish() {
+    /// `suspicion`: what the stream seems to be instead, if none of its messages could be read.
+    [[nodiscard]] int finish(const std::string& suspicion) {
+        const int code = say_the_end();
+        if (!any_read_ && !suspicion.empty()) out_ << "it seems to be " << suspicion << '\n';
+        return code;
+    }
+
+private:
+    [[nodiscard]] int say_the_end() {
         if (const auto length = frames_.bad_length()) {
             out_ << "framing lost at octet " << offset_ << ": a message of " << *length << " octets, and "
                  << to_string(family_) << " has none below "
@@ -76,7 +107,6 @@ public:
         return exit_fine;
     }
 
-private:
     void print(ByteView message) {
         ++number_;
         if (family_ == Family::v4)
@@ -91,6 +121,7 @@ private:
         out_ << "message " << number_ << ", octet " << offset_ << ", " << message.size() << " octets: ";
         TextOutline outline;
         if (decoded) {
+            any_read_ = true;
             out_ << message_name(decoded->type) << " xid " << transaction_text(decoded->xid, xid_digits) << '\n';
             describe(*decoded, outline);
         } else {
@@ -108,6 +139,7 @@ private:
     std::ostream& out_;
     std::size_t number_ = 0;
     std::size_t offset_ = 0;
+    bool any_read_ = false;
 };
 
 }  // namespace
@@ -115,11 +147,12 @@ private:
 int decode_stream(std::istream& in, std::optional<Family> family, std::ostream& out) {
     auto octets = read_some(in, head_bytes);
     StreamPrinter printer(family.value_or(detect_family(octets)), out);
+    const auto suspicion = seems_to_be(octets);
     while (!octets.empty() && !printer.lost()) {
         printer.take(octets);
         octets = read_some(in, FrameBuffer::read_bytes_max);
     }
-    return printer.finish();
+    return printer.finish(suspicion);
 }
 
 int execute(const DecodeCommand& command, std::ostream& out, std::ostream& err) {

@@ -64,7 +64,8 @@ private:
             ++given_;
             if (at_limit()) return false;
         }
-        return std::exchange(cursor_, part.cursor) != part.cursor;
+        const auto next = std::max(cursor_, part.cursor);  // what is lost is behind us too
+        return std::exchange(cursor_, next) != next;
     }
 
     void check_ends(const Reader::FeedEnds& ends) {
@@ -75,12 +76,15 @@ private:
                                  " or later: this is another database, or it has lost what it had committed (a "
                                  "failover, a restored backup); read the tables anew, and then go on with --since " +
                                  std::to_string(ends.last));
-        if (ends.first > cursor_ + 1 && said_first_ != ends.first) {
-            hooks_.say("rows after seq " + std::to_string(cursor_) +
-                       " have been removed (storage.retention.changes); the feed begins with seq " +
-                       std::to_string(ends.first));
-            said_first_ = ends.first;
-        }
+        if (ends.first <= cursor_ + 1 || ends.removed_to <= cursor_) return;
+        if (!request_.skip_lost)
+            throw StoreError(StoreFault::unusable,
+                             "rows from seq " + std::to_string(cursor_ + 1) + " to " + std::to_string(ends.first - 1) +
+                                 " have been removed (storage.retention.changes): read the tables anew, and then go on "
+                                 "with --since " +
+                                 std::to_string(ends.last) + "; or go on without them, with --skip-lost");
+        hooks_.lost(cursor_ + 1, ends.first - 1);
+        cursor_ = ends.first - 1;
     }
 
     void wait_out(const StoreError& e) {
@@ -97,7 +101,6 @@ private:
     const FeedHooks& hooks_;
     std::int64_t cursor_ = 0;  // what came up to here was given
     std::int64_t given_ = 0;
-    std::int64_t said_first_ = 0;
     bool looked_ = false;
     std::string trouble_;
     milliseconds pause_ = first_pause;

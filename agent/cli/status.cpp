@@ -2,6 +2,7 @@
 
 #include "agent/cli/configuration.hpp"
 #include "agent/cli/exit_code.hpp"
+#include "agent/cli/health.hpp"
 #include "agent/cli/table_text.hpp"
 #include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
@@ -30,7 +31,7 @@ std::vector<Column> status_columns() {
 std::vector<std::string> cells_of(const ServerOverview& server, UtcSeconds now) {
     return {printable(server.name),
             std::string(to_string(server.family)),
-            server.phase,
+            missing_agent(server, now).empty() ? server.phase : "no agent",
             std::to_string(server.bindings),
             server.fresh_as_of ? rough_duration(std::max(now - *server.fresh_as_of, std::chrono::seconds{0})) : "",
             server.clock_skew_ms ? skew_text(*server.clock_skew_ms) : "",
@@ -76,7 +77,9 @@ void add_lacking(const ServerOverview& server, TextTable& table) {
 
 /// What the table has no room for: bindings that are not in force, what is lacking, what is being recovered and why, what
 /// the server does not know, its certificate, and what went wrong last.
-void add_details(const ServerOverview& server, UtcSeconds now, TextTable& table) {
+void add_details(const ServerOverview& server, const ServerConfig* configured, UtcSeconds now, TextTable& table) {
+    if (const auto missing = missing_agent(server, now); !missing.empty()) table.add_note(missing);
+    if (const auto never = never_read(server, configured); !never.empty()) table.add_note(never);
     std::string others;
     for (const auto& [state, count] : server.states)
         if (state != to_string(BindingState::active))
@@ -143,6 +146,8 @@ Json json_of(const ServerOverview& server) {
             {"last_error_at", time_or_null(server.last_error_at)},
             {"owner", text_or_null(server.owner)},
             {"owner_epoch", server.owner_epoch},
+            {"agent_alive", server.agent_alive},
+            {"agent_heartbeat_at", time_or_null(server.agent_heartbeat_at)},
             {"certificate_expires_at", time_or_null(server.certificate_expires_at)},
             {"certificate_days", server.certificate_days ? Json(*server.certificate_days) : Json(nullptr)},
             {"active_support", support_or_null(server.support.active)},
@@ -156,13 +161,21 @@ Json json_of(const ServerOverview& server) {
             {"gaps", gaps_json(server.open_gaps)}};
 }
 
+void print_check(const std::vector<std::string>& problems, std::size_t servers, std::ostream& out) {
+    if (problems.empty()) out << "all is well with " << servers << (servers == 1 ? " server" : " servers");
+    for (std::size_t i = 0; i < problems.size(); ++i)
+        out << (i > 0 ? "; " : "") << problems[i];
+    out << '\n';
+}
+
 }  // namespace
 
-void print_status_table(std::span<const ServerOverview> servers, UtcSeconds now, std::ostream& out) {
+void print_status_table(std::span<const ServerOverview> servers, std::span<const ServerConfig> configured,
+                        UtcSeconds now, std::ostream& out) {
     TextTable table(status_columns());
     for (const auto& server : servers) {
         table.add(cells_of(server, now));
-        add_details(server, now, table);
+        add_details(server, configured_as(server.name, configured), now, table);
     }
     table.print(out);
 }
@@ -177,15 +190,18 @@ int execute(const StatusCommand& command, std::ostream& out, std::ostream& err) 
     if (!config) return exit_usage;
     try {
         const auto servers = open_reader(store_settings(*config))->servers();
-        if (command.json) {
+        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        const auto problems =
+            command.check ? problems_of(servers, *config, command.max_age, now) : std::vector<std::string>();
+        if (command.json)
             print_status_json(servers, out);
-        } else if (servers.empty()) {
+        else if (command.check)
+            print_check(problems, servers.size(), out);
+        else if (servers.empty())
             out << "no server in the database yet: 'leasemirror run' has not been started with it\n";
-        } else {
-            const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-            print_status_table(servers, now, out);
-        }
-        return exit_fine;
+        else
+            print_status_table(servers, config->servers, now, out);
+        return problems.empty() ? exit_fine : exit_found_wrong;
     } catch (const StoreError& e) {
         err << "leasemirror status: " << e.what() << '\n';
         return exit_code_of(e);

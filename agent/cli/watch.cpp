@@ -85,6 +85,11 @@ int execute(const WatchCommand& command, std::ostream& out, std::ostream& err) {
         else
             print_row(row, out);
     };
+    hooks.lost = [&](std::int64_t first, std::int64_t last) {
+        if (command.json) out << R"({"lost_from":)" << first << R"(,"lost_to":)" << last << "}\n";
+        hooks.say("rows from seq " + std::to_string(first) + " to " + std::to_string(last) +
+                  " have been removed (storage.retention.changes)");
+    };
     hooks.flush = [&] { return static_cast<bool>(out.flush()); };
     hooks.say = [&](const std::string& text) { err << "leasemirror watch: " << text << std::endl; };
     hooks.stopping = [] { return stop_was_asked_for != 0 || nobody_reads(); };
@@ -98,7 +103,7 @@ int execute(const WatchCommand& command, std::ostream& out, std::ostream& err) {
             }
         }
         if (!command.json) print_heading(out);
-        follow_feed(*reader, {command.server, command.since, command.limit}, hooks);
+        follow_feed(*reader, {command.server, command.since, command.limit, command.skip_lost}, hooks);
         if (out || nobody_reads()) return exit_fine;
         hooks.say("cannot write to the standard output");
         return exit_found_wrong;

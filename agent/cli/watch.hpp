@@ -15,6 +15,7 @@ struct WatchCommand {
     std::optional<std::int64_t> since;  ///< none: what comes from now on
     std::optional<std::int64_t> limit;  ///< leave after so many rows
     bool json = false;
+    bool skip_lost = false;  ///< say which rows have been removed, and go on
 
     friend bool operator==(const WatchCommand&, const WatchCommand&) = default;
 };

@@ -92,8 +92,11 @@ void print_holders(const std::vector<Record>& rows, std::ostream& out) {
     table.print(out);
 }
 
-std::string caveat_of(const ServerOverview& server, UtcSeconds at) {
+/// `in_the_past`: `at` is not now.
+std::string caveat_of(const ServerOverview& server, UtcSeconds at, bool in_the_past) {
     const auto name = printable(server.name);
+    if (in_the_past && server.known_since && at < *server.known_since)
+        return name + ": its history begins " + iso_utc(*server.known_since) + "; who held what before is not known";
     if (!server.fresh_as_of) return name + ": nothing of it is mirrored yet";
     if (*server.fresh_as_of + lag_worth_saying < at)
         return name + ": its mirror is right up to " + iso_utc(*server.fresh_as_of) + " only (phase " + server.phase +
@@ -116,7 +119,8 @@ void print_who(const WhoAnswer& answer, std::ostream& out) {
     for (const auto& server : answer.servers) {
         if (server.family != answer.sought.address.family()) continue;
         mirrored = true;
-        if (const auto caveat = caveat_of(server, answer.at.value_or(answer.now)); !caveat.empty())
+        if (const auto caveat = caveat_of(server, answer.at.value_or(answer.now), answer.at.has_value());
+            !caveat.empty())
             out << "  " << caveat << '\n';
     }
     if (!mirrored) out << "  no " << to_string(answer.sought.address.family()) << " server is mirrored\n";

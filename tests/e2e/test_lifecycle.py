@@ -130,6 +130,19 @@ class Signals(Lifecycle):
         self.assertEqual(self.sim.stats()["accepted"], connections)
         self.assertEqual(agent.terminate(), 0)
 
+    def test_sighup_with_what_a_reload_cannot_change(self):
+        """All stays as it was, and the log says which section asks for a restart."""
+        agent = self.start("--bindings", 300)
+        self.wait_live()
+        self.configure(sim_server("other", "v4", self.sim.port), limits={"bulk_connections": 3},
+                       storage={"batch": {"rows": 100}})
+        agent.send_signal(signal.SIGHUP)
+        agent.log.wait("config_error.*storage, limits changed.*restart")
+        self.assertEqual(self.rows("SELECT count(*) FROM server")[0][0], 1)
+        self.sim.ask("churn 50")
+        wait_until(changes_of(self), "updates to flow on")
+        self.assertEqual(agent.terminate(), 0)
+
     def test_many_signals(self):
         """Reloads one upon the other, then an end: none is lost, and none kills."""
         agent = self.start("--bindings", 300)
@@ -319,6 +332,46 @@ class Commands(Lifecycle):
         self.assertEqual(told["server"], "s")
         self.assertEqual(told["server_identity"], row["server_identity"].hex())
         self.assertRegex(told["base_time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+
+    def test_nobody_at_work(self):
+        """Killed, stopped by the system, or ended: `status`, `status --check` and SQL say so."""
+        def check():
+            return command("status", "-c", self.config, "--check")
+
+        def alive():
+            return self.one("SELECT CAST(agent_alive AS INTEGER) FROM server_overview")
+
+        self.configure(sim_server("s", "v4", 9))
+        self.assertNotEqual(check().returncode, 0)
+        agent = self.start("--bindings", 400)
+        self.wait_live()
+        fine = check()
+        self.assertEqual((fine.returncode, fine.stdout, fine.stderr), (0, "all is well with 1 server\n", ""))
+        self.assertEqual(alive(), 1)
+        self.assertEqual(tuple(self.rows("SELECT name, pid, servers FROM agent")[0]),
+                         (self.server()["owner"], agent.pid, 1))
+
+        agent.send_signal(signal.SIGSTOP)
+        wait_until(lambda: not alive(), "the stopped agent to be missed")
+        gone = check()
+        self.assertEqual(gone.returncode, 1)
+        self.assertRegex(gone.stdout, rf"s: no agent is at work on it: '\S+-{agent.pid}' gave its last sign of life ")
+        table = command("status", "-c", self.config)
+        self.assertRegex(table.stdout, r"(?m)^s +v4 +no agent +\d+ ")
+        told = json.loads(command("status", "-c", self.config, "--json").stdout)
+        self.assertEqual((told["phase"], told["agent_alive"]), ("live", False))
+        agent.send_signal(signal.SIGCONT)
+        wait_until(lambda: check().returncode == 0, "the agent to be back")
+
+        agent.kill()
+        wait_until(lambda: check().returncode == 1, "the killed agent to be missed")
+        again = self.agent()
+        self.wait_live()
+        wait_until(lambda: check().returncode == 0, "the next agent to be seen")
+        self.assertEqual(again.terminate(), 0)
+        ended = check()
+        self.assertEqual(ended.returncode, 1)
+        self.assertRegex(ended.stdout, rf"'\S+-{again.pid}' was stopped ")
 
     def test_check(self):
         self.configure(yaml_server("s", "v4", 9))

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 #include <string>
 #include <vector>
 
@@ -42,6 +44,10 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"who", "-c", "a.yaml", "192.0.2.7"}) == Command{WhoCommand{"a.yaml", address, "", false}});
     CHECK(parse({"who", "2001:db8::/56", "-c", "a.yaml", "--at", "2h", "--json"}) ==
           Command{WhoCommand{"a.yaml", prefix, "2h", true}});
+    CHECK(parse({"status", "-c", "a.yaml", "--check", "--max-age", "90s"}) ==
+          Command{StatusCommand{"a.yaml", false, true, std::chrono::seconds{90}}});
+    CHECK(complaint({"status", "-c", "a.yaml", "--max-age", "90s"}).find("--check") != std::string::npos);
+    CHECK(parse({"watch", "-c", "a.yaml", "--skip-lost"}) == Command{WatchCommand{"a.yaml", {}, {}, {}, false, true}});
     CHECK(parse({"watch", "-c", "a.yaml"}) == Command{WatchCommand{"a.yaml", {}, {}, {}, false}});
     CHECK(parse({"watch", "-c", "a.yaml", "--server", "east", "--since", "0", "--limit", "7", "--json"}) ==
           Command{WatchCommand{"a.yaml", "east", 0, 7, true}});
@@ -120,10 +126,11 @@ TEST_CASE("a usage error exits with 2 and names the nearest command or option") 
     CHECK(complaint({"-c", "a", "status"}) == "option '-c' goes after the command");
     CHECK(complaint({"--verson"}) == "unknown option '--verson'; did you mean '--version'?");
     CHECK(complaint({"status", "-c", "a", "-q"}) ==
-          "unknown option '-q'; expected --help, --version, --config or --json");
+          "unknown option '-q'; expected --help, --version, --config, --json, --check or --max-age");
 }
 
 TEST_CASE("missing and superfluous arguments are usage errors") {
+    REQUIRE_FALSE(std::filesystem::exists("/etc/leasemirror/leasemirror.yaml"));  // else that would be used
     CHECK(complaint({"run"}) == "--config is required");
     CHECK(complaint({"decode"}) == "FILE is required");
     CHECK(complaint({"schema", "-c", "a"}) == "ACTION is required");
@@ -172,4 +179,7 @@ TEST_CASE("a value that cannot be read is a usage error that says what was expec
     CHECK(complaint({"forget", "-c", "a", "--client-id", "01"}) == "--client-id: expected 2 to 1024 octets, not '01'");
     CHECK(complaint({"forget", "-c", "a", "--mac", "text:x"}) ==
           "--mac: expected a hardware address such as 02:42:ac:11:00:02, not 'text:x'");
+    CHECK(complaint({"forget", "-c", "a", "--mac", "02:42:ac:11:00"}) ==
+          "--mac: expected a hardware address such as 02:42:ac:11:00:02, which has 6 octets and not 5, not "
+          "'02:42:ac:11:00'");
 }

@@ -211,7 +211,7 @@ TEST_CASE("schema, status and check tell the same story of a database that is ne
         CHECK(status[0]["states"] == nlohmann::json{{"active", 1}});
         const auto check = outcome_of(CheckCommand{here.config(), true});
         CHECK(contains(check.out, "database  reachable, "));
-        CHECK(contains(check.out, ": schema version 4 (this program: 4)\n"));
+        CHECK(contains(check.out, ": schema version 5 (this program: 5)\n"));
         CHECK_FALSE(contains(check.out, "\n  "));
     }
 }
@@ -259,7 +259,7 @@ TEST_CASE("what stands between an agent and its PostgreSQL database is said, and
     CHECK(contains(status().err, "upgrade leasemirror"));
     here.engine().execute("UPDATE meta SET number = 1 WHERE name = 'leasemirror_schema_version'");
     CHECK(status().code == 3);
-    CHECK(contains(status().err, "needs 4"));
+    CHECK(contains(status().err, "needs 5"));
 
     here.settings().url = url.substr(0, url.rfind('/')) + "/nonesuch";
     here.settings().password.clear();

@@ -174,6 +174,24 @@ TEST_CASE("a stream that breaks off inside a message says where, and is wrong") 
     }
 }
 
+TEST_CASE("what is no leasequery stream is called what it seems to be") {
+    const auto end_of = [](const std::string& octets) {
+        const auto text = decode(octets).text;
+        const auto at = text.rfind("it seems to be ");
+        return at == std::string::npos ? std::string() : text.substr(at);
+    };
+    const std::string rest(300, '\1');
+    for (const char* magic : {"\xd4\xc3\xb2\xa1", "\xa1\xb2\xc3\xd4", "\x4d\x3c\xb2\xa1", "\x0a\x0d\x0d\x0a"})
+        CHECK(contains(end_of(magic + rest), "a capture of packets (pcap); take the octets of one TCP direction"));
+    CHECK(contains(end_of("\x1f\x8b" + rest), "compressed by gzip"));
+    CHECK(contains(end_of("SQLite format 3" + rest), "an SQLite database"));
+    CHECK(contains(end_of("00 f0 02 01 06 00\n"), "hex; 'xxd -r -p FILE > octets.bin'"));
+    CHECK(end_of("storage: { url: sqlite:///x }\n") == "it seems to be text\n");
+    CHECK(end_of(encoded(active_v4()).substr(0, 100)).empty());
+    CHECK(end_of(encoded(active_v4())).empty());
+    CHECK(end_of("").empty());
+}
+
 TEST_CASE("a length that no message can have ends the decoding") {
     const std::string good = encoded(status_v6());
     const auto decoded = decode(good + std::string("\x00\x03\x01\x02\x03", 5) + good);

@@ -28,7 +28,7 @@ public:
 
     FeedEnds feed_ends() override {
         fail_if_told();
-        return {rows.empty() ? last + (last > 0) : rows.front().seq, last};
+        return {rows.empty() ? last + (last > 0) : rows.front().seq, last, removed_to};
     }
     FeedPart changes_after(std::int64_t seq, const std::optional<std::string>& server, std::size_t count) override {
         FeedPart out;
@@ -50,6 +50,11 @@ public:
         on_wait.pop_front();
     }
 
+    void remove(std::int64_t up_to) {
+        while (!rows.empty() && rows.front().seq <= up_to)
+            rows.pop_front();
+        removed_to = up_to;
+    }
     void grow(const std::string& server = "east") { rows.push_back({++last, server}); }
     void fail_if_told() {
         if (failures.empty()) return;
@@ -60,6 +65,7 @@ public:
 
     std::deque<Row> rows;
     std::int64_t last = 0;
+    std::int64_t removed_to = 0;
     std::deque<std::function<void()>> on_wait;
     std::deque<std::optional<StoreError>> failures;  // one for each look, wait or question for the ends
     int waits = 0;
@@ -68,14 +74,21 @@ public:
 /// What a follower gives and says, until it has nothing left to wait for.
 struct Followed {
     std::vector<std::int64_t> seqs;
-    std::vector<std::string> said;
+    std::vector<std::string> said, lost;
     std::vector<std::chrono::milliseconds> pauses;
     int flushes_left = 1'000'000;
+    std::function<void()> on_flush;
 
     void follow(FakeReader& reader, const FeedRequest& request) {
         FeedHooks hooks;
         hooks.row = [&](const Record& row) { seqs.push_back(number_of(row, "seq")); };
-        hooks.flush = [&] { return --flushes_left > 0; };
+        hooks.lost = [&](std::int64_t first, std::int64_t to) {
+            lost.push_back(std::to_string(first) + " to " + std::to_string(to));
+        };
+        hooks.flush = [&] {
+            if (on_flush) on_flush();
+            return --flushes_left > 0;
+        };
         hooks.say = [&](const std::string& text) { said.push_back(text); };
         hooks.stopping = [&] { return reader.waits > 0 && reader.on_wait.empty(); };
         hooks.pause = [&](std::chrono::milliseconds time) { pauses.push_back(time); };
@@ -191,31 +204,56 @@ TEST_CASE("what no waiting heals ends it") {
     CHECK_THROWS_AS(followed.follow(reader, {std::nullopt, 0, std::nullopt}), StoreError);
 }
 
-TEST_CASE("rows that retention has removed are said to be missing, and it goes on with the first there is") {
+TEST_CASE(
+    "rows that retention has removed end it, with what to do; or it says which, once, and goes on if it was told so") {
     FakeReader reader;
     for (int i = 0; i < 10; ++i)
         reader.grow();
-    reader.rows.erase(reader.rows.begin(), reader.rows.begin() + 6);
+    reader.remove(6);
+    Followed followed;
+    CHECK_THROWS_WITH_AS(
+        followed.follow(reader, {std::nullopt, 4, std::nullopt}),
+        "rows from seq 5 to 6 have been removed (storage.retention.changes): read the tables anew, and then go on with "
+        "--since 10; or go on without them, with --skip-lost",
+        StoreError);
+    CHECK(followed.seqs.empty());
+    followed.follow(reader, {std::nullopt, 4, std::nullopt, true});
+    CHECK(followed.seqs == Seqs{7, 8, 9, 10});
+    CHECK(followed.lost == Lines{"5 to 6"});
+    // All of it, and nothing new: that is said as well.
+    reader.remove(10);
+    reader.waits = 0;
+    reader.on_wait = {no_change, no_change};
+    Followed again;
+    again.follow(reader, {std::nullopt, 4, std::nullopt, true});
+    CHECK(again.lost == Lines{"5 to 10"});
+}
+
+TEST_CASE("rows that retention removes before a slow reader has had them are lost too") {
+    FakeReader reader;
+    for (int i = 0; i < 2500; ++i)
+        reader.grow();
+    Followed followed;
+    followed.on_flush = [&] { reader.remove(1500); };
+    followed.follow(reader, {std::nullopt, 0, std::nullopt, true});
+    CHECK(followed.seqs.size() == 2000);
+    CHECK(followed.lost == Lines{"1001 to 1500"});
+}
+
+TEST_CASE("numbers that were never given out are no loss") {
+    FakeReader reader;
+    reader.last = 6;
+    reader.grow();
     Followed followed;
     followed.follow(reader, {std::nullopt, 4, std::nullopt});
-    CHECK(followed.seqs == Seqs{7, 8, 9, 10});
-    CHECK(followed.said == Lines{"rows after seq 4 have been removed (storage.retention.changes); the feed begins with "
-                                 "seq 7"});
-    // All of it, and nothing new: that is said as well.
-    reader.rows.clear();
-    reader.waits = 0;
-    Followed again;
-    again.follow(reader, {std::nullopt, 4, std::nullopt});
-    CHECK(again.said ==
-          Lines{"rows after seq 4 have been removed (storage.retention.changes); the feed begins with seq "
-                "11"});
+    CHECK(followed.seqs == Seqs{7});
 }
 
 TEST_CASE("a seq that stands right before the first row misses nothing") {
     FakeReader reader;
     for (int i = 0; i < 10; ++i)
         reader.grow();
-    reader.rows.erase(reader.rows.begin(), reader.rows.begin() + 6);
+    reader.remove(6);
     Followed followed;
     followed.follow(reader, {std::nullopt, 6, std::nullopt});
     CHECK(followed.seqs == Seqs{7, 8, 9, 10});

@@ -33,6 +33,8 @@ ServerOverview live_server() {
     out.states = {{"active", 100000}, {"expired", 12}, {"released", 3}};
     out.connected_since = now - 1h;
     out.owner = "agent-1";
+    out.agent_alive = true;
+    out.agent_heartbeat_at = now - 2s;
     out.owner_epoch = 2;
     out.certificate_expires_at = now + 23 * 24h + 5h;
     out.certificate_days = 23;
@@ -46,6 +48,7 @@ ServerOverview troubled_server() {
     out.server_id = 2;
     out.name = "w";
     out.phase = "gap";
+    out.agent_alive = true;
     out.fresh_as_of = now - 26h;
     out.coverage = "partial";
     out.clock_skew_ms = -90500;
@@ -66,7 +69,7 @@ ServerOverview troubled_server() {
 
 TEST_CASE("the status table tells phase, lag, skew, gaps with their cause, and the last error") {
     std::ostringstream out;
-    print_status_table(std::vector{live_server(), troubled_server()}, now, out);
+    print_status_table(std::vector{live_server(), troubled_server()}, {}, now, out);
     CHECK(out.str() ==
           "SERVER   FAMILY  PHASE  BINDINGS      LAG     SKEW  GAPS  COVERAGE  BASE TIME             FRESH AS OF\n"
           "east-v6  v6      live     100000      4 s   +12 ms     0  full      2026-11-20T13:19:57Z  "
@@ -88,12 +91,20 @@ TEST_CASE("a server that never answered shows dashes") {
     ServerOverview server;
     server.name = "n\xc3\xbcrnberg";
     server.phase = "connecting";
+    server.agent_alive = true;
     server.coverage = "partial";
     std::ostringstream out;
-    print_status_table(std::vector{server}, now, out);
+    print_status_table(std::vector{server}, {}, now, out);
     CHECK(out.str() ==
           "SERVER    FAMILY  PHASE       BINDINGS  LAG  SKEW  GAPS  COVERAGE  BASE TIME  FRESH AS OF\n"
-          "n\xc3\xbcrnberg  v4      connecting         0    -     -     0  partial   -          -\n");
+          "n\xc3\xbcrnberg  v4      connecting         0    -     -     0  partial   -          -\n"
+          "  never read in full\n");
+    ServerConfig configured;
+    configured.name = server.name;
+    configured.family = Family::v6;
+    out.str("");
+    print_status_table(std::vector{server}, std::vector{configured}, now, out);
+    CHECK(out.str().find("\n  never read in full: no bulk.queries\n") != std::string::npos);
 }
 
 TEST_CASE("status --json gives one object per line, keyed by the columns of table server") {
@@ -107,6 +118,7 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
         R"("states":{"active":100000,"expired":12,"released":3},)"
         R"("connected_since":"2026-11-20T12:20:00Z","last_message_at":null,"last_full_sync_at":null,)"
         R"("gaps_open":0,"last_error":null,"last_error_at":null,"owner":"agent-1","owner_epoch":2,)"
+        R"("agent_alive":true,"agent_heartbeat_at":"2026-11-20T13:19:58Z",)"
         R"("certificate_expires_at":"2026-12-13T18:20:00Z","certificate_days":23,"active_support":"yes",)"
         R"("window_support":"yes","support_seen_at":"2026-11-20T11:20:00Z",)"
         R"("doubts":0,"unreadable":0,"refused":0,"known_since":"2026-11-19T12:20:00Z","client_data":"snapshot","gaps":[]})"
@@ -115,7 +127,7 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
         R"("base_time":null,"fresh_as_of":"2026-11-19T11:20:00Z","coverage":"partial","clock_skew_ms":-90500,)"
         R"("bindings":0,"states":{},"connected_since":null,"last_message_at":null,"last_full_sync_at":null,"gaps_open":1,)"
         R"("last_error":"NotAllowed: \"go\naway\"","last_error_at":"2026-11-20T13:15:00Z","owner":null,)"
-        R"("owner_epoch":0,"certificate_expires_at":"2026-11-20T12:20:00Z","certificate_days":-1,)"
+        R"("owner_epoch":0,"agent_alive":true,"agent_heartbeat_at":null,"certificate_expires_at":"2026-11-20T12:20:00Z","certificate_days":-1,)"
         R"("active_support":"no","window_support":"no","support_seen_at":"2026-11-20T11:20:00Z",)"
         R"("doubts":2,"unreadable":1,"refused":3,"known_since":null,"client_data":null,"gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
         R"("cause":"DataMissing in mid-stream"}]})"

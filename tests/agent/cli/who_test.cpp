@@ -158,6 +158,12 @@ TEST_CASE("that nobody held it then is said with how long assignments are kept")
     // What a mirror missed after that time does not matter.
     answer.servers[0].fresh_as_of = now - 47h;
     CHECK(printed(answer) == "nobody held 2001:db8::/56 at 2026-11-18T13:20:00Z as far as is known here\n");
+    answer.servers[0].known_since = now - 48h;
+    CHECK(printed(answer) == "nobody held 2001:db8::/56 at 2026-11-18T13:20:00Z as far as is known here\n");
+    answer.servers[0].known_since = now - 47h;
+    CHECK(printed(answer) ==
+          "nobody held 2001:db8::/56 at 2026-11-18T13:20:00Z as far as is known here\n"
+          "  fine: its history begins 2026-11-18T14:20:00Z; who held what before is not known\n");
 }
 
 TEST_CASE("forget says in words what is gone and what is left") {

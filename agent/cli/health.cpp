@@ -1,0 +1,86 @@
+#include "agent/cli/health.hpp"
+
+#include "agent/cli/table_text.hpp"
+#include "agent/config/time_text.hpp"
+#include "proto/status.hpp"
+
+#include <algorithm>
+
+namespace leasemirror {
+namespace {
+
+std::string ago(UtcSeconds then, UtcSeconds now) {
+    return rough_duration(std::max(now - then, std::chrono::seconds{0})) + " ago, " + iso_utc(then);
+}
+
+/// What the server is at, where that is why its mirror is behind.
+std::string cause_of(const ServerOverview& server) {
+    if (server.phase == "live") return {};
+    if (server.phase == "down") return server.last_error.empty() ? "down" : "down: " + printable(server.last_error);
+    if (server.open_gaps.empty()) return server.phase;
+    const auto& gap = server.open_gaps.front();
+    return "recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) + " (server's clock): " + printable(gap.cause);
+}
+
+bool is_polled(const ServerOverview& server, const ServerConfig& configured) {
+    return configured.mode == SyncMode::bulk || server.support.active == false || server.phase == "polling";
+}
+
+std::string in_brackets(const std::string& cause) {
+    return cause.empty() ? cause : " (" + cause + ")";
+}
+
+}  // namespace
+
+std::string missing_agent(const ServerOverview& server, UtcSeconds now) {
+    if (server.agent_alive || server.phase == "disabled") return {};
+    if (server.owner.empty()) return "no agent is at work on it";
+    const auto named = "no agent is at work on it: '" + printable(server.owner) + "' ";
+    if (server.agent_stopped_at) return named + "was stopped " + ago(*server.agent_stopped_at, now);
+    if (!server.agent_heartbeat_at) return named + "has never given a sign of life";
+    return named + "gave its last sign of life " + ago(*server.agent_heartbeat_at, now);
+}
+
+std::string never_read(const ServerOverview& server, const ServerConfig* configured) {
+    if (server.fresh_as_of || server.phase == "disabled") return {};
+    // DHCPv6 has no query for everything (RFC 5460 §5.4).
+    const bool cannot = configured != nullptr && configured->family == Family::v6 && configured->bulk.queries.empty();
+    return cannot ? "never read in full: no bulk.queries" : "never read in full";
+}
+
+const ServerConfig* configured_as(const std::string& name, std::span<const ServerConfig> servers) {
+    const auto at =
+        std::find_if(servers.begin(), servers.end(), [&](const auto& server) { return server.name == name; });
+    return at == servers.end() ? nullptr : &*at;
+}
+
+std::string problem_of(const ServerOverview& server, const ServerConfig* configured, std::chrono::milliseconds max_age,
+                       UtcSeconds now) {
+    if (server.phase == "disabled") return configured == nullptr ? "" : "no agent is at work on it";
+    if (auto missing = missing_agent(server, now); !missing.empty()) return missing;
+    if (const auto never = never_read(server, configured); !never.empty()) return never + in_brackets(cause_of(server));
+    const auto polls = configured != nullptr && is_polled(server, *configured) ? configured->bulk.poll_interval
+                                                                               : std::chrono::milliseconds{0};
+    if (now - *server.fresh_as_of > max_age + polls)
+        return "right up to " + ago(*server.fresh_as_of, now) + in_brackets(cause_of(server));
+    if (configured != nullptr && configured->bulk.covers == BulkCovers::all && server.coverage != "full")
+        return "a part of the server alone is mirrored, and bulk.covers is all";
+    return {};
+}
+
+std::vector<std::string> problems_of(std::span<const ServerOverview> servers, const Config& config,
+                                     std::chrono::milliseconds max_age, UtcSeconds now) {
+    std::vector<std::string> out;
+    for (const auto& configured : config.servers) {
+        const auto is_it = [&](const auto& server) { return server.name == configured.name; };
+        if (std::none_of(servers.begin(), servers.end(), is_it))
+            out.push_back(configured.name + ": no agent has been at work on it");
+    }
+    for (const auto& server : servers) {
+        const auto problem = problem_of(server, configured_as(server.name, config.servers), max_age, now);
+        if (!problem.empty()) out.push_back(printable(server.name) + ": " + problem);
+    }
+    return out;
+}
+
+}  // namespace leasemirror
