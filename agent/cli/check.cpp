@@ -65,10 +65,17 @@ int print_probe(const ServerConfig& server, const ProbeResult& result, std::ostr
         out << "  (base-time " << iso_utc(*result.base_time) << ", skew " << skew_text(result.skew->count()) << ")";
     if (result.first_end) out << "  (TLS: the first certificate ends " << iso_utc(result.first_end->at) << ")";
     out << '\n';
-    const auto fault = mismatch(server, result);
-    if (fault.empty()) return exit_fine;
-    out << "  " << fault << '\n';
-    return exit_found_wrong;
+    int code = exit_fine;
+    for (std::size_t i = 0; i < result.queries.size(); ++i) {
+        if (result.queries[i].answer == Answer::yes) continue;
+        out << "  query for " << to_string(server.bulk.queries[i]) << ": " << to_string(result.queries[i]) << '\n';
+        code = exit_found_wrong;
+    }
+    if (const auto fault = mismatch(server, result); !fault.empty()) {
+        out << "  " << fault << '\n';
+        code = exit_found_wrong;
+    }
+    return code;
 }
 
 int check_servers(const Config& config, std::ostream& out) {

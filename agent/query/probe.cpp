@@ -1,6 +1,7 @@
 #include "agent/query/probe.hpp"
 
 #include "agent/query/probe_connection.hpp"
+#include "agent/sync/clocks/skew.hpp"
 #include "proto/numbers_v4.hpp"
 #include "proto/session/active.hpp"
 #include "proto/session/bulk.hpp"
@@ -14,11 +15,19 @@ SessionSettings probe_settings(const ServerConfig& server, const ProbeSettings& 
     return session_settings(server, settings.requestor_duid, {}, bulk_lq_data_timeout);
 }
 
-void note_time(const action::Heard& heard, ProbeResult& result) {
+/// What the replies to one probe have told of the server's clock.
+struct Times {
+    ClockSkew clock;
+    SteadyTime asked_at{};  // the query under way
+};
+
+void note_time(const action::Heard& heard, Times& times, ProbeResult& result) {
     if (!heard.base_time) return;
-    const auto ours = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    ClockSkew::Sample sample{*heard.base_time, std::nullopt, times.asked_at, true, true};
+    (void)times.clock.on_base_time(sample,
+                                   host_now());  // a clock that was set meanwhile is not what is looked for here
     result.base_time = heard.base_time;
-    result.skew = std::chrono::milliseconds{heard.base_time->time_since_epoch()} - ours.time_since_epoch();
+    result.skew = times.clock.known();
 }
 
 /// A server that answers with an error status knows the protocol; one that closes does not, or does not know us.
@@ -41,22 +50,21 @@ Support support_of(const action::Close& close) {
     return {Answer::unclear, close.text};
 }
 
-/// The first configured query. Else everything that changed in this second: whoever can answer the query for
-/// everything shows that, without having to list it.
-void start_bulk(const ServerConfig& server, BulkSession& session) {
-    const auto now = host_session_now();
-    if (!server.bulk.queries.empty()) return session.start(server.bulk.queries.front(), {}, false, now);
-    session.start(BulkQuery{}, {now.server, now.server}, false, now);
-}
-
-Support ask_bulk(const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
-                 ProbeResult& result) {
+/// `query`; none: everything that changed in this second. Whoever can answer the query for everything shows that, without
+/// having to list it.
+Support ask_bulk(const ServerConfig& server, const ProbeSettings& settings, const BulkQuery* query,
+                 ProbeConnection& connection, Times& times, ProbeResult& result) {
     BulkSession session(probe_settings(server, settings));
-    start_bulk(server, session);
+    const auto now = host_session_now();
+    times.asked_at = now.steady;
+    if (query != nullptr)
+        session.start(*query, {}, false, now);
+    else
+        session.start(BulkQuery{}, {now.server, now.server}, false, now);
     Support out{Answer::unclear, "no answer within " + std::to_string(settings.answer_timeout.count()) + " ms"};
     connection.drive(session, settings.answer_timeout, [&](const SessionAction& action) {
         if (const auto* const heard = std::get_if<action::Heard>(&action)) {
-            note_time(*heard, result);
+            note_time(*heard, times, result);
             return false;
         }
         if (const auto* const done = std::get_if<action::QueryDone>(&action))
@@ -71,15 +79,17 @@ Support ask_bulk(const ServerConfig& server, const ProbeSettings& settings, Prob
     return out;
 }
 
-Support ask_active(const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
+Support ask_active(const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection, Times& times,
                    ProbeResult& result) {
     ActiveSession session(probe_settings(server, settings));
-    session.start(std::nullopt, host_session_now());
+    const auto now = host_session_now();
+    times.asked_at = now.steady;
+    session.start(std::nullopt, now);
     std::optional<Support> closed;
     bool heard_of = false;
     connection.drive(session, settings.active_wait, [&](const SessionAction& action) {
         if (const auto* const heard = std::get_if<action::Heard>(&action)) {
-            note_time(*heard, result);
+            note_time(*heard, times, result);
             heard_of = true;
         }
         // A refusal comes as a message too, and its Close is the last of what that message leads to.
@@ -93,22 +103,19 @@ Support ask_active(const ServerConfig& server, const ProbeSettings& settings, Pr
     return {Answer::unclear, "no answer within " + std::to_string(settings.active_wait.count()) + " ms"};
 }
 
-using Ask = Support (*)(const ServerConfig&, const ProbeSettings&, ProbeConnection&, ProbeResult&);
-
 /// Nothing of the protocol can be concluded from a server that does not want our certificate.
-Support ask(Ask question, const ServerConfig& server, const ProbeSettings& settings, ProbeConnection& connection,
-            ProbeResult& result) {
-    auto answer = question(server, settings, connection, result);
+Support unless_refused(Support answer, const ProbeConnection& connection, ProbeResult& result) {
     if (!connection.refusal()) return answer;
     result.error = "cannot connect to " + connection.endpoint() + ": " + *connection.refusal();
     return {Answer::unclear, *connection.refusal()};
 }
 
-/// A connection of its own for the second question: a refusal of the first has closed it.
-Support ask_anew(Ask question, const ServerConfig& server, const ProbeSettings& settings, ProbeResult& result) {
+/// A further question, on a connection of its own: a refusal of the one before has closed that.
+template <class Question>
+Support ask_anew(const ServerConfig& server, ProbeResult& result, Question question) {
     ProbeConnection connection;
     if (const auto fault = connection.connect(server)) return {Answer::unclear, *fault};
-    return ask(question, server, settings, connection, result);
+    return unless_refused(question(connection), connection, result);
 }
 
 }  // namespace
@@ -132,6 +139,7 @@ std::string to_string(const Support& s) {
 
 ProbeResult probe_server(const ServerConfig& server, const ProbeSettings& settings) {
     ProbeResult result;
+    Times times;
     {
         ProbeConnection connection;
         const auto fault = connection.connect(server);
@@ -139,16 +147,25 @@ ProbeResult probe_server(const ServerConfig& server, const ProbeSettings& settin
         result.error = fault.value_or("");
         result.first_end = connection.first_end();
         if (fault) return result;
-        if (server.family == Family::v6 && server.bulk.queries.empty())
+        const auto& queries = server.bulk.queries;
+        if (server.family == Family::v6 && queries.empty())
             result.bulk.why = "no bulk.queries";
         else
-            result.bulk = ask(ask_bulk, server, settings, connection, result);
+            result.bulk = unless_refused(
+                ask_bulk(server, settings, queries.empty() ? nullptr : &queries.front(), connection, times, result),
+                connection, result);
+        if (!queries.empty()) result.queries.push_back(result.bulk);
     }
+    for (std::size_t i = 1; i < server.bulk.queries.size() && result.reachable(); ++i)
+        result.queries.push_back(ask_anew(server, result, [&](auto& connection) {
+            return ask_bulk(server, settings, &server.bulk.queries[i], connection, times, result);
+        }));
     if (!result.reachable()) return result;
     if (server.mode == SyncMode::bulk)
         result.active.why = "mode: bulk";
     else
-        result.active = ask_anew(ask_active, server, settings, result);
+        result.active = ask_anew(
+            server, result, [&](auto& connection) { return ask_active(server, settings, connection, times, result); });
     return result;
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace leasemirror {
 
@@ -23,12 +24,13 @@ struct Support {
 [[nodiscard]] std::string to_string(const Support& s);
 
 struct ProbeResult {
-    std::string endpoint;  ///< "2001:db8::1 port 547": what answered, or was tried last
-    std::string error;     ///< empty if it could be reached; else what to look at
-    Support bulk;
+    std::string endpoint;          ///< "2001:db8::1 port 547": what answered, or was tried last
+    std::string error;             ///< empty if it could be reached; else what to look at
+    Support bulk;                  ///< as the first query shows
+    std::vector<Support> queries;  ///< each of bulk.queries, in their order
     Support active;
     std::optional<ServerTime> base_time;      ///< of the last reply that carried one
-    std::optional<Skew> skew;                 ///< its sample: server minus ours
+    std::optional<Skew> skew;                 ///< what all replies together say of the server's clock: it minus ours
     std::optional<CertificateEnd> first_end;  ///< over TLS: of the two certificates
 
     [[nodiscard]] bool reachable() const { return error.empty(); }
@@ -40,8 +42,8 @@ struct ProbeSettings {
     std::chrono::milliseconds active_wait = std::chrono::seconds{2};  ///< a server that has not refused by then is live
 };
 
-/// Connects within `timeouts.connect`, then, unless the mode rules it out, on a connection each: the first configured
-/// bulk query (v4: everything that changed in this very second) until its first reply, and an active query.
+/// Connects within `timeouts.connect`, then, unless the mode rules it out, on a connection each: every configured bulk
+/// query (v4 without any: everything that changed in this very second) until its first reply, and an active query.
 [[nodiscard]] ProbeResult probe_server(const ServerConfig& server, const ProbeSettings& settings);
 
 }  // namespace leasemirror

@@ -1,4 +1,5 @@
 #include "agent/query/probe.hpp"
+#include "agent/net/host.hpp"
 #include "proto/wire/message_v4.hpp"
 #include "proto/wire/message_v6.hpp"
 
@@ -83,7 +84,11 @@ Reply answer_v4(MessageTypeV4 type, std::optional<StatusCode> status) {
     };
 }
 
-Reply answer_v6(std::optional<StatusCode> status) {
+ServerTime now_of_server() {
+    return ServerTime{std::chrono::floor<std::chrono::seconds>(host_now().utc).time_since_epoch()};
+}
+
+Reply answer_v6(std::optional<StatusCode> status, bool now = false) {
     return [=](ByteView request) {
         ScratchV6 scratch;
         const auto asked = decode_v6(request, scratch);
@@ -93,7 +98,7 @@ Reply answer_v6(std::optional<StatusCode> status) {
         m.type = MessageTypeV6::lease_query_reply;
         m.client_id = asked->client_id;
         m.server_id = server_id;
-        m.base_time = server_time_from_unix(1795180538);
+        m.base_time = now ? now_of_server() : server_time_from_unix(1795180538);
         if (status) m.status = make_status_v6(*status, "said so");
         return framed(m, [](const auto& message, ByteWriter& out) { encode_v6(message, out); });
     };
@@ -155,6 +160,30 @@ TEST_CASE("a v6 server that lacks active leasequery says so by status") {
     const auto result = probe_server(server_at(Family::v6, server.port()), quick());
     CHECK(to_string(result.bulk) == "yes");
     CHECK(result.active.answer == Answer::no);
+}
+
+TEST_CASE("every configured query is asked, and it is known which of them fail") {
+    ScriptedServer server({answer_v6(std::nullopt), answer_v6(StatusCode::not_configured), close_at_once,
+                           answer_v6(std::nullopt), answer_v6(StatusCode::not_supported)});
+    auto config = server_at(Family::v6, server.port());
+    for (int more = 0; more < 3; ++more)
+        config.bulk.queries.push_back(config.bulk.queries.front());
+    const auto result = probe_server(config, quick());
+    CHECK(result.bulk.answer == Answer::yes);
+    REQUIRE(result.queries.size() == 4);
+    CHECK(result.queries[0].answer == Answer::yes);
+    CHECK(to_string(result.queries[1]).find("refused (NotConfigured") == 0);
+    CHECK(result.queries[2].answer == Answer::no);
+    CHECK(result.queries[3].answer == Answer::yes);
+    CHECK(result.active.answer == Answer::no);
+}
+
+TEST_CASE("a server whose clock agrees with ours has no skew, whatever part of a second its base-times leave out") {
+    ScriptedServer server({answer_v6(std::nullopt, true), answer_v6(std::nullopt, true)});
+    auto config = server_at(Family::v6, server.port());
+    config.mode = SyncMode::bulk;
+    config.bulk.queries.push_back(config.bulk.queries.front());
+    CHECK(probe_server(config, quick()).skew == Skew{0});
 }
 
 TEST_CASE("what the configuration rules out is not asked") {
