@@ -1,5 +1,6 @@
 #include "agent/config/sections.hpp"
 
+#include "agent/config/secret_file.hpp"
 #include "proto/numbers_v6.hpp"
 #include "storage/store_url.hpp"
 
@@ -65,6 +66,7 @@ Parsed<std::string> parse_schema_name(std::string_view text) {
 Parsed<std::string> read_secret(const std::filesystem::path& path) {
     std::error_code fault;
     if (std::filesystem::is_directory(path, fault)) return Unexpected{std::string("is a directory")};
+    if (auto exposed = fault_of_secret_file(path.string())) return Unexpected{*std::move(exposed)};
     std::ifstream in(path, std::ios::binary);
     if (!in) return Unexpected{"cannot be read: " + std::generic_category().message(errno)};
     std::string text(std::istreambuf_iterator<char>(in), {});

@@ -2,6 +2,7 @@
 #include "agent/config/sections.hpp"
 #include "agent/config/tls_pin.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace leasemirror {
@@ -33,6 +34,11 @@ void read_tls(MapReader tls, TlsConfig& out) {
     read_file_name(tls, "crl", out.crl);
     tls.read_or_null("server_name", out.server_name, parse_host);
     tls.read_or_null("pin", out.pins, parse_pins);
+    const auto meant = {"ca", "cert", "key", "crl", "server_name", "pin"};
+    if (!tls.has("mode") && std::any_of(meant.begin(), meant.end(), [&](const char* key) { return tls.has(key); }))
+        tls.error("mode",
+                  "missing: without it the connection is in clear text, whatever else stands here; starttls is what "
+                  "the RFCs describe, direct is TLS from the first octet, off is clear text");
     if (out.mode != TlsMode::off) {
         require_file(tls, "ca", "a file of the authorities that the server's certificate may come from");
         require_file(tls, "cert", "a file of our own certificate, since TLS is mutual (RFC 7653 §9.1, RFC 7724 §8.1),");

@@ -167,9 +167,12 @@ Parsed<Bytes> parse_identifier(std::string_view text, std::size_t bytes_min, std
 }
 
 Parsed<Bytes> parse_mac(std::string_view text) {
+    constexpr std::size_t octets_min = 6;  // of what DHCP runs on nothing has fewer
     auto mac = parse_identifier(text, 1, chaddr_bytes_v4);
-    if (mac && !text.starts_with("text:")) return mac;
-    return Unexpected{std::string("expected a hardware address such as 02:42:ac:11:00:02")};
+    if (mac && !text.starts_with("text:") && mac->size() >= octets_min) return mac;
+    std::string expected = "expected a hardware address such as 02:42:ac:11:00:02";
+    if (mac && !text.starts_with("text:")) expected += ", which has 6 octets and not " + std::to_string(mac->size());
+    return Unexpected{std::move(expected)};
 }
 
 Parsed<IpAddress> parse_address(std::string_view text, Family family) {

@@ -1,5 +1,6 @@
 #include "agent/net/tls_context.hpp"
 
+#include "agent/config/secret_file.hpp"
 #include "agent/config/time_text.hpp"
 #include "agent/net/tls_loaded.hpp"
 
@@ -69,13 +70,8 @@ SslPtr<BIO> open_file(std::string_view key, const std::string& path) {
     return in;
 }
 
-/// The rule that libpq has for its keys: nobody but the owner; or also a group, where the owner is root.
 void check_key_mode(const std::string& path) {
-    struct stat s {};
-    if (::stat(path.c_str(), &s) != 0) return;  // open_file() says why
-    const mode_t forbidden = s.st_uid == 0 ? (S_IRWXO | S_IWGRP | S_IXGRP) : (S_IRWXO | S_IRWXG);
-    if ((s.st_mode & forbidden) != 0)
-        throw Unusable{file_name("key", path) + " can be read or written by others than its owner; chmod 600 " + path};
+    if (const auto fault = fault_of_secret_file(path)) throw Unusable{file_name("key", path) + " " + *fault};
 }
 
 /// A file may end, or hold something else; but not end at a block that cannot be read, for those behind it would be

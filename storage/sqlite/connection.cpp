@@ -5,7 +5,10 @@
 #include "storage/sqlite/schema.hpp"
 #include "storage/store_error.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <filesystem>
 
 namespace leasemirror {
@@ -58,7 +61,16 @@ std::string sqlite_path(std::string_view url) {
     return std::string(url.substr(scheme.size()));
 }
 
+void refuse_directory(const std::string& path) {
+    std::error_code none;
+    if (std::filesystem::is_directory(path, none))
+        throw StoreError(
+            StoreFault::unusable,
+            path + " is a directory; storage.url must name a file, such as sqlite://" + path + "/leases.db");
+}
+
 void refuse_foreign_file(const std::string& path) {
+    refuse_directory(path);
     if (!has_content(path)) return;
     try {
         auto db = open_for_reading(path);
@@ -69,8 +81,20 @@ void refuse_foreign_file(const std::string& path) {
     }
 }
 
+namespace {
+
+/// A new one is for its owner and, to read, a group: it says who uses which address. Its log gets the same mode. What
+/// is there already stays as somebody has set it.
+void make_file(const std::string& path) {
+    const int file = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, S_IRUSR | S_IWUSR | S_IRGRP);
+    if (file >= 0) ::close(file);  // else it is there, or cannot be made: then SQLite says why
+}
+
+}  // namespace
+
 SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& tuning) {
     return translated(path, "open the database", [&] {
+        make_file(path);
         const int flags = SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX;
         SQLite::Database db(path, flags, static_cast<int>(tuning.busy_timeout.count()));
         prepare_file(db, path);
@@ -83,6 +107,7 @@ SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& t
 }
 
 SQLite::Database open_for_reading(const std::string& path) {
+    refuse_directory(path);
     std::error_code none;
     if (!std::filesystem::exists(path, none))
         throw StoreError(StoreFault::unavailable, "there is no database " + path +

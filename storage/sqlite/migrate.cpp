@@ -19,15 +19,19 @@ SchemaVersion sqlite_schema_version(const std::string& path) {
 }
 
 StoreReport inspect_sqlite(const std::string& path) {
+    refuse_directory(path);
+    const auto directory = std::filesystem::absolute(path).parent_path();
+    if (!std::filesystem::exists(directory))
+        throw StoreError(StoreFault::unavailable, "there is no directory " + directory.string() +
+                                                      " for the database; create it, or correct storage.url");
     StoreReport out;
     out.engine = std::string("SQLite ") + SQLite::getLibVersion() + ", " + path;
     out.version = sqlite_schema_version(path);
-    const auto directory = std::filesystem::absolute(path).parent_path();
     const bool exists = std::filesystem::exists(path);
     // SQLite makes the files of its log beside the database.
     if (::access(directory.c_str(), W_OK | X_OK) != 0)
         out.lacks.push_back("this user may not write to the directory " + directory.string() +
-                            "; create it, or change its permissions");
+                            "; change its permissions");
     if (exists && ::access(path.c_str(), R_OK | W_OK) != 0)
         out.lacks.push_back("this user may not write to " + path + "; change its permissions");
     return out;

@@ -60,6 +60,7 @@ public:
     explicit TemporaryFile(const std::string& content)
         : path_(std::filesystem::temp_directory_path() / ("leasemirror-config-test-" + std::to_string(getpid()))) {
         std::ofstream(path_, std::ios::binary) << content;
+        std::filesystem::permissions(path_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     }
     ~TemporaryFile() { std::filesystem::remove(path_); }
     TemporaryFile(const TemporaryFile&) = delete;
@@ -312,6 +313,21 @@ TEST_CASE("a password file is read beside the configuration, without the newline
     CHECK(std::get<Config>(loaded).storage.password == "s3cret ");
 }
 
+TEST_CASE("a password file that others than its owner can read is a mistake") {
+    using std::filesystem::perms;
+    const TemporaryFile secret("s3cret");
+    const auto yaml = "storage: { url: sqlite:///x.db, password_file: " + secret.path().string() +
+                      " }\nservers: [ { name: s, family: v4, address: host } ]\n";
+    const auto errors = [&] { return errors_text(parse_config(yaml, "f.yaml", environment_of({}))); };
+    CHECK(errors() == "no errors");
+    for (const auto more : {perms::others_read, perms::group_write, perms::others_exec}) {
+        std::filesystem::permissions(secret.path(), perms::owner_read | perms::owner_write | more);
+        CHECK(errors() == "f.yaml:1:48: storage.password_file: '" + secret.path().string() +
+                              "' can be read or written by others than its owner; chmod 600 " + secret.path().string() +
+                              "\n");
+    }
+}
+
 TEST_CASE("each mistake is named with its place, what was expected and the nearest valid key") {
     struct Case {
         std::string yaml;
@@ -363,13 +379,16 @@ TEST_CASE("each mistake is named with its place, what was expected and the neare
          "f.yaml:6:10: servers[0].tls.key: missing; where tls.mode is not off, the file of our certificate's private "
          "key "
          "is needed\n"},
-        {with_server("v4", "    tls: { ca: '' }\n"),
-         "f.yaml:6:16: servers[0].tls.ca: expected the name of a PEM file, not ''\n"},
-        {with_server("v4", "    tls: { server_name: a b }\n"),
-         "f.yaml:6:25: servers[0].tls.server_name: expected a host name or an address without brackets and port, not "
+        {with_server("v4", "    tls: { ca: ca.pem, cert: agent.pem, key: agent.key }\n"),
+         "f.yaml:6:10: servers[0].tls.mode: missing: without it the connection is in clear text, whatever else stands "
+         "here; starttls is what the RFCs describe, direct is TLS from the first octet, off is clear text\n"},
+        {with_server("v4", "    tls: { mode: off, ca: '' }\n"),
+         "f.yaml:6:27: servers[0].tls.ca: expected the name of a PEM file, not ''\n"},
+        {with_server("v4", "    tls: { mode: off, server_name: a b }\n"),
+         "f.yaml:6:36: servers[0].tls.server_name: expected a host name or an address without brackets and port, not "
          "'a b'\n"},
-        {with_server("v4", "    tls: { pin: sha256//AAAA }\n"),
-         "f.yaml:6:17: servers[0].tls.pin: expected sha256//, then 44 characters of base64; several separated by ';', "
+        {with_server("v4", "    tls: { mode: off, pin: sha256//AAAA }\n"),
+         "f.yaml:6:28: servers[0].tls.pin: expected sha256//, then 44 characters of base64; several separated by ';', "
          "not 'sha256//AAAA'\n"},
         {with_server("v4", "    timeouts: { data: 300 }\n"),
          "f.yaml:6:23: servers[0].timeouts.data: expected a duration such as 500ms, 30s, 5m, 12h or 30d, not '300'\n"},

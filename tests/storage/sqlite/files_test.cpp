@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <fstream>
+#include <functional>
 
 using namespace leasemirror;
 using namespace leasemirror::testing;
@@ -140,11 +141,53 @@ TEST_CASE("the schema as it is printed makes a database that is accepted") {
     CHECK(open_one(*open_sqlite_store(at_path(path))).size() == 1);
 }
 
+TEST_CASE("a new database is for its owner, and for a group to read; one that is there keeps its mode") {
+    using std::filesystem::perms;
+    const TempDir dir;
+    const auto path = dir.path() / "leases.db";
+    const auto settings = at_path(path.string());
+    const auto mode = [&](const char* suffix) {
+        return std::filesystem::status(path.string() + suffix).permissions() & perms::all;
+    };
+    auto store = open_store(settings);
+    open_one(*store);
+    const auto others = perms::others_all | perms::group_write | perms::group_exec;
+    for (const char* suffix : {"", "-wal", "-shm"})
+        CHECK((mode(suffix) & others) == perms::none);
+    CHECK((mode("") & (perms::owner_read | perms::owner_write)) == (perms::owner_read | perms::owner_write));
+    store.reset();
+    const auto wide = perms::owner_read | perms::owner_write | perms::group_read | perms::others_read;
+    std::filesystem::permissions(path, wide);
+    store = open_store(settings);
+    CHECK(mode("") == wide);
+}
+
 TEST_CASE("a missing directory is named, and what to do about it") {
     const auto fault = fault_of([] { static_cast<void>(open_store(at_path("/nonexistent/leases.db"))); });
     CHECK(fault.fault == StoreFault::unavailable);
     CHECK(says(fault, "/nonexistent/leases.db"));
     CHECK(says(fault, "directory must exist"));
+}
+
+TEST_CASE("a directory is no database, whoever opens it, and nothing is made beside it") {
+    const TempDir dir;
+    const auto path = (dir.path() / "leases").string();
+    std::filesystem::create_directory(path);
+    for (const auto& open : std::vector<std::function<void()>>{
+             [&] { (void)open_store(at_path(path)); }, [&] { (void)open_reader(at_path(path)); },
+             [&] { (void)inspect_store(at_path(path)); }, [&] { (void)migrate_schema(at_path(path)); }}) {
+        const auto fault = fault_of(open);
+        CHECK(fault.fault == StoreFault::unusable);
+        CHECK(says(fault,
+                   path + " is a directory; storage.url must name a file, such as sqlite://" + path + "/leases.db"));
+    }
+    CHECK_FALSE(std::filesystem::exists(path + ".lock"));
+}
+
+TEST_CASE("a database in a directory that is missing cannot be had, and a check says so") {
+    const auto fault = fault_of([] { (void)inspect_store(at_path("/nonexistent/leases.db")); });
+    CHECK(fault.fault == StoreFault::unavailable);
+    CHECK(says(fault, "there is no directory /nonexistent for the database; create it"));
 }
 
 TEST_CASE("a URL of no engine is unusable and does not show a password") {
