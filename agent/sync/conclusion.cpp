@@ -15,6 +15,13 @@ std::chrono::milliseconds full_again_after(const BulkJob& job, const ConclusionC
     return context.polling ? std::min(10 * context.retry, context.poll_interval) : context.retry;
 }
 
+/// "1 of 4 queries refused"
+std::string unanswered(const BulkJob& job) {
+    const auto complete = job.queries_complete().size();
+    return std::to_string(job.items().size() - complete) + " of " + std::to_string(job.items().size()) +
+           (job.any_cut_off() ? " queries not answered" : " queries refused");
+}
+
 Reconcile reconcile_of(const BulkJob& job, const ConclusionContext& context) {
     Reconcile out;
     out.run = job.run();
@@ -52,7 +59,8 @@ FullConclusion conclude_full(const BulkJob& job, const ConclusionContext& contex
         out.lacks = job.all_complete()
                         ? "some replies could not be understood (see quarantine); what they may have listed is in doubt"
                         : job.trouble();
-        out.error = (job.all_complete() ? "full bulk: " : "full bulk incomplete: ") + out.lacks;
+        out.error = job.all_complete() ? "full bulk: " + out.lacks
+                                       : "full bulk incomplete: " + unanswered(job) + ": " + out.lacks;
         out.again_after = full_again_after(job, context);
     } else {
         out.lacks = "bulk.queries cover a part of the server (bulk.covers: partial)";

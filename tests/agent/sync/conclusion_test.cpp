@@ -181,7 +181,7 @@ TEST_CASE("where a query was cut off, the others are reconciled, and all is aske
     CHECK_FALSE(c.asked_to_the_end);
     CHECK_FALSE(c.reaches_began_at);
     CHECK(c.coverage == Coverage::partial);
-    CHECK(c.error == "full bulk incomplete: query for relay-id 02: closed");
+    CHECK(c.error == "full bulk incomplete: 1 of 2 queries not answered: query for relay-id 02: closed");
     CHECK(c.gap_outcome == "recovered in part");
     CHECK_FALSE(c.reconcile.everything);
     REQUIRE(c.reconcile.scopes.size() == 1);
@@ -207,7 +207,7 @@ TEST_CASE("what was refused, or could not be read, is asked again not before lon
         const auto c = conclude_full(job, context_v4());
         CHECK(c.asked_to_the_end);
         CHECK_FALSE(c.reaches_began_at);
-        CHECK(c.error == "full bulk incomplete: query for relay-id 02: NotAllowed");
+        CHECK(c.error == "full bulk incomplete: 1 of 2 queries refused: query for relay-id 02: NotAllowed");
     }
     SUBCASE("unread") {
         job.on_lease_unread(1);

@@ -106,7 +106,8 @@ TEST_CASE("a query that is refused does not stop the others, whose scopes are re
     CHECK(d.writes() ==
           "begin 1; 2001:db8:2::a active @1000 run 1; reconcile 1 (link 2001:db8:2::1) from @1000; base @1000");
     CHECK(d.status().coverage == Coverage::partial);
-    CHECK(d.status().last_error == "full bulk incomplete: query for link 2001:db8:1::1: NotConfigured: why");
+    CHECK(d.status().last_error ==
+          "full bulk incomplete: 1 of 2 queries refused: query for link 2001:db8:1::1: NotConfigured: why");
     CHECK(d.accepts().query() == "active from @1000");
 }
 

@@ -416,8 +416,9 @@ TEST_CASE("mode bulk: a query that always breaks off stops no other, reconciles 
     CHECK(d.status().coverage == Coverage::partial);
     CHECK_FALSE(d.written.back().fresh_as_of);  // it stays: of the first link nothing newer is known
     CHECK(d.status().last_error ==
-          "full bulk incomplete: query for link 2001:db8:1::1: the connection ended inside a bulk query: closed by "
-          "the server");
+          "full bulk incomplete: 1 of 2 queries not answered: query for link 2001:db8:1::1: the connection ended "
+          "inside a "
+          "bulk query: closed by the server");
     std::string said;
     for (const auto& event : d.logs)
         if (event.name == "full-bulk-done") said = event.fields.back().second;

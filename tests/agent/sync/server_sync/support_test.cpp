@@ -215,7 +215,8 @@ TEST_CASE("what a full poll was refused is not asked for in between") {
     full.ends(StatusCode::not_allowed);
     CHECK(d.writes().find("reconcile 1 (relay-id 61)") != std::string::npos);
     CHECK(d.status().coverage == Coverage::partial);
-    CHECK(d.status().last_error == "full bulk incomplete: query for relay-id 62: NotAllowed: why");
+    CHECK(d.status().last_error ==
+          "full bulk incomplete: 1 of 2 queries refused: query for relay-id 62: NotAllowed: why");
     CHECK_FALSE(d.written.back().fresh_as_of);  // what it did not answer for is as old as it was
     for (int i = 0; i < 3; ++i) {
         const auto windowed = next(d);
