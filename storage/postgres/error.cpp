@@ -13,6 +13,13 @@ struct Meaning {
 
 constexpr std::string_view try_again = "the same is tried again";
 
+// Locks that keep a second agent out, prepared statements and settings are of a session.
+constexpr std::string_view no_sessions =
+    "a pooler that hands a session from client to client stands between, such as pgbouncer with pool_mode transaction; "
+    "give leasemirror sessions of its own: pool_mode session for its database or user, or a storage.url that leads "
+    "past "
+    "the pooler";
+
 struct Code {
     std::string_view prefix;  // of the SQLSTATE: five characters, or two for a whole class
     Meaning meaning;
@@ -46,12 +53,14 @@ constexpr std::array codes{
     Code{"23", {StoreFault::refused, "the database refused the values"}},
     Code{"54",
          {StoreFault::refused, "the database refused the values"}},  // an index takes no value of more than 2.7 kB
+    Code{"42P05",
+         {StoreFault::unavailable, no_sessions}},  // it is prepared already: by another client, in this backend
     Code{"42", {StoreFault::unusable, "tables are not as leasemirror made them; restore them from a backup"}},
     Code{"XX001", {StoreFault::unusable, "the database is damaged; restore it from a backup"}},
     Code{"XX002", {StoreFault::unusable, "an index is damaged: REINDEX it"}},
     Code{"0A000",
          {StoreFault::unavailable, try_again}},  // "cached plan must not change result type": after a migration
-    Code{"26000", {StoreFault::unavailable, try_again}},  // a prepared statement is gone: DISCARD ALL by a pooler
+    Code{"26000", {StoreFault::unavailable, no_sessions}},  // a prepared statement is gone
 };
 
 struct Words {

@@ -1,4 +1,5 @@
 // What the PostgreSQL store does when the connection, the session or the server fails it: nothing half, nothing twice.
+#include "storage/postgres/error.hpp"
 #include "tests/storage/history_check.hpp"
 #include "tests/storage/postgres_engine.hpp"
 #include "tests/storage/tcp_proxy.hpp"
@@ -243,6 +244,17 @@ TEST_CASE("a full disk is one to wait for, and what was begun is done when there
     CHECK(f.states().empty());
     f.engine->execute("DROP TRIGGER disk_full ON binding_change");
     CHECK(f.apply({told("10.0.0.1", 10)}).stored == 1);
+}
+
+TEST_CASE("what a pooler in transaction mode does is called what it is, and waited for") {
+    for (const char* code : {"26000", "42P05"}) {
+        const auto error = store_error(pqxx::sql_error("prepared statement \"claim\"", "EXECUTE", code), true,
+                                       "database 'leases'", "take over the servers");
+        CHECK(error.fault() == StoreFault::unavailable);
+        CHECK(has(error.what(), "cannot take over the servers in database 'leases'"));
+        CHECK(has(error.what(), "pgbouncer with pool_mode transaction"));
+        CHECK(has(error.what(), "pool_mode session"));
+    }
 }
 
 TEST_CASE("a table that is gone is nothing to wait for" * doctest::skip(without_postgres())) {
