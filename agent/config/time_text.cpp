@@ -102,6 +102,10 @@ std::string iso_utc(ServerTime t) {
     return iso_utc(UtcSeconds{t.time_since_epoch()});
 }
 
+std::string iso_utc_or_none(const std::optional<ServerTime>& t) {
+    return t ? iso_utc(*t) : "none";
+}
+
 std::string rough_duration(std::chrono::seconds d) {
     if (d.count() < 0) return "-" + rough_duration(-d);
     const auto whole = d.count();

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,8 @@ namespace leasemirror {
 [[nodiscard]] std::string iso_utc(UtcSeconds t);
 /// A server's own clock, read as UTC.
 [[nodiscard]] std::string iso_utc(ServerTime t);
+/// The same, or "none".
+[[nodiscard]] std::string iso_utc_or_none(const std::optional<ServerTime>& t);
 
 /// Roughly, for a table: "0 s", "59 s", "12 min", "3 h 5 min", "2 d 4 h". Negative times get a minus.
 [[nodiscard]] std::string rough_duration(std::chrono::seconds d);

@@ -37,7 +37,7 @@ public:
     void drop_changes();
 
     /// Nothing goes to the writer any more: its times may have to be corrected first.
-    void hold() { held_ = true; }
+    void hold_back() { held_ = true; }
     [[nodiscard]] bool is_held() const { return held_; }
     /// What is held was converted by a skew that holds no longer: our clock had been set ahead by so much. The first batch of it;
     /// none: nothing is held.

@@ -111,6 +111,8 @@ private:
     // What to do next (server_sync.cpp).
     void plan();
     void plan_active();
+
+    // Bulk jobs and what they prove (server_sync_bulks.cpp).
     void plan_bulk();
     [[nodiscard]] bool has_room_for_bulk() const;
     void announce(const BulkJob& job);
@@ -127,12 +129,7 @@ private:
     void finish_poll(const BulkJob& job);
     void learn_windows(const std::optional<bool>& heeds_start, const std::string& told_by);
 
-    // What the sessions say (server_sync_replies.cpp).
-    [[nodiscard]] bool pump();
-    void handle(SyncConnection& connection, const SessionAction& action);
-    void on_heard(SyncConnection& connection, const action::Heard& heard);
-    void on_reply(const SyncConnection& connection);
-    void on_undated_reply(const SyncConnection& connection);
+    // Which clock times are told in (server_sync_clocks.cpp).
     void on_base_time(SyncConnection& connection, const action::Heard& heard, std::chrono::milliseconds ago);
     void on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before);
     [[nodiscard]] bool testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message);
@@ -140,10 +137,18 @@ private:
     void drop_undated_that_wait();
     void hear_what_waited();
     void settle_our_clock(const ClockSkew::Sample& told);
-    void on_deliver(SyncConnection& connection, const Binding& binding);
-    void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);
     void distrust(SyncConnection& connection, const action::Heard& heard);
     void move_stored_times(std::chrono::milliseconds by);
+    void start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before);
+
+    // What the sessions say (server_sync_replies.cpp).
+    [[nodiscard]] bool pump();
+    void handle(SyncConnection& connection, const SessionAction& action);
+    void on_heard(SyncConnection& connection, const action::Heard& heard);
+    void on_reply(const SyncConnection& connection);
+    void on_undated_reply(const SyncConnection& connection);
+    void on_deliver(SyncConnection& connection, const Binding& binding);
+    void on_client_listed(SyncConnection& connection, const action::ClientListed& listed);
     void on_lease_lost(SyncConnection& connection, const std::string& reason, const std::optional<IpAddress>& address,
                        const std::string& vpn_id);
     void on_quarantine(SyncConnection& connection, const action::Quarantine& quarantine);
@@ -156,7 +161,6 @@ private:
     void open_unread_gap(const std::string& reason);
     void on_sightings_written(const Batch& done);
     void record_gap(GapChange change);
-    void start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before);
 
     void drop(ConnectionKey id, bool tell_shell);
     [[nodiscard]] ServerTime asked_at(const SyncConnection& connection) const;

@@ -138,86 +138,6 @@ ServerTime ServerSync::asked_at(const SyncConnection& connection) const {
     return epoch_.skew.server_second(now_.utc - ago);
 }
 
-/// It came so long ago, where it waited for the jury.
-void ServerSync::on_base_time(SyncConnection& connection, const action::Heard& heard, std::chrono::milliseconds ago) {
-    const auto base = *heard.base_time;
-    const auto* active = std::get_if<ActiveSession>(&connection.session);
-    // Messages that were built earlier may come in the catch-up phase (RFC 7653 §8.4.1, RFC 7724 §7.4.1).
-    const bool catching_up = active && active->state() == ActiveState::catching_up;
-    const ClockSkew::Sample told{base, catching_up ? active->start_time() : connection.fresh_from, connection.asked_at,
-                                 active && !catching_up && backpressure_.reads_promptly(now_.steady), !catching_up};
-    if (testifies(connection, told, heard.message)) return;
-    settle_our_clock(told);
-    const auto skew_before = epoch_.skew.known();
-    const Now came{now_.steady - ago, now_.utc - ago};
-    switch (epoch_.skew.on_base_time(told, came)) {
-        case ClockSkew::Verdict::steady:
-            // One that has waited would fit a clock that was set, too.
-            if (told.built_after_asked && !epoch_.skew.lags(base, came)) epoch_.stored_clock.on_heard();
-            break;
-        case ClockSkew::Verdict::doubtful:
-            return distrust(connection, heard);
-        case ClockSkew::Verdict::stepped_back:
-            return on_server_clock_set(base, "back", skew_before);
-        case ClockSkew::Verdict::stepped_forward:
-            return on_server_clock_set(base, "forward", skew_before);
-    }
-    if (!epoch_.checkpoint.on_heard(base))
-        return start_afresh("the server's clock is behind ours, which it had not told before", epoch_.skew,
-                            skew_before);
-    connection.fresh_from = connection.fresh_from ? std::max(*connection.fresh_from, base) : base;
-    on_reply(connection);
-}
-
-/// The first message since the start that tells of our clock: what it says has to wait until it is found whether that was set,
-/// for else it would be stored in the wrong clock.
-bool ServerSync::testifies(SyncConnection& connection, const ClockSkew::Sample& told, ByteView message) {
-    if (!epoch_.stored_clock.awaits_jury()) return false;
-    const auto least = told.at_least(now_) - epoch_.skew.estimate();
-    // In the catch-up phase a message may have been built long before we asked: then its clock only seems to be behind. Where it
-    // is ahead, and another server tells of as much, it was built just now.
-    if (!told.built_after_asked && least <= StartJury::shift_min) return false;
-    const auto most =
-        told.built_after_asked ? told.at_most(now_) - epoch_.skew.estimate() : least + std::chrono::seconds{1};
-    epoch_.stored_clock.testify({least, most});
-    wait_for_jury(connection, message);
-    connections_.set_reading(false, session_now());
-    return true;
-}
-
-void ServerSync::wait_for_jury(SyncConnection& connection, ByteView message) {
-    backpressure_.on_not_read(now_.steady);
-    std::visit([&](auto& session) { session.set_reading(false, session_now()); }, connection.session);
-    connection.waits_for_jury = {Bytes(message.begin(), message.end()), now_.steady};
-}
-
-/// Whether our clock was set or the host slept, if this message tells.
-void ServerSync::settle_our_clock(const ClockSkew::Sample& told) {
-    const auto finding = epoch_.stored_clock.judge(told, epoch_.skew.estimate(), now_);
-    if (finding == StoredClock::Finding::none) return;
-    const auto by = epoch_.stored_clock.decide();
-    if (finding == StoredClock::Finding::was_set) move_stored_times(by);
-    now_.utc += by;
-}
-
-void ServerSync::on_server_clock_set(ServerTime base, std::string_view where, std::optional<Skew> skew_before) {
-    const auto highest = epoch_.checkpoint.highest_heard();
-    start_afresh("the server's clock went " + std::string(where) + ": base-time " + iso_utc(base) + " after " +
-                     (highest ? iso_utc(*highest) : "none"),
-                 epoch_.skew, skew_before);
-}
-
-/// All times in it count from its base-time, which cannot be right.
-void ServerSync::distrust(SyncConnection& connection, const action::Heard& heard) {
-    connection.distrusted = true;
-    connection.base_time.reset();
-    on_reply(connection);
-    const auto reason = "its base-time " + iso_utc(*heard.base_time) +
-                        " cannot be right: the server's clock shows about " + iso_utc(epoch_.skew.server_now(now_.utc));
-    recorder_.on_quarantine(told_on(connection), {heard.message, reason, false, std::nullopt});
-    report_.on_quarantined(reason, now_.steady);
-}
-
 void ServerSync::on_quarantine(SyncConnection& connection, const action::Quarantine& quarantine) {
     recorder_.on_quarantine(told_on(connection), quarantine);
     report_.on_quarantined(quarantine.reason, now_.steady);
@@ -380,32 +300,6 @@ void ServerSync::on_active_refused_silently(const std::string& text) {
 void ServerSync::on_polled_instead(const std::string& why) {
     report_.on_recovered();
     report_.log(LogLevel::warn, "polling-instead", {{"reason", why}});
-}
-
-/// What we hold of this server was told in another clock, or by another server: a new epoch. `skew`: what is known of the
-/// clock that counts from now on. `skew_before`: what had been known of the one before.
-void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before) {
-    report_.log(LogLevel::warn, "fresh-start", {{"cause", cause}});
-    report_.error(cause, now_);
-    // What the last fresh start left is there until all has been read.
-    const auto& clock = epoch_.stored_clock;
-    const bool still_unsure = epoch_.before.ours_unsure && !clock.was_read();
-    const ClocksBefore before{skew_before, clock.is_unproven() || still_unsure};
-    while (!connections_.empty())
-        drop(connections_.all().back().id, true);
-    bulk_.start_afresh(cause, now_.steady, jitter_);
-    doubts_.start_afresh();
-    // What waits here was told in the old clock, or by the other server: the full bulk brings all of it anew.
-    if (bulk_.can_ask()) outbox_.drop_changes();
-    auto& batch = outbox_.edit(now_.steady);
-    batch.base_time.reset();
-    batch.fresh_start = true;
-    now_.utc += epoch_.stored_clock.decide();
-    epoch_ = {Checkpoint::afresh(outbox_.next_number()), ClockSkew(skew), StoredClock::afresh(bulk_.can_ask()), before};
-    report_.set_coverage(Coverage::partial);
-    if (bulk_.can_ask()) return;
-    auto lost = bulk_.give_up_gaps();
-    std::move(lost.begin(), lost.end(), std::back_inserter(batch.gaps));
 }
 
 }  // namespace leasemirror

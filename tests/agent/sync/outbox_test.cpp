@@ -51,7 +51,7 @@ TEST_CASE("a batch is due when its oldest row has waited, and at once when it ha
 TEST_CASE("what is held back waits, and goes its way corrected for a clock that was set ahead") {
     Outbox box(1, limits, much);
     CHECK_FALSE(box.correct_held(1h));
-    box.hold();
+    box.hold_back();
     auto& change = box.add_change(t);
     change.skew = Skew{500ms};
     change.told_at = UtcSeconds{3600s};
@@ -79,7 +79,7 @@ TEST_CASE("what is held back is bounded in octets, and can be thrown away") {
     constexpr std::uint64_t share = 4ULL * 1024 * 1024;
     constexpr auto most = static_cast<int>(share / sizeof(Change));
     Outbox box(1, {100, 20ms}, share);
-    box.hold();
+    box.hold_back();
     int rows = 0;
     for (; !box.full() && rows < 2 * most; ++rows) {
         add_rows(box, 1);
