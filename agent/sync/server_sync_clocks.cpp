@@ -33,11 +33,11 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     if (was_set && !epoch_.skew.known())
         return start_afresh("our own clock was set while the agent was away", {}, std::nullopt);
     connections_.set_reading(backpressure_.is_reading(), session_now());
-    if (was_set) drop_undated_that_wait();
+    drop_undated_that_wait();
     hear_what_waited();
 }
 
-/// Their messages were dated by our clock as it is and by what was known of the server's before. The server tells them again.
+/// Their messages would be dated by our clock as it is now, and they came before. The server tells them again.
 void ServerSync::drop_undated_that_wait() {
     std::vector<ConnectionKey> undated;
     for (const auto& connection : connections_.all())
@@ -59,10 +59,7 @@ void ServerSync::hear_what_waited() {
         const auto waited = std::exchange(connection->waits_for_jury, std::nullopt);
         if (!waited) continue;
         const auto ago = std::chrono::round<std::chrono::milliseconds>(now_.steady - waited->since);
-        if (connection->base_time)
-            on_base_time(*connection, {waited->message, connection->base_time, {}}, ago);
-        else
-            on_undated_reply(*connection);
+        on_base_time(*connection, {waited->message, connection->base_time, {}}, ago);
     }
 }
 
