@@ -140,6 +140,7 @@ private:
 
     void finish(DaemonEnd end) {
         end_ = end;
+        pulse_.stop();
         close_connections();
         signals_.cancel();
         loop_.stop();

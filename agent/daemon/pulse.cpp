@@ -12,15 +12,21 @@ Pulse::Pulse(asio::io_context& loop, AgentIdentity agent, std::size_t servers, s
       counted_from_(std::chrono::steady_clock::now()) {}
 
 void Pulse::start() {
+    beats_ = true;
     under_way_ = 0;
     beat(false);
     wait();
 }
 
+void Pulse::stop() {
+    beats_ = false;
+    timer_.cancel();
+}
+
 void Pulse::wait() {
     timer_.expires_after(interval);
     timer_.async_wait([this](const asio::error_code& error) {
-        if (error) return;
+        if (error || !beats_) return;      // it may have expired right before it was cancelled
         if (under_way_ == 0) beat(false);  // else the database does not answer, and that is what is to be seen
         wait();
     });
@@ -33,7 +39,7 @@ bool Pulse::on_written() {
 
 void Pulse::say_last() {
     if (std::exchange(last_said_, true)) return;
-    timer_.cancel();
+    stop();
     beat(true);
 }
 

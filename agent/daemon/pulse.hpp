@@ -21,7 +21,8 @@ public:
 
     /// The writers have opened the database, perhaps anew: what was under way is not any more.
     void start();
-    void stop() { timer_.cancel(); }
+    /// The writers are closed: nothing is sent before the next start().
+    void stop();
     void on_changes(std::size_t count) { changes_ += count; }
     /// True if that was the last one.
     [[nodiscard]] bool on_written();
@@ -39,6 +40,7 @@ private:
     std::chrono::steady_clock::time_point counted_from_;
     std::size_t changes_ = 0;
     std::size_t under_way_ = 0;
+    bool beats_ = false;
     bool last_said_ = false;
 };
 

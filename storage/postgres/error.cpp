@@ -55,6 +55,9 @@ constexpr std::array codes{
          {StoreFault::refused, "the database refused the values"}},  // an index takes no value of more than 2.7 kB
     Code{"42P05",
          {StoreFault::unavailable, no_sessions}},  // it is prepared already: by another client, in this backend
+    Code{"42P07",
+         {StoreFault::unusable,
+          "what has that name is not of leasemirror; rename it, or set storage.schema to a schema of its own"}},
     Code{"42", {StoreFault::unusable, "tables are not as leasemirror made them; restore them from a backup"}},
     Code{"XX001", {StoreFault::unusable, "the database is damaged; restore it from a backup"}},
     Code{"XX002", {StoreFault::unusable, "an index is damaged: REINDEX it"}},
