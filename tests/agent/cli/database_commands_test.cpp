@@ -241,7 +241,7 @@ TEST_CASE("what stands between an agent and its PostgreSQL database is said, and
     CHECK(status().code == 3);
     CHECK(contains(status().err, "GRANT USAGE ON SCHEMA"));
     auto check = outcome_of(CheckCommand{here.config(), true});
-    CHECK(contains(check.out, "  role '" + role + "' may not read and write all of assignment, binding, "));
+    CHECK(contains(check.out, "  role '" + role + "' may not read and write all of agent, assignment, binding, "));
 
     here.engine().execute("GRANT USAGE ON SCHEMA " + here.settings().schema + " TO " + role +
                           "; GRANT SELECT ON ALL TABLES IN SCHEMA " + here.settings().schema + " TO " + role);
