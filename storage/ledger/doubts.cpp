@@ -63,6 +63,7 @@ void Ledger::doubt_row(std::size_t at, Doubt why, const Change& change) {
     if (row.doubt == why && row.age.epoch == age.epoch && row.age.base_time == age.base_time) return;
     row.doubt = why;
     row.age = age;
+    entries_[at].doubted_live = entries_[at].doubted_live || is_told_live(why);
     rewrite(at);
 }
 

@@ -148,7 +148,7 @@ Tally Ledger::tally() const {
         if (entry.refused || entry.write == Entry::Write::none || entry.write == Entry::Write::listing) continue;
         if (entry.before) --tally.by_state[*entry.before];
         ++tally.by_state[entry.row.state];
-        tally.doubts_told_live += entry.doubt_before == Doubt::none && is_told_live(entry.row.doubt) ? 1 : 0;
+        tally.doubts_told_live += entry.doubted_live && is_told_live(entry.row.doubt) ? 1 : 0;
         tally.by_state.doubts += (entry.row.doubt == Doubt::none ? 0 : 1) - (entry.doubt_before == Doubt::none ? 0 : 1);
         tally.stored += entry.stored;
         tally.ended += entry.ended;

@@ -153,6 +153,7 @@ public:
         Write write = Write::none;
         std::optional<BindingState> before;  ///< its state in the table; none: it is not there
         Doubt doubt_before = Doubt::none;    ///< likewise
+        bool doubted_live = false;           ///< by what a server tells live, if it was in doubt before or not
         std::uint32_t stored = 0;            ///< changes that were newer than what was there
         std::uint32_t ended = 0;             ///< times that it left force
         bool refused = false;                ///< set by the engine: none of its effects were written ...

@@ -226,6 +226,19 @@ TEST_CASE("the client has left, and who has the address is not known: the bindin
     CHECK(tables.doubt() == Doubt::none);
 }
 
+TEST_CASE(
+    "what is in doubt already counts as told live again, if by something later: no full bulk of before settles that") {
+    Tables tables;
+    tables.apply({told6("bob", 10)}, 10);
+    tables.apply({told6("alice", 11, BindingState::released)}, 11);
+    CHECK(tables.doubts_told_live == 1);
+    tables.apply({told6("alice", 11, BindingState::released)}, 11);
+    CHECK(tables.doubts_told_live == 0);
+    tables.apply({told6("alice", 12, BindingState::released)}, 12);
+    CHECK(tables.doubt() == Doubt::other_client);
+    CHECK(tables.doubts_told_live == 1);
+}
+
 TEST_CASE("an end that DHCPv6 tells of the former client does not end the present one's") {
     Tables tables;
     tables.apply({told6("alice", 0)}, 0);
