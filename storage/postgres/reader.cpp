@@ -64,9 +64,8 @@ constexpr PostgresSql overview_sql{"overview", R"sql(
     SELECT server_id, s.name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
            owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
-           doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at,
-           coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = s.owner), false)
-    FROM server AS s LEFT JOIN agent ON agent.name = s.owner ORDER BY s.name)sql"};
+           doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at, coalesce(alive, false)
+    FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner ORDER BY s.name)sql"};
 
 constexpr PostgresSql states_sql{"states", "SELECT server_id, state, bindings FROM binding_count WHERE bindings <> 0"};
 

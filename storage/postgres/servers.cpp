@@ -18,11 +18,9 @@ constexpr PostgresSql add_new_sql{"add_servers", R"sql(
 
 constexpr PostgresSql lock_named_sql{"lock_named_servers", R"sql(
     SELECT server_id FROM server WHERE name = ANY ($1::text[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
-constexpr PostgresSql lock_others_sql{"lock_other_servers", R"sql(
-    SELECT server_id FROM server WHERE name <> ALL ($1::text[]) ORDER BY server_id FOR NO KEY UPDATE)sql"};
 
-// Whoever works a server holds an advisory lock for it, as long as its session lasts.
-// The rows come first, so that the function is called for them alone.
+// Whoever works a server holds an advisory lock for it, as long as its session lasts. The rows come first, so that the
+// function is called for them alone.
 constexpr PostgresSql claim_sql{"claim_servers", R"sql(
     SELECT s.name, s.owner, a.host, a.pid, extract(epoch FROM clock_timestamp() - a.heartbeat_at)::bigint,
            pg_try_advisory_lock($2, s.server_id::int)
@@ -171,31 +169,6 @@ void count_refused(PostgresTransaction& transaction, const Batch& batch, const T
     transaction.run(count_refused_sql, parameters);
 }
 
-ArrayParameters spec_columns(std::span<const ServerSpec> servers) {
-    ArrayParameters specs(3);
-    for (const auto& spec : servers) {
-        specs.begin_row();
-        specs.next().text(spec.name);
-        specs.next().word(to_string(spec.family));
-        specs.next().text(spec.endpoint);
-    }
-    return specs;
-}
-
-ArrayParameter names_of(std::span<const ServerSpec> servers) {
-    ArrayParameter names;
-    for (const auto& spec : servers)
-        names.text(spec.name);
-    return names;
-}
-
-ArrayParameter array_of(std::span<const std::string> texts) {
-    ArrayParameter array;
-    for (const auto& text : texts)
-        array.text(text);
-    return array;
-}
-
 /// What is one number for the lock's purpose and for the schema; the other is the server.
 std::int64_t claim_key(const PostgresTransaction& transaction) {
     return std::int64_t{claim_lock ^ transaction.schema_key()};
@@ -203,9 +176,8 @@ std::int64_t claim_key(const PostgresTransaction& transaction) {
 
 /// The session's, and so beyond the transaction. Throws StoreError `unavailable` that says who works a server already:
 /// the caller's session then ends, and what it has claimed is free.
-void claim(PostgresTransaction& transaction, std::span<const ServerSpec> servers) {
-    auto names = names_of(servers);
-    for (const auto& row : transaction.run(claim_sql, Parameters().array(names).number(claim_key(transaction)))) {
+void claim(PostgresTransaction& transaction, Parameters named) {
+    for (const auto& row : transaction.run(claim_sql, named.number(claim_key(transaction)))) {
         Fields fields(row);
         const auto server = std::string(fields.text());
         OtherAgent other;
@@ -234,17 +206,24 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
                                                     std::span<const ServerSpec> servers, const std::string& owner) {
     owned_.clear();
     doubts_.clear();
-    auto specs = spec_columns(servers);
-    transaction.run(add_new_sql, Parameters().arrays(specs));
-    claim(transaction, servers);
-    auto names = names_of(servers);
-    transaction.run(lock_named_sql, Parameters().array(names));
-    specs = spec_columns(servers);
-    Parameters wanted;
-    wanted.arrays(specs).text(owner);
+    ArrayParameters specs(3);
+    ArrayParameter names;
+    for (const auto& spec : servers) {
+        specs.begin_row();
+        specs.next().text(spec.name);
+        specs.next().word(to_string(spec.family));
+        specs.next().text(spec.endpoint);
+        names.text(spec.name);
+    }
+    Parameters wanted, named;
+    wanted.arrays(specs);
+    named.array(names);
+    transaction.run(add_new_sql, wanted);
+    claim(transaction, named);
+    transaction.run(lock_named_sql, named);
     std::map<std::string, ResumePoint, std::less<>> by_name;
     std::vector<ServerId> ids;
-    for (const auto& row : transaction.run(take_over_sql, wanted)) {
+    for (const auto& row : transaction.run(take_over_sql, wanted.text(owner))) {
         Fields fields(row);
         const auto name = std::string(fields.text());
         std::int64_t owner_epoch = 0;
@@ -263,16 +242,19 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
 }
 
 void PostgresServers::disable_except(PostgresTransaction& transaction, std::span<const std::string> names) {
-    auto listed = array_of(names);
-    transaction.run(lock_others_sql, Parameters().array(listed));
-    listed = array_of(names);
-    ArrayParameter unclaimed;
+    ArrayParameter listed;
+    for (const auto& name : names)
+        listed.text(name);
+    std::vector<ServerId> unclaimed;
     for (const auto& row : transaction.run(unclaimed_sql, Parameters().array(listed).number(claim_key(transaction)))) {
         Fields fields(row);
         const auto server = fields.number();
-        if (fields.flag()) unclaimed.number(server);
+        if (fields.flag()) unclaimed.push_back(server);
     }
-    transaction.run(disable_sql, Parameters().array(unclaimed));
+    ArrayParameter ids;
+    for (const auto& [server, owner] : lock(transaction, unclaimed))
+        ids.number(server);
+    transaction.run(disable_sql, Parameters().array(ids));
 }
 
 std::map<ServerId, ServerOwner> PostgresServers::lock(PostgresTransaction& transaction,
