@@ -9,8 +9,9 @@
 namespace leasemirror {
 namespace {
 
-std::string ago(UtcSeconds then, UtcSeconds now) {
-    return rough_duration(std::max(now - then, std::chrono::seconds{0})) + " ago, " + iso_utc(then);
+/// "3 min ago, 2026-11-20T13:17:00Z"
+std::string when(UtcSeconds then, UtcSeconds now) {
+    return ago(then, now) + ", " + iso_utc(then);
 }
 
 /// What the server is at, where that is why its mirror is behind.
@@ -18,8 +19,7 @@ std::string cause_of(const ServerOverview& server) {
     if (server.phase == "live") return {};
     if (server.phase == "down") return server.last_error.empty() ? "down" : "down: " + printable(server.last_error);
     if (server.open_gaps.empty()) return server.phase;
-    const auto& gap = server.open_gaps.front();
-    return "recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) + " (server's clock): " + printable(gap.cause);
+    return recovery_text(server.open_gaps.front());
 }
 
 bool is_polled(const ServerOverview& server, const ServerConfig& configured) {
@@ -32,13 +32,21 @@ std::string in_brackets(const std::string& cause) {
 
 }  // namespace
 
+std::string ago(UtcSeconds then, UtcSeconds now) {
+    return rough_duration(std::max(now - then, std::chrono::seconds{0})) + " ago";
+}
+
+std::string recovery_text(const Gap& gap) {
+    return "recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) + " (server's clock): " + printable(gap.cause);
+}
+
 std::string missing_agent(const ServerOverview& server, UtcSeconds now) {
     if (server.agent_alive || server.phase == "disabled") return {};
     if (server.owner.empty()) return "no agent is at work on it";
     const auto named = "no agent is at work on it: '" + printable(server.owner) + "' ";
-    if (server.agent_stopped_at) return named + "was stopped " + ago(*server.agent_stopped_at, now);
+    if (server.agent_stopped_at) return named + "was stopped " + when(*server.agent_stopped_at, now);
     if (!server.agent_heartbeat_at) return named + "has never given a sign of life";
-    return named + "gave its last sign of life " + ago(*server.agent_heartbeat_at, now);
+    return named + "gave its last sign of life " + when(*server.agent_heartbeat_at, now);
 }
 
 std::string never_read(const ServerOverview& server, const ServerConfig* configured) {
@@ -62,7 +70,7 @@ std::string problem_of(const ServerOverview& server, const ServerConfig* configu
     const auto polls = configured != nullptr && is_polled(server, *configured) ? configured->bulk.poll_interval
                                                                                : std::chrono::milliseconds{0};
     if (now - *server.fresh_as_of > max_age + polls)
-        return "right up to " + ago(*server.fresh_as_of, now) + in_brackets(cause_of(server));
+        return "right up to " + when(*server.fresh_as_of, now) + in_brackets(cause_of(server));
     if (configured != nullptr && configured->bulk.covers == BulkCovers::all && server.coverage != "full")
         return "a part of the server alone is mirrored, and bulk.covers is all";
     return {};

@@ -11,7 +11,12 @@
 
 namespace leasemirror {
 
-/// "no agent is at work: 'east-1' gave its last sign of life 3 min ago, 2026-11-20T13:17:00Z"; empty if one is, or if
+/// "3 min ago"; never in the future.
+[[nodiscard]] std::string ago(UtcSeconds then, UtcSeconds now);
+/// "recovering 2026-11-20T13:18:20Z to 2026-11-20T13:19:10Z (server's clock): DataMissing"
+[[nodiscard]] std::string recovery_text(const Gap& gap);
+
+/// "no agent is at work on it: 'east-1' gave its last sign of life 3 min ago, 2026-11-20T13:17:00Z"; empty if one is, or if
 /// the server is disabled.
 [[nodiscard]] std::string missing_agent(const ServerOverview& server, UtcSeconds now);
 

@@ -41,10 +41,6 @@ std::vector<std::string> cells_of(const ServerOverview& server, UtcSeconds now) 
             server.fresh_as_of ? iso_utc(*server.fresh_as_of) : ""};
 }
 
-std::string ago(UtcSeconds then, UtcSeconds now) {
-    return rough_duration(std::max(now - then, std::chrono::seconds{0})) + " ago";
-}
-
 /// Only what is out of the ordinary.
 std::string lacking_support(const ServerSupport& support, UtcSeconds now) {
     std::string lacks;
@@ -87,8 +83,7 @@ void add_details(const ServerOverview& server, const ServerConfig* configured, U
     if (!others.empty()) table.add_note("not in force: " + others);
     add_lacking(server, table);
     for (const auto& gap : server.open_gaps)
-        table.add_note("recovering " + iso_utc(gap.from) + " to " + iso_utc(gap.to) +
-                       " (server's clock): " + printable(gap.cause));
+        table.add_note(recovery_text(gap));
     if (const auto lacks = lacking_support(server.support, now); !lacks.empty())
         table.add_note("does not know: " + lacks);
     add_certificate(server, table);
