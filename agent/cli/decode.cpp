@@ -51,11 +51,12 @@ std::string seems_to_be(ByteView head) {
     const auto text = as_text(head);
     const auto begins = [&](std::string_view magic) { return text.starts_with(magic); };
     using namespace std::string_view_literals;
-    if (begins("\xd4\xc3\xb2\xa1"sv) || begins("\xa1\xb2\xc3\xd4"sv) || begins("\x4d\x3c\xb2\xa1"sv) ||
-        begins("\xa1\xb2\x3c\x4d"sv) || begins("\x0a\x0d\x0d\x0a"sv))
-        return "a capture of packets (pcap); take the octets of one TCP direction out of it, with Wireshark's 'Follow "
-               "TCP "
-               "Stream', saved as raw";
+    // Either byte order, micro- and nanoseconds; pcapng.
+    const auto captures = {"\xd4\xc3\xb2\xa1"sv, "\xa1\xb2\xc3\xd4"sv, "\x4d\x3c\xb2\xa1"sv, "\xa1\xb2\x3c\x4d"sv,
+                           "\x0a\x0d\x0d\x0a"sv};
+    if (std::any_of(captures.begin(), captures.end(), begins))
+        return "a capture of packets (pcap); take the octets of one TCP direction out of it, with Wireshark's "
+               "'Follow TCP Stream', saved as raw";
     if (begins("\x1f\x8b"sv)) return "compressed by gzip; unpack it first";
     if (begins("SQLite format 3"sv)) return "an SQLite database; 'leasemirror status' and 'who' read ours";
     const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };

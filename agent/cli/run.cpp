@@ -6,9 +6,10 @@
 #include "agent/daemon/daemon.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/daemon/log.hpp"
+#include "agent/net/host.hpp"
 #include "agent/net/tls_context.hpp"
+#include "agent/sync/clocks/whole_seconds.hpp"
 
-#include <chrono>
 #include <ostream>
 
 namespace leasemirror {
@@ -85,7 +86,7 @@ std::optional<Settings> load_or_complain_of_all(const std::string& file, std::os
 int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
     auto settings = load_or_complain_of_all(command.config, err);
     if (!settings) return exit_usage;
-    const auto started_at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto started_at = whole_seconds(host_now());
     while (true) {
         Log log(settings->config.log);
         log_warnings(*settings, log);

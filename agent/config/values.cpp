@@ -169,9 +169,10 @@ Parsed<Bytes> parse_identifier(std::string_view text, std::size_t bytes_min, std
 Parsed<Bytes> parse_mac(std::string_view text) {
     constexpr std::size_t octets_min = 6;  // of what DHCP runs on nothing has fewer
     auto mac = parse_identifier(text, 1, chaddr_bytes_v4);
-    if (mac && !text.starts_with("text:") && mac->size() >= octets_min) return mac;
+    const bool is_hex = mac && !text.starts_with("text:");
+    if (is_hex && mac->size() >= octets_min) return mac;
     std::string expected = "expected a hardware address such as 02:42:ac:11:00:02";
-    if (mac && !text.starts_with("text:")) expected += ", which has 6 octets and not " + std::to_string(mac->size());
+    if (is_hex) expected += ", which has 6 octets and not " + std::to_string(mac->size());
     return Unexpected{std::move(expected)};
 }
 

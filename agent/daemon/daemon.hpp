@@ -18,8 +18,7 @@ struct DaemonEnd {
 };
 
 /// Runs until a signal or a database that no retry heals. `agent` is who we are to readers of the database. `tls` is of
-/// `config`. On SIGHUP `may_reload` is asked, from
-/// the event loop, whether there is something valid to go on with; if not, nothing changes.
+/// `config`. On SIGHUP `may_reload` is asked, from the event loop, whether there is something valid to go on with; if not, nothing changes.
 [[nodiscard]] DaemonEnd run_daemon(const Config& config, const AgentIdentity& agent, const TlsOfServers& tls, Log& log,
                                    std::function<bool()> may_reload);
 

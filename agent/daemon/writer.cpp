@@ -26,7 +26,8 @@ public:
     void run();
 
     // On any other.
-    void add(std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat> step) {
+    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat>;
+    void add(Step step) {
         {
             const std::lock_guard lock(mutex_);
             queue_.push_back(std::move(step));
@@ -49,8 +50,6 @@ public:
     }
 
 private:
-    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat>;
-
     template <class Action>
     [[nodiscard]] bool persist(Action action, bool opening = false);
     [[nodiscard]] Event open();
