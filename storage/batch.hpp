@@ -162,8 +162,9 @@ struct ServerStatus {
     /// The whole days that are left until then at Batch::now are stored beside it.
     std::optional<UtcSeconds> certificate_expires_at;
     ServerSupport support;
-    std::uint64_t unreadable = 0;           ///< messages of the last full read and since that cost a binding
-    std::optional<UtcSeconds> known_since;  ///< the end of the first full read; none: there was none yet
+    std::uint64_t unreadable = 0;                    ///< messages of the last full read and since that cost a binding
+    std::optional<UtcSeconds> known_since;           ///< the end of the first full read; none: there was none yet
+    std::optional<UtcSeconds> next_attempt_at = {};  ///< while no connection is open: when the next one is tried
 };
 
 /// What is known of the clocks before the last fresh start.
@@ -200,6 +201,7 @@ struct Batch {
     std::vector<QuarantineEntry> quarantine;
     bool list_doubts = false;        ///< Applied::doubts tells what is in doubt, and not only what came to be so
     std::uint64_t doubts_after = 0;  ///< that list leaves out so many of them, those known longest
+    std::optional<std::uint64_t> resync_done;  ///< the full read that was asked for by this number has ended
 
     /// A full bulk is over that was asked to the end ...
     [[nodiscard]] bool full_is_over() const { return reconcile && reconcile->asked_to_the_end; }
@@ -222,17 +224,23 @@ struct Applied {
     /// first, where Batch::list_doubts asks for it, or a reconciliation put something in doubt.
     std::vector<DoubtfulBinding> doubts = {};
     std::uint64_t doubts_open = 0;  ///< how many bindings of the server are in doubt now
-    /// How many came to be in doubt for what a server tells live (is_told_live()).
+    /// How many came to be in doubt, or anew for something later, for what a server tells live (is_told_live()).
     std::uint64_t doubts_told_live = 0;
 };
 
-/// What one step of housekeeping did (Store::sweep()).
+struct ServerOrders {
+    ServerId server = 0;
+    Orders orders;
+};
+
+/// What one step of housekeeping did (Store::sweep()), and what is asked of the agent.
 struct Swept {
     std::uint64_t ended = 0;
     std::uint64_t removed_bindings = 0;
     std::uint64_t removed_changes = 0;
     std::uint64_t removed_assignments = 0;
-    bool around = false;  ///< this step came to the end of the table
+    bool around = false;                    ///< this step came to the end of the table
+    std::vector<ServerOrders> orders = {};  ///< of those servers of the store of which anything is asked
 };
 
 }  // namespace leasemirror

@@ -1,9 +1,11 @@
 #include "storage/opening.hpp"
 
+#include "storage/postgres/orders.hpp"
 #include "storage/postgres/reader.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/postgres/store.hpp"
 #include "storage/sqlite/connection.hpp"
+#include "storage/sqlite/orders.hpp"
 #include "storage/sqlite/reader.hpp"
 #include "storage/sqlite/schema.hpp"
 #include "storage/sqlite/store.hpp"
@@ -52,6 +54,11 @@ int migrate_schema(const StoreSettings& settings) {
 
 StoreReport inspect_store(const StoreSettings& settings) {
     return names_sqlite(settings) ? inspect_sqlite(sqlite_path(settings.url)) : inspect_postgres(settings);
+}
+
+OrderAnswer give_order(const StoreSettings& settings, const Order& order) {
+    return names_sqlite(settings) ? give_sqlite_order(sqlite_path(settings.url), order)
+                                  : give_postgres_order(settings, order);
 }
 
 Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {

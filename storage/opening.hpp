@@ -3,6 +3,7 @@
 #pragma once
 
 #include "storage/forgetting.hpp"
+#include "storage/orders.hpp"
 #include "storage/schema_report.hpp"
 #include "storage/settings.hpp"
 
@@ -30,6 +31,10 @@ int migrate_schema(const StoreSettings& settings);
 
 /// For `check`. Connects as an agent does, and changes nothing.
 [[nodiscard]] StoreReport inspect_store(const StoreSettings& settings);
+
+/// Leaves an order for whichever agent works the server: it is read with the next step of housekeeping. Disturbs no
+/// agent that runs.
+[[nodiscard]] OrderAnswer give_order(const StoreSettings& settings, const Order& order);
 
 /// Removes what is past of a client, in small steps that never hold the agent up for long: ended assignments, bindings
 /// that are not in force, all rows of the change feed that tell of it or name it, and messages in quarantine that

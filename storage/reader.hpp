@@ -42,6 +42,13 @@ struct ServerOverview {
     /// stopped in good order.
     bool agent_alive = false;
     std::optional<UtcSeconds> agent_heartbeat_at, agent_stopped_at;
+    /// What is asked of the agent and has not been done, and by whom.
+    std::optional<UtcSeconds> paused_at, resync_asked_at;
+    std::string paused_by, resync_asked_by;
+    /// The last comparison that went to its end, and what it found.
+    std::optional<UtcSeconds> last_verify_at;
+    std::optional<std::int64_t> verify_differences;
+    std::optional<UtcSeconds> next_attempt_at;
     std::vector<Gap> open_gaps;
     /// How many bindings in which state, by the words of `binding.state`; only states that occur.
     std::map<std::string, std::int64_t> states;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proto/binding.hpp"
+#include "storage/orders.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -102,6 +103,7 @@ struct ResumePoint {
     std::optional<UtcSeconds> written_at;  ///< our clock when the last batch was closed
     std::vector<DoubtfulBinding> doubts;   ///< doubts_told_max at most
     std::uint64_t doubts_open = 0;         ///< how many there are
+    Orders orders;
 };
 
 }  // namespace leasemirror

@@ -32,7 +32,7 @@ public:
 
     /// Creates the rows of servers that are new, takes all of them over from whatever agent had them (its later
     /// batches are fenced), and returns where to go on, in the order of `servers`. Several stores of one agent may
-    /// each open a part of the servers. Throws StoreError `unavailable`, and takes none over, while another store is
+    /// each open a part of the servers, and one store some more of them later, or some of its own anew. Throws StoreError `unavailable`, and takes none over, while another store is
     /// at work on one of them.
     virtual std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) = 0;
 
@@ -53,7 +53,7 @@ public:
     /// `now` end, with reason 'expired' (agent/README.md, "Ended bindings"), and those that ended longer ago than
     /// StoreSettings::retention says are removed. Of the change feed and of ended assignments at most `rows` each that
     /// are older than it says are removed. Bindings of the servers in `held` stay as they are: their times may be in
-    /// another clock than `now` is.
+    /// another clock than `now` is. Tells what is asked of the agent about the servers that this store has opened.
     virtual Swept sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) = 0;
     Swept sweep(UtcSeconds now, std::size_t rows) { return sweep(now, rows, {}); }
 

@@ -33,7 +33,6 @@ struct OtherAgent {
 /// A lower one, or a batch missing that was committed, is a database that has been put back.
 class Ownership {
 public:
-    void clear() { owned_.clear(); }
     void take_over(ServerId server, std::int64_t owner_epoch) { owned_[server] = {owner_epoch, 0}; }
 
     /// What the row of a server of ours says, none if it is gone. Throws StoreError, `fenced` or `behind`, unless the

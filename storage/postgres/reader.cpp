@@ -64,7 +64,8 @@ constexpr PostgresSql overview_sql{"overview", R"sql(
     SELECT server_id, s.name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
            owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
-           doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at, coalesce(alive, false)
+           doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at, coalesce(alive, false),
+           paused_at, paused_by, resync_asked_at, resync_asked_by, last_verify_at, verify_differences, next_attempt_at
     FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner ORDER BY s.name)sql"};
 
 constexpr PostgresSql states_sql{"states", "SELECT server_id, state, bindings FROM binding_count WHERE bindings <> 0"};
@@ -115,6 +116,13 @@ ServerOverview read_server(Fields fields) {
     out.agent_heartbeat_at = fields.time();
     out.agent_stopped_at = fields.time();
     out.agent_alive = fields.flag();
+    out.paused_at = fields.time();
+    out.paused_by = fields.text();
+    out.resync_asked_at = fields.time();
+    out.resync_asked_by = fields.text();
+    out.last_verify_at = fields.time();
+    out.verify_differences = fields.number_if_any();
+    out.next_attempt_at = fields.time();
     return out;
 }
 

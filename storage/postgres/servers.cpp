@@ -4,6 +4,7 @@
 #include "storage/ledger/stored_text.hpp"
 #include "storage/postgres/bindings.hpp"
 #include "storage/postgres/gaps.hpp"
+#include "storage/postgres/orders.hpp"
 #include "storage/store.hpp"
 
 namespace leasemirror {
@@ -49,16 +50,19 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
         unreadable = CASE WHEN s.family = n.family THEN unreadable ELSE 0 END,
         refused = CASE WHEN s.family = n.family THEN refused ELSE 0 END,
         lacking = CASE WHEN s.family = n.family THEN lacking ELSE 0 END,
-        family = n.family, endpoint = n.endpoint, phase = 'connecting', connected_since = NULL, owner = $4,
+        family = n.family, endpoint = n.endpoint, connected_since = NULL, next_attempt_at = NULL,
+        phase = CASE WHEN paused_at IS NULL THEN 'connecting' ELSE 'disabled' END, owner = $4,
         owner_epoch = owner_epoch + 1, committed_batch = 0
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
     RETURNING s.name, server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch,
               coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
               window_support, support_seen_at, client_data, unreadable, known_since, written_at, doubts,
-              disorder, lacking)sql"};
+              disorder, lacking, paused_at IS NOT NULL,
+              CASE WHEN resync_asked_at IS NULL THEN 0 ELSE resync_number END)sql"};
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
-    UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
+    UPDATE server SET phase = 'disabled', connected_since = NULL, next_attempt_at = NULL, owner = NULL,
+        owner_epoch = owner_epoch + 1
     WHERE server_id = ANY ($1::bigint[]))sql"};
 
 constexpr PostgresSql lock_owned_sql{"lock_owned_servers", R"sql(
@@ -96,7 +100,8 @@ const std::string status_text = R"sql(,
         clock_skew_ms = $18, connected_since = $19, last_message_at = $20, last_full_sync_at = $21,
         last_error = coalesce($22, last_error), last_error_at = coalesce($23, last_error_at),
         certificate_expires_at = $24, certificate_days = $25, active_support = $26, window_support = $27,
-        support_seen_at = $28, client_data = $29, unreadable = $30, known_since = $31, disorder = $32)sql";
+        support_seen_at = $28, client_data = $29, unreadable = $30, known_since = $31, disorder = $32,
+        next_attempt_at = $33)sql";
 const std::string of_server_text = " WHERE server_id = $1 RETURNING doubts, lacking";
 const std::string finish_without_status = finish_text + of_server_text;
 const std::string finish_with_status = finish_text + status_text + of_server_text;
@@ -145,6 +150,8 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     out.doubts_open = static_cast<std::uint64_t>(row.number());
     out.support.disorder = std::chrono::seconds{row.number()};
     out.lacking = static_cast<std::uint64_t>(row.number());
+    out.orders.paused = row.flag();
+    out.orders.resync = static_cast<std::uint64_t>(row.number());
     return out;
 }
 
@@ -157,7 +164,7 @@ void add_status(Parameters& parameters, const ServerStatus& status, UtcSeconds n
     parameters.text_or_null(support_text(status.support.active)).text_or_null(support_text(status.support.windows));
     parameters.time(status.support.seen_at).text_or_null(client_data_text(status.support.complete_lists));
     parameters.number(static_cast<std::int64_t>(status.unreadable)).time(status.known_since);
-    parameters.number(status.support.disorder.count());
+    parameters.number(status.support.disorder.count()).time(status.next_attempt_at);
 }
 
 void count_refused(PostgresTransaction& transaction, const Batch& batch, const Tally& tally) {
@@ -204,8 +211,6 @@ void PostgresServers::claim_again(PostgresTransaction& transaction) const {
 
 std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transaction,
                                                     std::span<const ServerSpec> servers, const std::string& owner) {
-    owned_.clear();
-    doubts_.clear();
     ArrayParameters specs(3);
     ArrayParameter names;
     for (const auto& spec : servers) {
@@ -229,6 +234,7 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
         std::int64_t owner_epoch = 0;
         const auto& resume = by_name[name] = read_resume_point(fields, owner_epoch);
         owned_.take_over(resume.id, owner_epoch);
+        doubts_.erase(resume.id);
         ids.push_back(resume.id);
     }
     auto gaps = read_open_gaps(transaction, ids);
@@ -282,6 +288,7 @@ std::optional<std::int64_t> PostgresServers::begin(PostgresTransaction& transact
 void PostgresServers::finish(PostgresTransaction& transaction, const Batch& batch, std::int64_t epoch,
                              const Tally& tally, Applied& applied) {
     count_refused(transaction, batch, tally);
+    if (batch.resync_done) end_postgres_resync(transaction, batch.server, *batch.resync_done);
     Parameters parameters;
     parameters.number(batch.server).number(static_cast<std::int64_t>(batch.number)).number(epoch);
     parameters.flag(batch.fresh_start).time(batch.base_time).time(batch.fresh_as_of);

@@ -5,6 +5,7 @@
 #include "storage/postgres/doubts.hpp"
 #include "storage/postgres/gaps.hpp"
 #include "storage/postgres/heartbeat.hpp"
+#include "storage/postgres/orders.hpp"
 #include "storage/postgres/retention.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/postgres/servers.hpp"
@@ -213,6 +214,7 @@ Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows, std::span<const Ser
 void PostgresStore::sweep_bindings(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
                                    std::span<const ServerId> held, Swept& out) {
     servers_.require_owned(transaction);
+    out.orders = read_postgres_orders(transaction, servers_.owned());
     auto part = look_through(transaction, servers_.owned(), swept_to_, now, rows, settings_.retention);
     for (const auto server : held)
         part.of.erase(server);

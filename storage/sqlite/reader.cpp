@@ -87,7 +87,8 @@ constexpr const char* overview_sql = R"sql(
            bindings, connected_since, last_message_at, last_full_sync_at, gaps_open, last_error, last_error_at, owner,
            owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
            doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at,
-           coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = s.owner), 0)
+           coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = s.owner), 0),
+           paused_at, paused_by, resync_asked_at, resync_asked_by, last_verify_at, verify_differences, next_attempt_at
     FROM server AS s LEFT JOIN agent ON agent.name = s.owner ORDER BY s.name)sql";
 
 constexpr const char* states_sql = "SELECT state, bindings FROM binding_count WHERE server_id = ?1 AND bindings <> 0";
@@ -140,6 +141,13 @@ ServerOverview read_server(Use& use) {
     out.agent_heartbeat_at = use.time(29);
     out.agent_stopped_at = use.time(30);
     out.agent_alive = use.number(31) != 0;
+    out.paused_at = use.time(32);
+    out.paused_by = use.text(33);
+    out.resync_asked_at = use.time(34);
+    out.resync_asked_by = use.text(35);
+    out.last_verify_at = use.time(36);
+    out.verify_differences = use.number_if_any(37);
+    out.next_attempt_at = use.time(38);
     return out;
 }
 

@@ -3,6 +3,7 @@
 #include "storage/ledger/server_row.hpp"
 #include "storage/ledger/stored_text.hpp"
 #include "storage/sqlite/gaps.hpp"
+#include "storage/sqlite/orders.hpp"
 #include "storage/store.hpp"
 
 #include <algorithm>
@@ -25,15 +26,18 @@ constexpr const char* take_over_sql = R"sql(
         known_since = iif(family = excluded.family, known_since, NULL),
         unreadable = iif(family = excluded.family, unreadable, 0), refused = iif(family = excluded.family, refused, 0),
         lacking = iif(family = excluded.family, lacking, 0),
-        family = excluded.family, endpoint = excluded.endpoint, phase = 'connecting', connected_since = NULL,
+        family = excluded.family, endpoint = excluded.endpoint, connected_since = NULL,
+        phase = iif(paused_at IS NULL, 'connecting', 'disabled'), next_attempt_at = NULL,
         owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
-              support_seen_at, client_data, unreadable, known_since, written_at, doubts, disorder, lacking)sql";
+              support_seen_at, client_data, unreadable, known_since, written_at, doubts, disorder, lacking,
+              paused_at IS NOT NULL, iif(resync_asked_at IS NULL, 0, resync_number))sql";
 
 constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
 constexpr const char* disable_sql = R"sql(
-    UPDATE server SET phase = 'disabled', connected_since = NULL, owner = NULL, owner_epoch = owner_epoch + 1
+    UPDATE server SET phase = 'disabled', connected_since = NULL, next_attempt_at = NULL, owner = NULL,
+        owner_epoch = owner_epoch + 1
     WHERE server_id = ?1)sql";
 
 constexpr const char* find_sql =
@@ -77,7 +81,7 @@ constexpr const char* status_sql = R"sql(
         connected_since = ?6, last_message_at = ?7, last_full_sync_at = ?8, last_error = coalesce(?9, last_error),
         last_error_at = coalesce(?10, last_error_at), certificate_expires_at = ?11, certificate_days = ?12,
         active_support = ?13, window_support = ?14, support_seen_at = ?15, client_data = ?16, unreadable = ?17,
-        known_since = ?18, disorder = ?19
+        known_since = ?18, disorder = ?19, next_attempt_at = ?20
     WHERE server_id = ?1)sql";
 
 }  // namespace
@@ -94,7 +98,6 @@ SqliteServers::SqliteServers(SQLite::Database& db)
       status_(db, status_sql) {}
 
 std::vector<ResumePoint> SqliteServers::take_over(std::span<const ServerSpec> servers, const std::string& owner) {
-    owned_.clear();
     std::vector<ResumePoint> out;
     for (const auto& spec : servers)
         out.push_back(take_over_one(spec, owner));
@@ -130,6 +133,8 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     out.written_at = use.time(19);
     out.doubts_open = static_cast<std::uint64_t>(use.number(20));
     out.lacking = static_cast<std::uint64_t>(use.number(22));
+    out.orders.paused = use.number(23) != 0;
+    out.orders.resync = static_cast<std::uint64_t>(use.number(24));
     out.open_gaps = read_open_gaps(db_, out.id);
     return out;
 }
@@ -203,6 +208,7 @@ void SqliteServers::finish(const Batch& batch, const Tally& tally, Applied& appl
         use.run();
     }
     if (batch.status) store_status(batch, *batch.status);
+    if (batch.resync_done) end_sqlite_resync(db_, batch.server, *batch.resync_done);
 }
 
 void SqliteServers::count_refused(const Batch& batch, const Tally& tally) {
@@ -258,6 +264,7 @@ void SqliteServers::store_status(const Batch& batch, const ServerStatus& status)
     use.number(17, static_cast<std::int64_t>(status.unreadable));
     use.time(18, status.known_since);
     use.number(19, status.support.disorder.count());
+    use.time(20, status.next_attempt_at);
     use.run();
 }
 

@@ -8,6 +8,7 @@
 #include "storage/sqlite/gaps.hpp"
 #include "storage/sqlite/heartbeat.hpp"
 #include "storage/sqlite/loading.hpp"
+#include "storage/sqlite/orders.hpp"
 #include "storage/sqlite/retention.hpp"
 #include "storage/sqlite/servers.hpp"
 
@@ -215,6 +216,7 @@ void SqliteStore::sweep_bindings(UtcSeconds now, std::size_t rows, std::span<con
         range.last = use.number(0);
         out.around = static_cast<std::size_t>(use.number(1)) < rows;
     }
+    out.orders = read_sqlite_orders(db_, servers_.owned_json_without({}));
     const auto ours = servers_.owned_json_without(held);
     const auto removed = retention_.remove_bindings(now, range.after, range.last, ours);
     out.around = out.around && removed.reached == range.last;

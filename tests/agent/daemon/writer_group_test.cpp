@@ -77,6 +77,23 @@ TEST_CASE("a sweep is over when the last writer has swept, and around when each 
     CHECK_FALSE(all->around);
 }
 
+TEST_CASE("what is asked of the servers of all writers is told with the end of the sweep, and once") {
+    WriterGroup group(2, 2);
+    auto swept = removed(0, false);
+    swept.orders = {{7, {true, 0}}};
+    CHECK_FALSE(group.on_swept(1, swept));
+    swept.orders = {{5, {false, 3}}};
+    auto all = group.on_swept(0, swept);
+    REQUIRE(all);
+    REQUIRE(all->orders.size() == 2);
+    CHECK(all->orders[0].server == 7);
+    CHECK(all->orders[1].orders.resync == 3);
+    CHECK_FALSE(group.on_swept(1, removed(0, false)));
+    all = group.on_swept(0, removed(0, false));
+    REQUIRE(all);
+    CHECK(all->orders.empty());
+}
+
 TEST_CASE("what several writers meet for the same cause is said once, and once when it is over") {
     WriterGroup group(3, 3);
     CHECK(group.on_trouble(0, "away"));
