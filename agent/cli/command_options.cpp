@@ -213,6 +213,37 @@ void QueryOptions::add_filters(CLI::App& app) {
         ->check(checked(parse_some_time));
 }
 
+/// Of `pause`, `resume` and `resync`.
+struct OrderOptions {
+    explicit OrderOptions(CLI::App& app, OrderKind kind) {
+        out.kind = kind;
+        add_config(app, out.config);
+        app.add_option("SERVER", out.server, "By its name in the configuration")->required();
+        app.footer(
+            "Through the database, so from any host. The agent that works the server sees it within two seconds, or\n"
+            "when it starts. Exit codes: 0 it stands there; 1 no agent has opened the server yet; 2 usage or\n"
+            "configuration error; 3 no database.");
+    }
+    [[nodiscard]] Command command() const { return out; }
+
+    OrderCommand out;
+};
+struct PauseOptions : OrderOptions {
+    static constexpr const char* name = "pause";
+    static constexpr const char* what = "Leave a server alone: no connection, until 'resume'";
+    explicit PauseOptions(CLI::App& app) : OrderOptions(app, OrderKind::pause) {}
+};
+struct ResumeOptions : OrderOptions {
+    static constexpr const char* name = "resume";
+    static constexpr const char* what = "Work a server again that was paused";
+    explicit ResumeOptions(CLI::App& app) : OrderOptions(app, OrderKind::resume) {}
+};
+struct ResyncOptions : OrderOptions {
+    static constexpr const char* name = "resync";
+    static constexpr const char* what = "Read all of a server now, and end what it does not have";
+    explicit ResyncOptions(CLI::App& app) : OrderOptions(app, OrderKind::resync) {}
+};
+
 struct ForgetOptions {
     static constexpr const char* name = "forget";
     static constexpr const char* what = "Remove one client's history";
@@ -282,9 +313,9 @@ KnownCommand add(CLI::App& app) {
 }  // namespace
 
 std::vector<KnownCommand> add_commands(CLI::App& app) {
-    return {add<RunOptions>(app),    add<CheckOptions>(app),  add<StatusOptions>(app),
-            add<WhoOptions>(app),    add<WatchOptions>(app),  add<QueryOptions>(app),
-            add<ForgetOptions>(app), add<DecodeOptions>(app), add<SchemaOptions>(app)};
+    return {add<RunOptions>(app),    add<CheckOptions>(app),  add<StatusOptions>(app), add<WhoOptions>(app),
+            add<WatchOptions>(app),  add<QueryOptions>(app),  add<ResyncOptions>(app), add<PauseOptions>(app),
+            add<ResumeOptions>(app), add<ForgetOptions>(app), add<DecodeOptions>(app), add<SchemaOptions>(app)};
 }
 
 Exit usage_error(const std::string& what) {

@@ -4,6 +4,7 @@
 #include "agent/cli/check.hpp"
 #include "agent/cli/decode.hpp"
 #include "agent/cli/forget.hpp"
+#include "agent/cli/orders.hpp"
 #include "agent/cli/query.hpp"
 #include "agent/cli/run.hpp"
 #include "agent/cli/schema.hpp"
@@ -28,6 +29,6 @@ struct Exit {
 int execute(const Exit& exit, std::ostream& out, std::ostream& err);
 
 using Command = std::variant<RunCommand, CheckCommand, StatusCommand, WhoCommand, WatchCommand, QueryCommand,
-                             ForgetCommand, DecodeCommand, SchemaCommand, Exit>;
+                             OrderCommand, ForgetCommand, DecodeCommand, SchemaCommand, Exit>;
 
 }  // namespace leasemirror

@@ -1,6 +1,7 @@
 #include "agent/cli/configuration.hpp"
 
 #include "agent/config/load.hpp"
+#include "agent/config/values.hpp"
 #include "agent/net/host.hpp"
 
 #include <ostream>
@@ -14,6 +15,15 @@ std::optional<Config> load_or_complain(const std::string& file, std::ostream& er
     for (const auto& e : std::get<std::vector<ConfigError>>(loaded))
         err << to_string(e) << '\n';
     return std::nullopt;
+}
+
+Result<const ServerConfig*, std::string> find_server(const std::string& name, const Config& config) {
+    std::vector<std::string_view> names;
+    for (const auto& server : config.servers) {
+        if (server.name == name) return &server;
+        names.push_back(server.name);
+    }
+    return Unexpected{"unknown server " + in_quotes(name) + "; " + did_you_mean(name, names)};
 }
 
 Bytes asking_duid(const Config& config) {

@@ -41,12 +41,17 @@ std::string recovery_text(const Gap& gap) {
 }
 
 std::string missing_agent(const ServerOverview& server, UtcSeconds now) {
-    if (server.agent_alive || server.phase == "disabled") return {};
+    if (server.agent_alive || (server.phase == "disabled" && !server.paused_at)) return {};
     if (server.owner.empty()) return "no agent is at work on it";
     const auto named = "no agent is at work on it: '" + printable(server.owner) + "' ";
     if (server.agent_stopped_at) return named + "was stopped " + when(*server.agent_stopped_at, now);
     if (!server.agent_heartbeat_at) return named + "has never given a sign of life";
     return named + "gave its last sign of life " + when(*server.agent_heartbeat_at, now);
+}
+
+std::string paused_text(const ServerOverview& server, UtcSeconds now) {
+    if (!server.paused_at) return {};
+    return "paused by " + printable(server.paused_by) + " " + when(*server.paused_at, now);
 }
 
 std::string never_read(const ServerOverview& server, const ServerConfig* configured) {
@@ -64,8 +69,9 @@ const ServerConfig* configured_as(const std::string& name, std::span<const Serve
 
 std::string problem_of(const ServerOverview& server, const ServerConfig* configured, std::chrono::milliseconds max_age,
                        UtcSeconds now) {
-    if (server.phase == "disabled") return configured == nullptr ? "" : "no agent is at work on it";
     if (auto missing = missing_agent(server, now); !missing.empty()) return missing;
+    if (server.paused_at) return {};
+    if (server.phase == "disabled") return configured == nullptr ? "" : "no agent is at work on it";
     if (const auto never = never_read(server, configured); !never.empty()) return never + in_brackets(cause_of(server));
     const auto polls = configured != nullptr && is_polled(server, *configured) ? configured->bulk.poll_interval
                                                                                : std::chrono::milliseconds{0};
@@ -88,6 +94,13 @@ std::vector<std::string> problems_of(std::span<const ServerOverview> servers, co
         const auto problem = problem_of(server, configured_as(server.name, config.servers), max_age, now);
         if (!problem.empty()) out.push_back(printable(server.name) + ": " + problem);
     }
+    return out;
+}
+
+std::vector<std::string> remarks_on(std::span<const ServerOverview> servers, UtcSeconds now) {
+    std::vector<std::string> out;
+    for (const auto& server : servers)
+        if (server.paused_at) out.push_back(printable(server.name) + ": " + paused_text(server, now));
     return out;
 }
 

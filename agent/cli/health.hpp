@@ -17,8 +17,11 @@ namespace leasemirror {
 [[nodiscard]] std::string recovery_text(const Gap& gap);
 
 /// "no agent is at work on it: 'east-1' gave its last sign of life 3 min ago, 2026-11-20T13:17:00Z"; empty if one is, or if
-/// the server is disabled.
+/// the server is disabled and not merely paused.
 [[nodiscard]] std::string missing_agent(const ServerOverview& server, UtcSeconds now);
+
+/// "paused by root@web1 3 min ago, 2026-11-20T13:17:00Z"; empty if it is not.
+[[nodiscard]] std::string paused_text(const ServerOverview& server, UtcSeconds now);
 
 /// "never read in full: no bulk.queries", where it never was and is not disabled; else empty.
 [[nodiscard]] std::string never_read(const ServerOverview& server, const ServerConfig* configured);
@@ -35,5 +38,8 @@ namespace leasemirror {
 /// The same of all servers, "east-v6: never read in full"; and of those configured that the database does not know.
 [[nodiscard]] std::vector<std::string> problems_of(std::span<const ServerOverview> servers, const Config& config,
                                                    std::chrono::milliseconds max_age, UtcSeconds now);
+
+/// What is as somebody wants it, and worth a word all the same: "east-v6: paused by ...".
+[[nodiscard]] std::vector<std::string> remarks_on(std::span<const ServerOverview> servers, UtcSeconds now);
 
 }  // namespace leasemirror

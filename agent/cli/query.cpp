@@ -22,16 +22,6 @@ struct Planned {
     QueryPlan plan;
 };
 
-/// The server of that name, or what is wrong with the name.
-Result<const ServerConfig*, std::string> find_server(const std::string& name, const Config& config) {
-    std::vector<std::string_view> names;
-    for (const auto& server : config.servers) {
-        if (server.name == name) return &server;
-        names.push_back(server.name);
-    }
-    return Unexpected{"unknown server " + in_quotes(name) + "; " + did_you_mean(name, names)};
-}
-
 /// What each server is to be asked, before the first is; or a usage error.
 Result<std::vector<Planned>, std::string> plan_all(const QueryCommand& command, const Config& config) {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());

@@ -71,11 +71,23 @@ void add_lacking(const ServerOverview& server, TextTable& table) {
                        " of the last full read and since (see quarantine)");
 }
 
+/// What somebody asked for, and what comes next.
+void add_orders(const ServerOverview& server, UtcSeconds now, TextTable& table) {
+    if (server.paused_at) table.add_note(paused_text(server, now));
+    if (server.resync_asked_at)
+        table.add_note("full read asked for by " + printable(server.resync_asked_by) + " " +
+                       ago(*server.resync_asked_at, now) + ", " + iso_utc(*server.resync_asked_at));
+    if (server.next_attempt_at && *server.next_attempt_at > now)
+        table.add_note("next attempt in " + rough_duration(*server.next_attempt_at - now) + ", " +
+                       iso_utc(*server.next_attempt_at));
+}
+
 /// What the table has no room for: bindings that are not in force, what is lacking, what is being recovered and why, what
 /// the server does not know, its certificate, and what went wrong last.
 void add_details(const ServerOverview& server, const ServerConfig* configured, UtcSeconds now, TextTable& table) {
     if (const auto missing = missing_agent(server, now); !missing.empty()) table.add_note(missing);
     if (const auto never = never_read(server, configured); !never.empty()) table.add_note(never);
+    add_orders(server, now, table);
     std::string others;
     for (const auto& [state, count] : server.states)
         if (state != to_string(BindingState::active))
@@ -153,14 +165,25 @@ Json json_of(const ServerOverview& server) {
             {"refused", server.refused},
             {"known_since", time_or_null(server.known_since)},
             {"client_data", client_data_or_null(server.support.complete_lists)},
+            {"paused_at", time_or_null(server.paused_at)},
+            {"paused_by", text_or_null(server.paused_by)},
+            {"resync_asked_at", time_or_null(server.resync_asked_at)},
+            {"resync_asked_by", text_or_null(server.resync_asked_by)},
+            {"last_verify_at", time_or_null(server.last_verify_at)},
+            {"verify_differences", server.verify_differences ? Json(*server.verify_differences) : Json(nullptr)},
+            {"next_attempt_at", time_or_null(server.next_attempt_at)},
             {"gaps", gaps_json(server.open_gaps)}};
 }
 
-void print_check(const std::vector<std::string>& problems, std::size_t servers, std::ostream& out) {
-    if (problems.empty()) out << "all is well with " << servers << (servers == 1 ? " server" : " servers");
-    for (std::size_t i = 0; i < problems.size(); ++i)
-        out << (i > 0 ? "; " : "") << problems[i];
-    out << '\n';
+void print_check(const std::vector<std::string>& problems, const std::vector<std::string>& remarks, std::size_t servers,
+                 std::ostream& out) {
+    std::string line;
+    if (problems.empty())
+        line = "all is well with " + std::to_string(servers) + (servers == 1 ? " server" : " servers");
+    for (const auto* part : {&problems, &remarks})
+        for (const auto& text : *part)
+            line += (line.empty() ? "" : "; ") + text;
+    out << line << '\n';
 }
 
 }  // namespace
@@ -191,7 +214,7 @@ int execute(const StatusCommand& command, std::ostream& out, std::ostream& err) 
         if (command.json)
             print_status_json(servers, out);
         else if (command.check)
-            print_check(problems, servers.size(), out);
+            print_check(problems, remarks_on(servers, now), servers.size(), out);
         else if (servers.empty())
             out << "no server in the database yet: 'leasemirror run' has not been started with it\n";
         else

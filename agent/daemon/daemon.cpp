@@ -53,6 +53,9 @@ private:
             pulse_.on_changes(e.batch.changes.size());
             feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, host_now()); });
         };
+        hooks.reopened = [this](const auto& e) {
+            feed([&] { engine_->reopen(e.server, config_.servers[e.server], e.resume, host_now()); });
+        };
         hooks.swept = [this](const auto& all) { feed([&] { engine_->on_swept(all, host_now()); }); };
         hooks.beaten = [this] {
             if (pulse_.on_written()) finish(end_);
@@ -199,6 +202,7 @@ private:
 
     void perform(sync_action::Commit& a) { writers_.commit(std::move(a)); }
     void perform(sync_action::Sweep& a) { writers_.sweep(a); }
+    void perform(sync_action::Reopen& a) { writers_.reopen(a.server); }
     void perform(LogEvent& event) {
         std::vector<LogField> fields;
         for (const auto& [key, value] : event.fields)

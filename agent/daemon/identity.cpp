@@ -1,8 +1,10 @@
 #include "agent/daemon/identity.hpp"
 
+#include <pwd.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 
 namespace leasemirror {
 namespace {
@@ -13,7 +15,21 @@ std::string host_name() {
     return host.data();
 }
 
+std::string user_name() {
+    if (const char* const caller = std::getenv("SUDO_USER"); caller != nullptr && *caller != '\0') return caller;
+    std::array<char, 4096> buffer{};
+    passwd entry{};
+    passwd* found = nullptr;
+    if (getpwuid_r(getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+        return found->pw_name;
+    return "uid " + std::to_string(getuid());
+}
+
 }  // namespace
+
+std::string user_at_host() {
+    return user_name() + "@" + host_name();
+}
 
 AgentIdentity identity_of_this_process(const Config& config, UtcSeconds started_at) {
     AgentIdentity agent;

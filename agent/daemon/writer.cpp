@@ -26,7 +26,11 @@ public:
     void run();
 
     // On any other.
-    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat>;
+    struct Reopening {
+        std::size_t server;
+        ServerSpec spec;
+    };
+    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat, Reopening>;
     void add(Step step) {
         {
             const std::lock_guard lock(mutex_);
@@ -66,7 +70,8 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::function<void(Event)> post_;
-    std::deque<Step> queue_;  // bounded: Outbox::batches_in_flight_max per server, a sweep, a heartbeat
+    std::deque<Step>
+        queue_;  // bounded: Outbox::batches_in_flight_max and one Reopening per server, a sweep, a heartbeat
     bool stopping_ = false;
     bool ended_ = false;
 };
@@ -135,6 +140,10 @@ Writer::Event Writer::Work::perform(Step& step) {
         store_->beat(*heartbeat);
         return Beaten{};
     }
+    if (const auto* reopening = std::get_if<Reopening>(&step)) {
+        auto resume = store_->open_servers({&reopening->spec, 1}, opening_.agent.name);
+        return Reopened{reopening->server, std::move(resume.front())};
+    }
     const auto& sweep = std::get<sync_action::Sweep>(step);
     return Swept{store_->sweep(sweep.now, sweep.rows, sweep.held)};
 }
@@ -187,6 +196,10 @@ void Writer::sweep(sync_action::Sweep work) {
 
 void Writer::beat(Heartbeat heartbeat) {
     work_->add(std::move(heartbeat));
+}
+
+void Writer::reopen(std::size_t server, ServerSpec spec) {
+    work_->add(Work::Reopening{server, std::move(spec)});
 }
 
 }  // namespace leasemirror

@@ -32,6 +32,11 @@ public:
         std::vector<ResumePoint> resume;
         Bytes requestor_duid;
     };
+    /// One of them begins anew: an answer to reopen().
+    struct Reopened {
+        std::size_t server = 0;
+        ResumePoint resume;
+    };
     struct Committed {
         std::size_t server;
         Batch batch;
@@ -53,7 +58,7 @@ public:
         std::string text;
         bool anew = false;
     };
-    using Event = std::variant<Opened, Committed, Swept, Beaten, Trouble, Lost>;
+    using Event = std::variant<Opened, Reopened, Committed, Swept, Beaten, Trouble, Lost>;
 
     /// How long the end waits for the step at hand.
     static constexpr std::chrono::milliseconds end_patience{2000};
@@ -72,6 +77,8 @@ public:
     void commit(sync_action::Commit work);
     void sweep(sync_action::Sweep work);
     void beat(Heartbeat heartbeat);
+    /// After all its batches.
+    void reopen(std::size_t server, ServerSpec spec);
 
 private:
     class Work;

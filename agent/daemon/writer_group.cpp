@@ -25,6 +25,7 @@ std::optional<Swept> WriterGroup::on_swept(std::size_t writer, const Swept& swep
     swept_.removed_bindings += swept.removed_bindings;
     swept_.removed_changes += swept.removed_changes;
     swept_.removed_assignments += swept.removed_assignments;
+    swept_.orders.insert(swept_.orders.end(), swept.orders.begin(), swept.orders.end());
     members_[writer].around |= swept.around;
     if (--waited_for_ > 0) return std::nullopt;
     waited_for_ = members_.size();

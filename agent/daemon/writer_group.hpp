@@ -29,7 +29,7 @@ public:
 
     /// Where to go on with all servers, in their order, once the last writer has opened its store.
     [[nodiscard]] std::optional<Writer::Opened> on_opened(std::size_t writer, Writer::Opened opened);
-    /// The sums, once the last writer has taken its step. `around` once each of them was around.
+    /// The sums, once the last writer has taken its step, and the orders of all. `around` once each of them was around.
     [[nodiscard]] std::optional<Swept> on_swept(std::size_t writer, const Swept& swept);
     /// Whether to say it: not while another writer is in the same trouble. An empty text: this one's is over; to be said
     /// when no other is left in the same one.

@@ -12,11 +12,14 @@
 namespace leasemirror {
 namespace {
 
+ServerSpec spec_of(const ServerConfig& server) {
+    return {server.name, server.family, server.address + " port " + std::to_string(server.port)};
+}
+
 std::vector<ServerSpec> specs_of(const Config& config) {
     std::vector<ServerSpec> specs;
-    for (const auto& server : config.servers) {
-        specs.push_back({server.name, server.family, server.address + " port " + std::to_string(server.port)});
-    }
+    for (const auto& server : config.servers)
+        specs.push_back(spec_of(server));
     return specs;
 }
 
@@ -71,6 +74,10 @@ void Writers::sweep(const sync_action::Sweep& work) {
         writer->sweep(work);
 }
 
+void Writers::reopen(std::size_t server) {
+    writers_[group_->writer_of(server)]->reopen(server, spec_of(config_.servers[server]));
+}
+
 void Writers::beat(Heartbeat heartbeat) {
     writers_.front()->beat(std::move(heartbeat));
 }
@@ -81,6 +88,10 @@ std::string Writers::which(std::size_t writer) const {
 
 void Writers::on_event(std::size_t writer, Writer::Opened& e) {
     if (const auto all = group_->on_opened(writer, std::move(e))) hooks_.opened(*all);
+}
+
+void Writers::on_event(std::size_t, Writer::Reopened& e) {
+    hooks_.reopened(e);
 }
 
 void Writers::on_event(std::size_t, Writer::Committed& e) {

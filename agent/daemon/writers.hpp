@@ -21,6 +21,7 @@ namespace leasemirror {
 /// Called from the event loop, and never after close(). `which`: "2 of 4"; empty if there is one alone.
 struct WritersHooks {
     std::function<void(const Writer::Opened& all)> opened;
+    std::function<void(const Writer::Reopened& reopened)> reopened;
     std::function<void(Writer::Committed& committed)> committed;
     std::function<void(const Swept& all)> swept;
     std::function<void()> beaten;
@@ -41,6 +42,8 @@ public:
 
     void commit(sync_action::Commit work);
     void sweep(const sync_action::Sweep& work);
+    /// The server begins anew, after all its batches.
+    void reopen(std::size_t server);
     /// By one of them: the agent is one.
     void beat(Heartbeat heartbeat);
 
@@ -48,6 +51,7 @@ private:
     [[nodiscard]] Writer::Opening opening_of(std::size_t writer) const;
     [[nodiscard]] std::string which(std::size_t writer) const;
     void on_event(std::size_t writer, Writer::Opened& e);
+    void on_event(std::size_t writer, Writer::Reopened& e);
     void on_event(std::size_t writer, Writer::Committed& e);
     void on_event(std::size_t writer, Writer::Swept& e);
     void on_event(std::size_t writer, Writer::Beaten& e);

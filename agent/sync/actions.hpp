@@ -81,10 +81,14 @@ struct Sweep {
     std::size_t rows;
     std::vector<ServerId> held = {};  ///< servers of which nothing may expire by our clock now
 };
+/// Store::reopen_server(), then Engine::reopen() with what it returns: an operator lets the agent work the server again.
+struct Reopen {
+    std::size_t server;  ///< index into Config::servers
+};
 }  // namespace sync_action
 
 using SyncAction = std::variant<sync_action::Connect, sync_action::Send, sync_action::Disconnect, sync_action::Commit,
-                                sync_action::Sweep, LogEvent>;
+                                sync_action::Sweep, sync_action::Reopen, LogEvent>;
 using SyncActions = std::deque<SyncAction>;
 
 }  // namespace leasemirror

@@ -77,6 +77,10 @@ std::size_t BulkJob::waiting() const {
         std::count_if(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::waiting; }));
 }
 
+bool BulkJob::any_asked() const {
+    return std::any_of(items_.begin(), items_.end(), [](const Item& item) { return item.attempts > 0; });
+}
+
 bool BulkJob::has_running() const {
     return std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::running; });
 }

@@ -65,6 +65,8 @@ public:
     [[nodiscard]] std::optional<std::size_t> take();
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] bool has_running() const;
+    /// A query has gone out.
+    [[nodiscard]] bool any_asked() const;
     /// No query waits or runs.
     [[nodiscard]] bool over() const { return waiting() == 0 && !has_running(); }
 

@@ -47,6 +47,11 @@ public:
 
     /// A full bulk is due as soon as it may be asked for.
     void need_full(std::string cause) { full_cause_ = std::move(cause); }
+    /// Likewise, and nothing that failed before keeps it waiting.
+    void need_full_at_once(std::string cause) {
+        pacing_.forget();
+        need_full(std::move(cause));
+    }
     void need_full_again(SteadyTime at) { timers_.set(Timer::full_again, at); }
     /// A reply of another job than a full one could not be read: the next full bulk may bring what it said.
     void need_full_for_unread(SteadyTime now);

@@ -5,8 +5,8 @@
 
 namespace leasemirror {
 
-Connections::Connections(std::size_t server, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots)
-    : config_(config), requestor_duid_(std::move(requestor_duid)), slots_(slots), last_id_{server, 0} {}
+Connections::Connections(ConnectionKey last, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots)
+    : config_(config), requestor_duid_(std::move(requestor_duid)), slots_(slots), last_id_(last) {}
 
 SyncConnection& Connections::open_active(std::uint32_t first_xid, SteadyTime now) {
     return add(ActiveSession(settings(first_xid)), now);

@@ -60,8 +60,8 @@ public:
     /// With TLS 1.3 a server tells that it refuses our certificate after the handshake: a round trip, and some time to think.
     static constexpr std::chrono::seconds refusal_delay_max{1};
 
-    /// Of the server with this index in Config::servers. `slots` and `config` outlive this object.
-    Connections(std::size_t server, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots);
+    /// Of the server of `last`, the key of the last connection that it ever had. `slots` and `config` outlive this object.
+    Connections(ConnectionKey last, const ServerConfig& config, Bytes requestor_duid, BulkSlots& slots);
 
     /// `first_xid` is that of the connection's first query. The references live until the next open or drop.
     SyncConnection& open_active(std::uint32_t first_xid, SteadyTime now);
@@ -96,6 +96,7 @@ public:
     [[nodiscard]] bool idle() const;
     /// Index into Config::servers.
     [[nodiscard]] std::size_t server() const { return last_id_.server; }
+    [[nodiscard]] std::uint64_t so_far() const { return last_id_.number; }
     [[nodiscard]] std::vector<SyncConnection>& all() { return all_; }
 
     /// We stop reading, or go on.

@@ -10,21 +10,35 @@ namespace leasemirror {
 
 Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, const Bytes& requestor_duid,
                std::uint64_t seed)
-    : slots_(config.limits.bulk_connections) {
-    Jitter seeds(seed);
-    const auto share = config.limits.queue_bytes / std::max<std::size_t>(config.servers.size(), 1);
+    : batch_(config.storage.batch),
+      queue_share_(config.limits.queue_bytes / std::max<std::size_t>(config.servers.size(), 1)),
+      requestor_duid_(requestor_duid),
+      seeds_(seed),
+      slots_(config.limits.bulk_connections) {
     for (std::size_t i = 0; i < config.servers.size(); ++i) {
-        SyncSettings settings{i, config.storage.batch, share, requestor_duid, seeds.next()};
-        servers_.push_back(std::make_unique<ServerSync>(config.servers[i], resume[i], std::move(settings), slots_));
+        servers_.push_back(make(i, config.servers[i], resume[i], 0));
+        orders_.push_back(resume[i].orders);
     }
+}
+
+std::unique_ptr<ServerSync> Engine::make(std::size_t server, const ServerConfig& config, const ResumePoint& resume,
+                                         std::uint64_t connections_before) {
+    SyncSettings settings{server, batch_, queue_share_, requestor_duid_, seeds_.next(), connections_before};
+    return std::make_unique<ServerSync>(config, resume, std::move(settings), slots_);
 }
 
 void Engine::start(Now now) {
     passes(now);
     sweep_due_ = now.steady + sweep_interval;
     summon_jury();
-    for (auto& server : servers_)
-        server->start(now);
+    for (std::size_t i = 0; i < servers_.size(); ++i)
+        begin(*servers_[i], orders_[i]);
+}
+
+void Engine::begin(ServerSync& server, const Orders& orders) {
+    if (orders.paused) return server.pause(now_);
+    server.start(now_);
+    server.on_resync_asked(orders.resync, now_);
 }
 
 /// Nothing may be done by a clock that jumped before all know of it.
@@ -42,8 +56,10 @@ void Engine::passes(Now now) {
 
 void Engine::summon_jury() {
     std::vector<StartJury::Member> members;
-    for (const auto& server : servers_)
-        if (auto member = server->jury_member(now_)) members.push_back(std::move(*member));
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+        if (orders_[i].paused) continue;
+        if (auto member = servers_[i]->jury_member(now_)) members.push_back(std::move(*member));
+    }
     jury_.summon(members, now_.steady);
     if (!jury_.sits()) return;
     // Those whose clock tells nothing of ours, too: what they store before is not to be moved with what was there.
@@ -84,6 +100,43 @@ void Engine::on_swept(const Swept& swept, Now now) {
     removed_.removed_changes += swept.removed_changes;
     removed_.removed_assignments += swept.removed_assignments;
     if (swept.around) report_retention();
+    if (!stopping_) follow(swept.orders);
+}
+
+/// `orders`: of those servers of which anything is asked.
+void Engine::follow(const std::vector<ServerOrders>& orders) {
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+        auto& server = *servers_[i];
+        const auto found = std::find_if(orders.begin(), orders.end(),
+                                        [&](const ServerOrders& asked) { return asked.server == server.id(); });
+        const auto asked = found == orders.end() ? Orders{} : found->orders;
+        const auto before = std::exchange(orders_[i], asked);
+        if (asked.paused && !server.is_paused()) server.pause(now_);
+        if (!asked.paused && before.paused && !is_reopening(i)) reopening_.push_back(i);
+        if (!server.is_paused()) server.on_resync_asked(asked.resync, now_);
+    }
+}
+
+bool Engine::is_reopening(std::size_t server) const {
+    return std::find(reopening_.begin(), reopening_.end(), server) != reopening_.end();
+}
+
+/// One whose end is in the database by now.
+std::optional<SyncAction> Engine::poll_reopening() {
+    if (stopping_) return std::nullopt;
+    const auto next = std::find_if(reopening_.begin(), reopening_.end(), [&](auto i) { return servers_[i]->done(); });
+    if (next == reopening_.end()) return std::nullopt;
+    const sync_action::Reopen action{*next};
+    reopening_.erase(next);
+    return action;
+}
+
+void Engine::reopen(std::size_t server, const ServerConfig& config, const ResumePoint& resume, Now now) {
+    passes(now);
+    if (stopping_) return;
+    servers_[server] = make(server, config, resume, servers_[server]->connections_so_far());
+    orders_[server] = resume.orders;
+    begin(*servers_[server], resume.orders);
 }
 
 void Engine::report_retention() {
@@ -125,6 +178,7 @@ std::optional<SyncAction> Engine::poll_action() {
     do {
         if (auto next = poll_servers()) return next;
     } while (hear_jury());
+    if (auto next = poll_reopening()) return next;
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();

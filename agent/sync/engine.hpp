@@ -38,6 +38,8 @@ public:
     void on_event(ConnectionKey connection, const ConnectionEvent& event, Now now);
     void on_committed(std::size_t server, Batch done, const Applied& applied, Now now);
     void on_swept(const Swept& swept, Now now);
+    /// The server begins anew from what the database has: the answer to a Reopen.
+    void reopen(std::size_t server, const ServerConfig& config, const ResumePoint& resume, Now now);
     void on_deadline(Now now);
     /// Close all connections, commit what is whole; done() tells when.
     void stop(Now now);
@@ -60,11 +62,23 @@ private:
     [[nodiscard]] std::optional<SyncAction> poll_servers();
     void offer_slots();
     void report_retention();
+    void follow(const std::vector<ServerOrders>& orders);
+    void begin(ServerSync& server, const Orders& orders);
+    [[nodiscard]] std::unique_ptr<ServerSync> make(std::size_t server, const ServerConfig& config,
+                                                   const ResumePoint& resume, std::uint64_t connections_before);
+    [[nodiscard]] bool is_reopening(std::size_t server) const;
+    [[nodiscard]] std::optional<SyncAction> poll_reopening();
 
+    const BatchConfig batch_;
+    const std::uint64_t queue_share_;
+    const Bytes requestor_duid_;
+    Jitter seeds_;
     BulkSlots slots_;
     std::vector<std::unique_ptr<ServerSync>> servers_;
-    std::size_t turn_ = 0;       // whose actions come next: all servers get their turn
-    std::size_t slot_turn_ = 0;  // who is offered the next free bulk slot first
+    std::vector<Orders> orders_;          // of each, as the database had them last
+    std::vector<std::size_t> reopening_;  // asked for by an operator, and not yet by us
+    std::size_t turn_ = 0;                // whose actions come next: all servers get their turn
+    std::size_t slot_turn_ = 0;           // who is offered the next free bulk slot first
     Now now_{};
     HostClock host_clock_;
     StartJury jury_;

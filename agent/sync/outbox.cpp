@@ -111,6 +111,7 @@ void Outbox::reset(Batch& batch) const {
     batch.doubts_after = 0;
     batch.begin_run.reset();
     batch.begin_full.reset();
+    batch.resync_done.reset();
     batch.fresh_start = false;
     batch.changes.clear();
     batch.reconcile.reset();

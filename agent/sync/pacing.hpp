@@ -37,6 +37,8 @@ public:
     void on_success() { failures_ = 0; }
     /// In a row; no more than make the spacing its most.
     [[nodiscard]] int failures() const { return failures_; }
+    /// The next attempt is somebody's wish, and need keep no distance.
+    void forget() { *this = Pacing(first_, most_); }
     /// Not before `at`, whatever else holds.
     void put_off(SteadyTime at) { due_ = at > due_ ? at : due_; }
 

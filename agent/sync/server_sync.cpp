@@ -32,7 +32,7 @@ ServerSync::ServerSync(const ServerConfig& config, const ResumePoint& resume, Sy
     : config_(config),
       jitter_(settings.seed),
       outbox_(resume.id, settings.batch, settings.queue_bytes),
-      connections_(settings.server, config_, std::move(settings.requestor_duid), slots),
+      connections_({settings.server, settings.connections_before}, config_, std::move(settings.requestor_duid), slots),
       bulk_(config_, resume),
       epoch_{Checkpoint(resume.base_time),
              ClockSkew(resume.skew),
@@ -151,6 +151,25 @@ void ServerSync::on_deadline(Now now) {
     commit_if_due(false);
 }
 
+void ServerSync::on_resync_asked(std::uint64_t number, Now now) {
+    if (number <= std::max(resync_.asked, resync_.done)) return;
+    happened(now);
+    resync_.asked = number;
+    if (bulk_.can_ask()) {
+        bulk_.need_full_at_once("resync");
+        if (const auto* job = bulk_.job(); job && job->is_full() && !job->any_asked()) resync_.begun = number;
+        return;
+    }
+    report_.error("resync: nothing can be asked without bulk.queries", now);
+    outbox_.edit(now.steady).resync_done = resync_.done = number;
+}
+
+void ServerSync::pause(Now now) {
+    paused_ = true;
+    report_.log(LogLevel::info, "paused");
+    stop(now);
+}
+
 void ServerSync::stop(Now now) {
     happened(now);
     stopping_ = true;
@@ -265,7 +284,7 @@ void ServerSync::close_batch_as_of_before() {
     batch.now = whole_seconds(now_);
     batch.skew = epoch_.skew.estimate();
     batch.before = epoch_.before;
-    batch.status = report_.snapshot(epoch_.skew.known(), support_.known());
+    batch.status = report_.snapshot(epoch_.skew.known(), support_.known(), next_attempt_at());
     (void)report_.take_changed();
     outbox_.close();
     if (const auto* job = bulk_.job(); job && job->over()) planned_at_.reset();
@@ -287,9 +306,23 @@ std::optional<UtcSeconds> ServerSync::freshness() const {
     return may_move_on || fresh < epoch_.fresh_as_of ? std::optional(fresh) : std::nullopt;
 }
 
+/// Nothing while something is open or on its way, or waits for an event and not for a time.
+std::optional<UtcSeconds> ServerSync::next_attempt_at() const {
+    if (stopping_ || !connections_.empty()) return std::nullopt;
+    Earliest first;
+    const auto consider = [&](std::optional<SteadyTime> at) {
+        if (at && *at > now_.steady) first.consider(at);
+    };
+    if (!support_.is_polling()) consider(support_.active_pacing().due());
+    if (bulk_.can_ask()) consider(bulk_.next_deadline(now_.steady, support_.is_polling(), doubts_.wants_full_bulk()));
+    if (!first.get()) return std::nullopt;
+    return std::chrono::ceil<std::chrono::seconds>(now_.utc + (*first.get() - now_.steady));
+}
+
 Activity ServerSync::activity() const {
     Activity out;
     out.stopping = stopping_;
+    out.paused = paused_;
     if (const auto* active = connections_.active()) out.active = std::get<ActiveSession>(active->session).state();
     const auto* job = bulk_.job();
     if (connections_.has_open_bulk())

@@ -48,7 +48,8 @@ struct SyncSettings {
     BatchConfig batch;
     std::uint64_t queue_bytes = 64ULL * 1024 * 1024;  ///< this server's share of limits.queue_bytes
     Bytes requestor_duid;
-    std::uint64_t seed = 1;  ///< of jitter and transaction-ids
+    std::uint64_t seed = 1;                ///< of jitter and transaction-ids
+    std::uint64_t connections_before = 0;  ///< numbers of connections that an earlier object of this server has used
 };
 
 class ServerSync {
@@ -78,8 +79,13 @@ public:
     void on_jury_found(std::chrono::milliseconds ahead, Now now);
     /// The times of its bindings may be in another clock than ours is now: none of them may expire by it.
     [[nodiscard]] bool holds_expiry() const { return !epoch_.stored_clock.may_expire(); }
+    /// What is asked of the agent now. A full read that somebody asks for begins at once, whatever keeps its distance
+    /// otherwise; once it has ended, the batch that says so ends the order.
+    void on_resync_asked(std::uint64_t number, Now now);
     /// Close all connections and commit what is whole; done() tells when that has happened.
     void stop(Now now);
+    /// Likewise, in phase 'disabled': an operator wants the server left alone.
+    void pause(Now now);
 
     [[nodiscard]] std::optional<SyncAction> poll_action();
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const;
@@ -91,6 +97,8 @@ public:
     [[nodiscard]] Phase phase() const { return report_.phase(); }
     [[nodiscard]] const ServerConfig& config() const { return config_; }
     [[nodiscard]] ServerId id() const { return outbox_.server(); }
+    [[nodiscard]] bool is_paused() const { return paused_; }
+    [[nodiscard]] std::uint64_t connections_so_far() const { return connections_.so_far(); }
 
 private:
     /// What is known in the server's clock. Another clock, or another server, begins a new one.
@@ -100,6 +108,13 @@ private:
         StoredClock stored_clock;
         ClocksBefore before;                                   ///< as it was known when the epoch began
         std::optional<UtcSeconds> fresh_as_of = std::nullopt;  ///< as last told to the database
+    };
+
+    /// Full reads that were asked for, by their numbers.
+    struct Resync {
+        std::uint64_t asked = 0;
+        std::uint64_t begun = 0;  ///< the last full bulk does for those up to here
+        std::uint64_t done = 0;   ///< as the database is told
     };
 
     /// Every event and every word of a session comes through here: plan() has to look again.
@@ -124,6 +139,7 @@ private:
     void ask_next(SyncConnection& connection);
     void finish_job();
     void finish_full(const BulkJob& job);
+    void end_resync(const FullConclusion& conclusion);
     void settle_left(const BulkJob& job, const FullConclusion& conclusion);
     void finish_window(const BulkJob& job);
     void finish_poll(const BulkJob& job);
@@ -175,11 +191,14 @@ private:
     void follow_backpressure();
     [[nodiscard]] Activity activity() const;
     [[nodiscard]] std::optional<UtcSeconds> freshness() const;
+    [[nodiscard]] std::optional<UtcSeconds> next_attempt_at() const;
 
     const ServerConfig config_;
     Now now_{};
     std::optional<SteadyTime> planned_at_;  // nothing has happened since
     bool stopping_ = false;
+    bool paused_ = false;
+    Resync resync_;
     SyncActions actions_;
     Jitter jitter_;
     Outbox outbox_;

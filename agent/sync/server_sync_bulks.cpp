@@ -53,6 +53,7 @@ void ServerSync::plan_bulk() {
         auto& batch = open_run(bulk_.job()->run());
         if (bulk_.job()->is_full()) {
             batch.begin_full = bulk_.job()->run();
+            resync_.begun = resync_.asked;
             doubts_.on_full_bulk_begun();
         }
         announce(*bulk_.job());
@@ -146,6 +147,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     const auto conclusion = conclude_full(job, context);
     auto closed = bulk_.on_full_ended(job, conclusion, now_.steady, jitter_);
     if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
+    end_resync(conclusion);
     if (conclusion.answer != FullConclusion::Answer::some) return;
     report_.on_recovered();  // it answers: what is wrong with some of it does not make the server unreachable
     if (!bulk_.on_full_listed(job))
@@ -178,6 +180,15 @@ void ServerSync::finish_full(const BulkJob& job) {
                 {{"run", std::to_string(job.run())},
                  {"bindings", std::to_string(job.bindings())},
                  {"coverage", std::string(to_string(conclusion.coverage)) + lacks}});
+}
+
+/// With the end of a bulk that asked everything. One that was cut off is repeated, and the order stays.
+void ServerSync::end_resync(const FullConclusion& conclusion) {
+    if (resync_.asked > resync_.begun) bulk_.need_full_at_once("resync");  // asked for while this one was under way
+    if (resync_.begun <= resync_.done) return;
+    if (!conclusion.asked_to_the_end && conclusion.answer != FullConclusion::Answer::refused) return;
+    outbox_.edit(now_.steady).resync_done = resync_.done = resync_.begun;
+    report_.log(LogLevel::info, "resync-done");
 }
 
 /// Addresses that their clients had left: this bulk lists who has them by now, or nobody has.

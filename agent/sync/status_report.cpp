@@ -6,6 +6,7 @@
 
 namespace leasemirror {
 Phase phase_of(const Activity& a) {
+    if (a.paused) return Phase::disabled;
     if (a.stopping) return Phase::down;
     if (a.active == ActiveState::live) {
         if (a.clock_unsure) return Phase::catch_up;
@@ -123,10 +124,12 @@ void StatusReport::warn_of_certificate(Now now) {
     if (const auto text = certificate_.poll_warning(now)) log(LogLevel::warn, "certificate", {{"text", *text}});
 }
 
-ServerStatus StatusReport::snapshot(std::optional<Skew> skew, const ServerSupport& support) const {
+ServerStatus StatusReport::snapshot(std::optional<Skew> skew, const ServerSupport& support,
+                                    std::optional<UtcSeconds> next_attempt_at) const {
     auto out = status_;
     out.skew = skew;
     out.support = support;
+    out.next_attempt_at = next_attempt_at;
     return out;
 }
 

@@ -24,6 +24,7 @@ struct Activity {
     enum class Bulk : std::uint8_t { none, windowed_poll, other };  ///< over an open connection
 
     bool stopping = false;
+    bool paused = false;                     ///< and an operator has asked for that
     ActiveState active = ActiveState::idle;  ///< idle: also where there is no active query
     Bulk bulk = Bulk::none;
     bool connecting = false;      ///< a connection is there, open or opening
@@ -88,7 +89,8 @@ public:
     /// Whether anything has changed since the last call.
     [[nodiscard]] bool take_changed() { return std::exchange(changed_, false); }
     /// What the batch that is closed now brings to the row.
-    [[nodiscard]] ServerStatus snapshot(std::optional<Skew> skew, const ServerSupport& support) const;
+    [[nodiscard]] ServerStatus snapshot(std::optional<Skew> skew, const ServerSupport& support,
+                                        std::optional<UtcSeconds> next_attempt_at = std::nullopt) const;
 
 private:
     std::string server_;

@@ -114,8 +114,13 @@ class Sqlite:
         return found
 
     def set_schema_version(self, version):
-        other = sqlite3.connect(self.path)
-        other.execute(f"PRAGMA user_version = {version}")
+        self.change(f"PRAGMA user_version = {version}")
+
+    def change(self, *statements):
+        """What somebody does to it behind the agent's back, beside it."""
+        other = sqlite3.connect(self.path, timeout=PATIENCE)
+        for statement in statements:
+            other.execute(statement)
         other.commit()
         other.close()
 
@@ -212,6 +217,10 @@ class Postgres:
     def drop(self):
         self.disconnect()
         self.connect_and(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE')
+
+    def change(self, *statements):
+        """What somebody does to it behind the agent's back, beside it."""
+        self.connect_and(*statements)
 
     def connect_and(self, *statements):
         db = self.connect()

@@ -69,13 +69,22 @@ void World::start_agent() {
     drain();
 }
 
+ServerSpec World::spec_of(std::size_t server) const {
+    const auto& config = config_.servers[server];
+    return {config.name, config.family, config.address};
+}
+
+std::string World::name_of_agent() const {
+    return "agent " + std::to_string(life_);
+}
+
 /// None: the agent died meanwhile.
 std::optional<Writer::Opened> World::open_desks() {
     std::vector<ServerSpec> specs;
     std::vector<std::string> names;
-    for (const auto& server : config_.servers) {
-        specs.push_back({server.name, server.family, server.address});
-        names.push_back(server.name);
+    for (std::size_t i = 0; i < config_.servers.size(); ++i) {
+        specs.push_back(spec_of(i));
+        names.push_back(specs.back().name);
     }
     const Bytes duid{0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     group_.emplace(writers_, specs.size());
@@ -87,7 +96,7 @@ std::optional<Writer::Opened> World::open_desks() {
         desk.store = database_->open();
         Writer::Opened opened;
         if (i == 0) desk.store->disable_servers_except(names);
-        opened.resume = desk.store->open_servers(group_->part_of(i, specs), "agent " + std::to_string(life_));
+        opened.resume = desk.store->open_servers(group_->part_of(i, specs), name_of_agent());
         if (i == 0) opened.requestor_duid = desk.store->requestor_duid(duid);
         all = group_->on_opened(i, std::move(opened));
         if (troubled_ && one_in(50)) {

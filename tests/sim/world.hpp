@@ -91,6 +91,7 @@ private:
     void perform(sync_action::Disconnect& a);
     void perform(sync_action::Commit& a);
     void perform(sync_action::Sweep& a);
+    void perform(sync_action::Reopen& a);
     void perform(LogEvent& event);
     void stop_agent();
     void end_life(std::chrono::milliseconds pause);
@@ -103,6 +104,9 @@ private:
     void on_store_error(std::size_t desk, const StoreError& error);
     void settle(std::size_t server, std::uint64_t batch);
     void on_written(std::size_t desk, const Applied& applied, const Swept& swept);
+    void on_reopened(std::size_t desk, const ResumePoint& resume);
+    [[nodiscard]] ServerSpec spec_of(std::size_t server) const;
+    [[nodiscard]] std::string name_of_agent() const;
     void try_again(std::size_t desk);
     void leave_behind(Desk desk);
     void look_at_feed();
@@ -193,7 +197,7 @@ private:
     /// A writer: its part of the servers, and what waits to be written.
     struct Desk {
         std::unique_ptr<Store> store;
-        std::deque<std::variant<sync_action::Commit, sync_action::Sweep>> steps;
+        std::deque<std::variant<sync_action::Commit, sync_action::Sweep, sync_action::Reopen>> steps;
         bool writing = false;
         bool in_doubt = false;  // the front step has been taken, and nobody was told
     };

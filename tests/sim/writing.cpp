@@ -26,6 +26,12 @@ void World::perform(sync_action::Sweep& a) {
     }
 }
 
+void World::perform(sync_action::Reopen& a) {
+    const auto desk = group_->writer_of(a.server);
+    desks_[desk].steps.emplace_back(a);
+    write_next(desk);
+}
+
 void World::write_next(std::size_t desk) {
     if (desks_[desk].writing || desks_[desk].steps.empty()) return;
     desks_[desk].writing = true;
@@ -46,8 +52,12 @@ void World::write_front(std::size_t desk) {
         std::exchange(desks_[desk].in_doubt, false) && is_batch ? std::optional(database_->newest_seq()) : std::nullopt;
     Applied applied;
     Swept swept;
+    std::optional<ResumePoint> resume;
     try {
-        if (const auto* sweep = std::get_if<sync_action::Sweep>(&step)) {
+        if (const auto* reopening = std::get_if<sync_action::Reopen>(&step)) {
+            const auto spec = spec_of(reopening->server);
+            resume = store.open_servers({&spec, 1}, name_of_agent()).front();
+        } else if (const auto* sweep = std::get_if<sync_action::Sweep>(&step)) {
             swept = store.sweep(sweep->now, sweep->rows, sweep->held);
         } else {
             applied = store.apply(std::get<sync_action::Commit>(step).batch);
@@ -64,7 +74,17 @@ void World::write_front(std::size_t desk) {
         desks_[desk].in_doubt = true;
         return try_again(desk);
     }
+    if (resume) return on_reopened(desk, *resume);
     on_written(desk, applied, swept);
+}
+
+void World::on_reopened(std::size_t desk, const ResumePoint& resume) {
+    const auto server = std::get<sync_action::Reopen>(desks_[desk].steps.front()).server;
+    desks_[desk].steps.pop_front();
+    desks_[desk].writing = false;
+    engine_->reopen(server, config_.servers[server], resume, now());
+    write_next(desk);
+    drain();
 }
 
 void World::on_written(std::size_t desk, const Applied& applied, const Swept& swept) {

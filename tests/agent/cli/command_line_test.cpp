@@ -55,6 +55,10 @@ TEST_CASE("each command parses into its own values") {
     query.config = "a.yaml";
     query.servers = {"east"};
     CHECK(parse({"query", "-c", "a.yaml", "east"}) == Command{query});
+    CHECK(parse({"pause", "-c", "a.yaml", "east"}) == Command{OrderCommand{"a.yaml", OrderKind::pause, "east"}});
+    CHECK(parse({"resume", "east", "-c", "a.yaml"}) == Command{OrderCommand{"a.yaml", OrderKind::resume, "east"}});
+    CHECK(parse({"resync", "-c", "a.yaml", "east"}) == Command{OrderCommand{"a.yaml", OrderKind::resync, "east"}});
+    CHECK(complaint({"resync", "-c", "a.yaml"}).find("SERVER") != std::string::npos);
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "00:03:00:01", "--yes"}) ==
           Command{ForgetCommand{"a.yaml", {{0, 3, 0, 1}, {}}, true}});
     CHECK(parse({"forget", "-c", "a.yaml", "--client-id", "text:ab"}) ==
@@ -117,10 +121,13 @@ TEST_CASE("--help and --version work everywhere and exit with 0") {
 }
 
 TEST_CASE("a usage error exits with 2 and names the nearest command or option") {
-    CHECK(complaint({}) == "no command; expected run, check, status, who, watch, query, forget, decode or schema");
+    CHECK(
+        complaint({}) ==
+        "no command; expected run, check, status, who, watch, query, resync, pause, resume, forget, decode or schema");
     CHECK(complaint({"statsu"}) == "unknown command 'statsu'; did you mean 'status'?");
     CHECK(complaint({"xyzzy"}) ==
-          "unknown command 'xyzzy'; expected run, check, status, who, watch, query, forget, decode or schema");
+          "unknown command 'xyzzy'; expected run, check, status, who, watch, query, resync, pause, resume, forget, "
+          "decode or schema");
     CHECK(complaint({"status", "-c", "a", "--jsn"}) == "unknown option '--jsn'; did you mean '--json'?");
     CHECK(complaint({"check", "-c", "a", "--conect=1"}) == "unknown option '--conect'; did you mean '--connect'?");
     CHECK(complaint({"-c", "a", "status"}) == "option '-c' goes after the command");

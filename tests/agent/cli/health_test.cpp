@@ -49,6 +49,19 @@ TEST_CASE("nothing is wrong with a server whose mirror is fresh, or that is not 
     CHECK(problem_of(server("disabled"), nullptr, 5min, now).empty());
 }
 
+TEST_CASE("a server that is paused is well, and worth a remark, as long as its agent runs") {
+    const auto configured = polled_each(5min);
+    auto paused = server("disabled");
+    paused.paused_at = now - 2min;
+    paused.paused_by = "root@web1";
+    paused.fresh_as_of = now - 24h;
+    CHECK(problem_of(paused, &configured, 5min, now).empty());
+    CHECK(remarks_on(std::vector{server("live"), paused}, now) ==
+          Words{"east: paused by root@web1 2 min ago, 2026-11-20T13:18:00Z"});
+    paused.agent_alive = false;
+    CHECK(problem_of(paused, &configured, 5min, now).starts_with("no agent is at work on it: 'agent-1' gave "));
+}
+
 TEST_CASE("a server whose agent is gone is not well, whatever its phase was, and nor is one that no agent has") {
     CHECK(problem_of(without_agent(), nullptr, 5min, now) ==
           "no agent is at work on it: 'agent-1' gave its last sign of life 3 min ago, 2026-11-20T13:17:00Z");

@@ -62,6 +62,13 @@ ServerOverview troubled_server() {
     out.doubts = 2;
     out.unreadable = 1;
     out.refused = 3;
+    out.paused_at = now - 3min;
+    out.paused_by = "root@web1";
+    out.resync_asked_at = now - 1min;
+    out.resync_asked_by = "al?@web2";
+    out.last_verify_at = now - 20min;
+    out.verify_differences = 2;
+    out.next_attempt_at = now + 40s;
     return out;
 }
 
@@ -78,6 +85,9 @@ TEST_CASE("the status table tells phase, lag, skew, gaps with their cause, and t
           "  certificate: 23 days left, until 2026-12-13T18:20:00Z\n"
           "w        v4      gap           0  1 d 2 h  -90.5 s     1  partial   -                     "
           "2026-11-19T11:20:00Z\n"
+          "  paused by root@web1 3 min ago, 2026-11-20T13:17:00Z\n"
+          "  full read asked for by al?@web2 1 min ago, 2026-11-20T13:19:00Z\n"
+          "  next attempt in 40 s, 2026-11-20T13:20:40Z\n"
           "  in doubt: 2 bindings\n"
           "  could not be read: 1 message of the last full read and since (see quarantine)\n"
           "  refused by the database: 3 bindings of the last full read and since (see quarantine)\n"
@@ -121,7 +131,9 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
         R"("agent_alive":true,"agent_heartbeat_at":"2026-11-20T13:19:58Z",)"
         R"("certificate_expires_at":"2026-12-13T18:20:00Z","certificate_days":23,"active_support":"yes",)"
         R"("window_support":"yes","support_seen_at":"2026-11-20T11:20:00Z",)"
-        R"("doubts":0,"unreadable":0,"refused":0,"known_since":"2026-11-19T12:20:00Z","client_data":"snapshot","gaps":[]})"
+        R"("doubts":0,"unreadable":0,"refused":0,"known_since":"2026-11-19T12:20:00Z","client_data":"snapshot",)"
+        R"("paused_at":null,"paused_by":null,"resync_asked_at":null,"resync_asked_by":null,)"
+        R"("last_verify_at":null,"verify_differences":null,"next_attempt_at":null,"gaps":[]})"
         "\n"
         R"({"server":"w","server_id":2,"name":"w","family":"v4","endpoint":"","server_identity":null,"phase":"gap",)"
         R"("base_time":null,"fresh_as_of":"2026-11-19T11:20:00Z","coverage":"partial","clock_skew_ms":-90500,)"
@@ -129,7 +141,11 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
         R"("last_error":"NotAllowed: \"go\naway\"","last_error_at":"2026-11-20T13:15:00Z","owner":null,)"
         R"("owner_epoch":0,"agent_alive":true,"agent_heartbeat_at":null,"certificate_expires_at":"2026-11-20T12:20:00Z","certificate_days":-1,)"
         R"("active_support":"no","window_support":"no","support_seen_at":"2026-11-20T11:20:00Z",)"
-        R"("doubts":2,"unreadable":1,"refused":3,"known_since":null,"client_data":null,"gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
+        R"("doubts":2,"unreadable":1,"refused":3,"known_since":null,"client_data":null,)"
+        R"("paused_at":"2026-11-20T13:17:00Z","paused_by":"root@web1",)"
+        R"("resync_asked_at":"2026-11-20T13:19:00Z","resync_asked_by":"al?@web2",)"
+        R"("last_verify_at":"2026-11-20T13:00:00Z","verify_differences":2,)"
+        R"("next_attempt_at":"2026-11-20T13:20:40Z","gaps":[{"gap_from":"2026-11-20T13:18:20Z","gap_to":"2026-11-20T13:19:10Z",)"
         R"("cause":"DataMissing in mid-stream"}]})"
         "\n");
 }

@@ -101,6 +101,7 @@ private:
         return "opened " + std::to_string(e.resume.size()) +
                (e.requestor_duid.empty() ? "" : " as " + to_hex(e.requestor_duid));
     }
+    static std::string word_of(const Writer::Reopened& e) { return "reopened " + std::to_string(e.server); }
     static std::string word_of(const Writer::Swept& e) { return "swept " + std::to_string(e.swept.ended); }
     static std::string word_of(const Writer::Beaten&) { return "beaten"; }
     static std::string word_of(const Writer::Trouble& e) { return e.text.empty() ? "over" : "trouble: " + e.text; }
@@ -251,6 +252,16 @@ TEST_CASE("batches come back committed, in the order in which they were given, w
     CHECK(w.record.said() == Words{"committed 1 of 1, stored 1", "committed 2 of 0, stored 1",
                                    "committed 3 of 1, stored 1", "committed 4 of 0, stored 1",
                                    "committed 5 of 1, stored 1"});
+}
+
+TEST_CASE("a server begins anew after the batches that were given before") {
+    Written w;
+    w.commit(1);
+    w.writer->reopen(1, {"west", Family::v4, "192.0.2.1 port 67"});
+    w.commit(2);
+    REQUIRE(w.record.wait_for_events(3));
+    CHECK(w.record.said() == Words{"committed 1 of 0, stored 1", "reopened 1", "committed 2 of 0, stored 1"});
+    CHECK(w.record.calls() == Words{"open 1 for test"});
 }
 
 TEST_CASE("a sweep takes its turn between the batches") {

@@ -25,7 +25,7 @@ struct World {
 
     const ServerConfig config;
     BulkSlots slots;
-    Connections connections{0, config, our_duid, slots};
+    Connections connections{{0, 0}, config, our_duid, slots};
 };
 
 }  // namespace

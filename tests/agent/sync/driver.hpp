@@ -118,7 +118,8 @@ public:
     std::vector<Batch> written;               ///< what the database has committed
     std::vector<LogEvent> logs;
     std::vector<sync_action::Sweep> sweeps;
-    Swept swept;  ///< what the database answers to the next
+    Swept swept;                          ///< what the database answers to the next
+    std::vector<std::size_t> reopenings;  ///< asked for, and not answered: see reopens()
     bool sweep_answered = true;
     Applied applied;                         ///< what the database answers to each batch
     std::chrono::seconds server_clock{0};    ///< ahead of ours by this much
@@ -178,6 +179,12 @@ public:
         for (const auto until = elapsed_ + patience; connecting[server].empty() && elapsed_ < until;)
             passes(std::chrono::milliseconds{100});
         return accepts(server, first_end);
+    }
+    /// The database answers to a Reopen.
+    void reopens(ResumePoint resume, std::size_t server = 0) {
+        resume.id = static_cast<ServerId>(server + 1);
+        engine.reopen(server, config.servers[server], resume, now());
+        run();
     }
     void stops() {
         engine.stop(now());
@@ -323,6 +330,7 @@ private:
         sweeps.push_back(a);
         if (sweep_answered) engine.on_swept(swept, now());
     }
+    void perform(sync_action::Reopen& a) { reopenings.push_back(a.server); }
     void perform(LogEvent& event) { logs.push_back(std::move(event)); }
 
     void read_query(std::size_t server, ByteView message, Wire& to) {
