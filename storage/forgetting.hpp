@@ -4,6 +4,7 @@
 #include "proto/bytes.hpp"
 
 #include <cstdint>
+#include <string>
 
 namespace leasemirror {
 
@@ -22,6 +23,16 @@ struct Forgotten {
     std::uint64_t assignments = 0;
     std::uint64_t quarantined = 0;
     std::uint64_t in_force = 0;  ///< bindings that the client holds now
+};
+
+/// What forget_server() removed.
+struct ForgottenServer {
+    bool known = true;        ///< false: the database has no server of that name, and nothing was done
+    std::string worked_by;    ///< if not empty: an agent of this name works it, and nothing was done
+    std::uint64_t ended = 0;  ///< of the bindings: were in force, and the change feed tells of their end
+    std::uint64_t bindings = 0;
+    std::uint64_t assignments = 0;
+    std::uint64_t quarantined = 0;
 };
 
 }  // namespace leasemirror

@@ -61,6 +61,11 @@ OrderAnswer give_order(const StoreSettings& settings, const Order& order) {
                                   : give_postgres_order(settings, order);
 }
 
+ForgottenServer forget_server(const StoreSettings& settings, const std::string& server) {
+    return names_sqlite(settings) ? forget_sqlite_server(sqlite_path(settings.url), server)
+                                  : forget_postgres_server(settings, server);
+}
+
 Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {
     return names_sqlite(settings) ? forget_sqlite_client(sqlite_path(settings.url), client)
                                   : forget_postgres_client(settings, client);

@@ -43,4 +43,10 @@ int migrate_schema(const StoreSettings& settings);
 /// of the same client. Throws StoreError; what was removed until then stays removed.
 [[nodiscard]] Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client);
 
+/// Removes what a server has left that no agent works any more, in small steps beside agents at work. Its bindings in
+/// force end: the change feed says so, with the reason 'forgotten'. What the feed has of it stays until retention removes
+/// it, and then the server's row goes, too. Throws StoreError; what was removed until then stays removed, and calling it
+/// again goes on.
+[[nodiscard]] ForgottenServer forget_server(const StoreSettings& settings, const std::string& server);
+
 }  // namespace leasemirror

@@ -26,15 +26,19 @@ public:
     Store& operator=(const Store&) = delete;
     virtual ~Store() = default;
 
-    /// A sign of life of the agent, which several stores of one agent have in common. Throws StoreError `unavailable`
+    /// A sign of life of the agent, which several stores of one agent have in common. Throws StoreError `claimed`
     /// while another one of its name is alive on another host, or as another process. Removes the rows of agents that are long gone.
     virtual void beat(const Heartbeat& heartbeat) = 0;
 
     /// Creates the rows of servers that are new, takes all of them over from whatever agent had them (its later
     /// batches are fenced), and returns where to go on, in the order of `servers`. Several stores of one agent may
-    /// each open a part of the servers, and one store some more of them later, or some of its own anew. Throws StoreError `unavailable`, and takes none over, while another store is
+    /// each open a part of the servers, and one store some more of them later, or some of its own anew. Throws StoreError `claimed`, and takes none over, while another store is
     /// at work on one of them.
     virtual std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) = 0;
+
+    /// Gives up servers that this store has opened, marked 'disabled': other stores may open them, and batches for them
+    /// are fenced. Those that it does not have are left alone.
+    virtual void release_servers(std::span<const std::string> names) = 0;
 
     /// Marks servers that are in the database but not named here 'disabled', but for those that another store is at work
     /// on: no agent is at work on them. Their old owner's later batches are fenced.

@@ -9,6 +9,7 @@ namespace leasemirror {
 
 /// What a caller acts on.
 enum class StoreFault : std::uint8_t {
+    claimed,      ///< another agent works it; trying again succeeds once that one is gone
     unavailable,  ///< nothing was written; trying again can help (locked, full, read-only, no connection)
     in_doubt,     ///< the commit may or may not have happened; applying the same batch again settles it
     fenced,       ///< another agent has taken these servers over; this one must stop writing

@@ -26,14 +26,14 @@ std::string described(const OtherAgent& other) {
 }  // namespace
 
 void fail_for_namesake(const OtherAgent& other) {
-    throw StoreError(StoreFault::unavailable,
+    throw StoreError(StoreFault::claimed,
                      described(other) + " is at work already; this one waits until that one is gone: give it another " +
                          "cluster.name");
 }
 
 void fail_for_other(const std::string& server, const OtherAgent& other) {
-    throw StoreError(StoreFault::unavailable, "server '" + server + "' is worked by " + described(other) +
-                                                  "; this one waits, and begins when that one is gone");
+    throw StoreError(StoreFault::claimed, "server '" + server + "' is worked by " + described(other) +
+                                              "; this one waits, and begins when that one is gone");
 }
 
 void Ownership::require(ServerId server, const std::optional<ServerOwner>& found) const {

@@ -25,7 +25,7 @@ struct OtherAgent {
     std::int64_t pid = 0;
     std::optional<std::int64_t> quiet_for;  ///< seconds since its last sign of life; none: it has never given one
 };
-/// Throw StoreError `unavailable`: when the other one is gone, trying again succeeds.
+/// Throw StoreError `claimed`: when the other one is gone, trying again succeeds.
 [[noreturn]] void fail_for_namesake(const OtherAgent& other);
 [[noreturn]] void fail_for_other(const std::string& server, const OtherAgent& other);
 
@@ -34,6 +34,8 @@ struct OtherAgent {
 class Ownership {
 public:
     void take_over(ServerId server, std::int64_t owner_epoch) { owned_[server] = {owner_epoch, 0}; }
+    void release(ServerId server) { owned_.erase(server); }
+    [[nodiscard]] bool has(ServerId server) const { return owned_.contains(server); }
 
     /// What the row of a server of ours says, none if it is gone. Throws StoreError, `fenced` or `behind`, unless the
     /// database is as this store left it.

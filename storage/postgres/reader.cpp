@@ -66,7 +66,7 @@ constexpr PostgresSql overview_sql{"overview", R"sql(
            owner_epoch, certificate_expires_at, certificate_days, active_support, window_support, support_seen_at,
            doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at, coalesce(alive, false),
            paused_at, paused_by, resync_asked_at, resync_asked_by, last_verify_at, verify_differences, next_attempt_at
-    FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner ORDER BY s.name)sql"};
+    FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner WHERE forgotten_seq IS NULL ORDER BY s.name)sql"};
 
 constexpr PostgresSql states_sql{"states", "SELECT server_id, state, bindings FROM binding_count WHERE bindings <> 0"};
 

@@ -18,6 +18,7 @@ namespace leasemirror {
 [[nodiscard]] std::vector<std::string> postgres_lookup_queries();
 
 [[nodiscard]] StoreReport inspect_postgres(const StoreSettings& settings);
+[[nodiscard]] ForgottenServer forget_postgres_server(const StoreSettings& settings, const std::string& server);
 [[nodiscard]] Forgotten forget_postgres_client(const StoreSettings& settings, const ClientIdentity& client);
 
 }  // namespace leasemirror

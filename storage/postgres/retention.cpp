@@ -41,6 +41,11 @@ constexpr PostgresSql remove_changes_sql{"remove_changes", R"sql(
         ON CONFLICT (name) DO UPDATE SET number = greatest(meta.number, excluded.number))
     SELECT count(*) FROM gone)sql"};
 
+// Servers that were forgotten, once the feed has no row of theirs any more.
+constexpr PostgresSql remove_servers_sql{"remove_forgotten_servers", R"sql(
+    DELETE FROM server WHERE forgotten_seq IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM binding_change WHERE seq <= forgotten_seq))sql"};
+
 constexpr PostgresSql assignments_due_sql{"assignments_due", R"sql(
     SELECT coalesce((SELECT min(ended_at) < $1 FROM assignment WHERE ended_at IS NOT NULL), false))sql"};
 constexpr PostgresSql remove_assignments_sql{"remove_assignments", R"sql(
@@ -102,6 +107,7 @@ void wait_to_remove_alone(PostgresTransaction& transaction) {
 
 std::uint64_t remove_changes(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
                              const Retention& keep) {
+    transaction.run(remove_servers_sql);
     if (for_ever(keep.changes)) return 0;
     Parameters kept;
     kept.time(now - keep.changes).time(now + keep.changes);

@@ -33,7 +33,8 @@ struct SweepPart {
 /// Waits until nobody else removes rows of the feed or assignments: then none will before the transaction ends.
 void wait_to_remove_alone(PostgresTransaction& transaction);
 
-/// At most `rows`; each wants a transaction of its own. Where another store is at it, they do nothing.
+/// At most `rows` of the feed, and the rows of servers that were forgotten and of which it has none any more. And of the
+/// assignments. Each wants a transaction of its own. Where another store is at it, they do nothing.
 [[nodiscard]] std::uint64_t remove_changes(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
                                            const Retention& keep);
 [[nodiscard]] std::uint64_t remove_assignments(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,

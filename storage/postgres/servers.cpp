@@ -24,9 +24,11 @@ constexpr PostgresSql lock_named_sql{"lock_named_servers", R"sql(
 // function is called for them alone.
 constexpr PostgresSql claim_sql{"claim_servers", R"sql(
     SELECT s.name, s.owner, a.host, a.pid, extract(epoch FROM clock_timestamp() - a.heartbeat_at)::bigint,
-           pg_try_advisory_lock($2, s.server_id::int)
+           pg_try_advisory_lock($2, s.server_id::int), s.server_id
     FROM (SELECT server_id, name, owner FROM server WHERE name = ANY ($1::text[]) ORDER BY server_id OFFSET 0) AS s
          LEFT JOIN agent AS a ON a.name = s.owner)sql"};
+constexpr PostgresSql unclaim_sql{"unclaim_server", "SELECT pg_advisory_unlock($1, $2)"};
+constexpr PostgresSql ids_of_sql{"ids_of_servers", "SELECT server_id FROM server WHERE name = ANY ($1::text[])"};
 constexpr PostgresSql claim_again_sql{"claim_server_again", "SELECT pg_advisory_lock($1, $2)"};
 constexpr PostgresSql unclaimed_sql{"unclaimed_servers", R"sql(
     SELECT s.server_id, pg_try_advisory_xact_lock($2, s.server_id::int)
@@ -50,7 +52,7 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
         unreadable = CASE WHEN s.family = n.family THEN unreadable ELSE 0 END,
         refused = CASE WHEN s.family = n.family THEN refused ELSE 0 END,
         lacking = CASE WHEN s.family = n.family THEN lacking ELSE 0 END,
-        family = n.family, endpoint = n.endpoint, connected_since = NULL, next_attempt_at = NULL,
+        family = n.family, endpoint = n.endpoint, connected_since = NULL, next_attempt_at = NULL, forgotten_seq = NULL,
         phase = CASE WHEN paused_at IS NULL THEN 'connecting' ELSE 'disabled' END, owner = $4,
         owner_epoch = owner_epoch + 1, committed_batch = 0
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, family, endpoint) WHERE s.name = n.name
@@ -181,9 +183,17 @@ std::int64_t claim_key(const PostgresTransaction& transaction) {
     return std::int64_t{claim_lock ^ transaction.schema_key()};
 }
 
-/// The session's, and so beyond the transaction. Throws StoreError `unavailable` that says who works a server already:
-/// the caller's session then ends, and what it has claimed is free.
+/// One claim less; a server may have been claimed several times by one session.
+bool unclaim(PostgresTransaction& transaction, ServerId server) {
+    const auto held = transaction.run(unclaim_sql, Parameters().number(claim_key(transaction)).number(server));
+    return Fields(held[0]).flag();
+}
+
+/// The session's, and so beyond the transaction. Throws StoreError `claimed` that says who works a server already: none
+/// of them is claimed then that was not before.
 void claim(PostgresTransaction& transaction, Parameters named) {
+    std::vector<ServerId> claimed;
+    std::optional<std::pair<std::string, OtherAgent>> in_the_way;
     for (const auto& row : transaction.run(claim_sql, named.number(claim_key(transaction)))) {
         Fields fields(row);
         const auto server = std::string(fields.text());
@@ -192,8 +202,14 @@ void claim(PostgresTransaction& transaction, Parameters named) {
         other.host = fields.text();
         other.pid = fields.number();
         other.quiet_for = fields.number_if_any();
-        if (!fields.flag()) fail_for_other(server, other);
+        const auto ours = fields.flag();
+        if (ours) claimed.push_back(fields.number());
+        if (!ours && !in_the_way) in_the_way.emplace(server, other);
     }
+    if (!in_the_way) return;
+    for (const auto server : claimed)
+        (void)unclaim(transaction, server);
+    fail_for_other(in_the_way->first, in_the_way->second);
 }
 
 std::optional<ServerOwner> found_of(const std::map<ServerId, ServerOwner>& found, ServerId server) {
@@ -245,6 +261,30 @@ std::vector<ResumePoint> PostgresServers::take_over(PostgresTransaction& transac
         if (out.back().doubts_open > 0) out.back().doubts = read_doubts(transaction, out.back().id);
     }
     return out;
+}
+
+std::vector<ServerId> PostgresServers::release(PostgresTransaction& transaction, std::span<const std::string> names) {
+    ArrayParameter listed;
+    for (const auto& name : names)
+        listed.text(name);
+    std::vector<ServerId> ours;
+    for (const auto& row : transaction.run(ids_of_sql, Parameters().array(listed)))
+        if (const auto server = Fields(row).number(); owned_.has(server)) ours.push_back(server);
+    ArrayParameter ids;
+    for (const auto& [server, owner] : lock(transaction, ours))
+        ids.number(server);
+    transaction.run(disable_sql, Parameters().array(ids));
+    for (const auto server : ours)
+        while (unclaim(transaction, server)) {
+        }
+    return ours;
+}
+
+void PostgresServers::released(std::span<const ServerId> servers) {
+    for (const auto server : servers) {
+        owned_.release(server);
+        doubts_.erase(server);
+    }
 }
 
 void PostgresServers::disable_except(PostgresTransaction& transaction, std::span<const std::string> names) {

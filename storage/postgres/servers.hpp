@@ -20,11 +20,14 @@ struct ServerSpec;
 /// database is not as this store left it.
 class PostgresServers {
 public:
-    /// Throws StoreError `unavailable` that says who works one of them, while another session does.
+    /// Throws StoreError `claimed` that says who works one of them, while another session does.
     std::vector<ResumePoint> take_over(PostgresTransaction& transaction, std::span<const ServerSpec> servers,
                                        const std::string& owner);
-    /// In another session than the one that took the servers over. Throws StoreError `unavailable` while that one lasts.
+    /// In another session than the one that took the servers over. Throws StoreError `claimed` while that one lasts.
     void claim_again(PostgresTransaction& transaction) const;
+    /// Marks those of ours disabled and lets others claim them. To be followed by released() when that is committed.
+    std::vector<ServerId> release(PostgresTransaction& transaction, std::span<const std::string> names);
+    void released(std::span<const ServerId> servers);
     /// But for those that another session works.
     void disable_except(PostgresTransaction& transaction, std::span<const std::string> names);
 

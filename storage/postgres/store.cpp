@@ -46,6 +46,12 @@ public:
         in_transaction("give a sign of life", [&](auto& transaction) { write_heartbeat(transaction, heartbeat); });
     }
 
+    void release_servers(std::span<const std::string> names) override {
+        const auto given_up =
+            in_transaction("give up servers", [&](auto& transaction) { return servers_.release(transaction, names); });
+        servers_.released(given_up);
+    }
+
     void disable_servers_except(std::span<const std::string> names) override {
         in_transaction("disable the other servers",
                        [&](auto& transaction) { servers_.disable_except(transaction, names); });
@@ -110,7 +116,8 @@ private:
                 }
             });
         } catch (const StoreError& e) {
-            if (e.fault() != StoreFault::refused) connection_.reset();
+            const auto sound = e.fault() == StoreFault::refused || e.fault() == StoreFault::claimed;
+            if (!sound) connection_.reset();
             throw;
         } catch (...) {
             connection_.reset();

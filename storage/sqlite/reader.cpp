@@ -89,7 +89,7 @@ constexpr const char* overview_sql = R"sql(
            doubts, unreadable, refused, known_since, client_data, heartbeat_at, stopped_at,
            coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = s.owner), 0),
            paused_at, paused_by, resync_asked_at, resync_asked_by, last_verify_at, verify_differences, next_attempt_at
-    FROM server AS s LEFT JOIN agent ON agent.name = s.owner ORDER BY s.name)sql";
+    FROM server AS s LEFT JOIN agent ON agent.name = s.owner WHERE forgotten_seq IS NULL ORDER BY s.name)sql";
 
 constexpr const char* states_sql = "SELECT state, bindings FROM binding_count WHERE server_id = ?1 AND bindings <> 0";
 

@@ -17,6 +17,7 @@ namespace leasemirror {
 [[nodiscard]] std::vector<std::string> sqlite_lookup_queries();
 
 [[nodiscard]] StoreReport inspect_sqlite(const std::string& path);
+[[nodiscard]] ForgottenServer forget_sqlite_server(const std::string& path, const std::string& server);
 [[nodiscard]] Forgotten forget_sqlite_client(const std::string& path, const ClientIdentity& client);
 
 }  // namespace leasemirror

@@ -25,6 +25,13 @@ constexpr const char* changes_sql = R"sql(
          SELECT coalesce((SELECT min(seq) FROM oldest WHERE at BETWEEN ?1 AND ?2),
                          (SELECT max(seq) + 1 FROM oldest))))sql";
 
+constexpr const char* servers_due_sql = R"sql(
+    SELECT 1 FROM server WHERE forgotten_seq IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM binding_change WHERE seq <= forgotten_seq))sql";
+constexpr const char* remove_servers_sql = R"sql(
+    DELETE FROM server WHERE forgotten_seq IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM binding_change WHERE seq <= forgotten_seq))sql";
+
 constexpr const char* oldest_assignment_sql =
     "SELECT assignment_id, ended_at FROM assignment WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 1";
 constexpr const char* assignments_sql = R"sql(
@@ -38,6 +45,8 @@ SqliteRetention::SqliteRetention(SQLite::Database& db, const Retention& keep)
       bindings_(db, bindings_sql),
       oldest_change_(db, oldest_change_sql),
       changes_(db, changes_sql),
+      servers_due_(db, servers_due_sql),
+      remove_servers_(db, remove_servers_sql),
       oldest_assignment_(db, oldest_assignment_sql),
       assignments_(db, assignments_sql) {}
 
@@ -78,6 +87,16 @@ std::uint64_t SqliteRetention::remove_changes(UtcSeconds now, std::size_t rows) 
     use.time(2, now + keep_.changes);
     use.number(3, static_cast<std::int64_t>(std::min(rows, removed_rows_max)));
     return static_cast<std::uint64_t>(use.run());
+}
+
+bool SqliteRetention::servers_due() {
+    Use use(servers_due_);
+    return use.step();
+}
+
+void SqliteRetention::remove_servers() {
+    Use use(remove_servers_);
+    use.run();
 }
 
 bool SqliteRetention::assignments_due(UtcSeconds now) {

@@ -31,12 +31,16 @@ public:
 
     [[nodiscard]] bool changes_due(UtcSeconds now);
     std::uint64_t remove_changes(UtcSeconds now, std::size_t rows);
+    /// Servers that were forgotten, and of which the feed has no row any more.
+    [[nodiscard]] bool servers_due();
+    void remove_servers();
     [[nodiscard]] bool assignments_due(UtcSeconds now);
     std::uint64_t remove_assignments(UtcSeconds now, std::size_t rows);
 
 private:
     const Retention keep_;
-    SQLite::Statement bindings_, oldest_change_, changes_, oldest_assignment_, assignments_;
+    SQLite::Statement bindings_, oldest_change_, changes_, servers_due_, remove_servers_, oldest_assignment_,
+        assignments_;
 };
 
 }  // namespace leasemirror

@@ -27,7 +27,7 @@ constexpr const char* take_over_sql = R"sql(
         unreadable = iif(family = excluded.family, unreadable, 0), refused = iif(family = excluded.family, refused, 0),
         lacking = iif(family = excluded.family, lacking, 0),
         family = excluded.family, endpoint = excluded.endpoint, connected_since = NULL,
-        phase = iif(paused_at IS NULL, 'connecting', 'disabled'), next_attempt_at = NULL,
+        phase = iif(paused_at IS NULL, 'connecting', 'disabled'), next_attempt_at = NULL, forgotten_seq = NULL,
         owner = excluded.owner, owner_epoch = owner_epoch + 1, committed_batch = 0
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
@@ -146,8 +146,29 @@ void SqliteServers::disable_except(std::span<const std::string> listed) {
         const auto name = use.text(1);
         if (std::find(listed.begin(), listed.end(), name) == listed.end()) others.push_back(use.number(0));
     }
+    disable(others);
+}
+
+std::vector<ServerId> SqliteServers::release(std::span<const std::string> names) {
+    std::vector<ServerId> ours;
+    SQLite::Statement all(db_, all_names_sql);
+    for (Use use(all); use.step();) {
+        const auto server = use.number(0);
+        if (owned_.has(server) && std::find(names.begin(), names.end(), use.text(1)) != names.end())
+            ours.push_back(server);
+    }
+    disable(ours);
+    return ours;
+}
+
+void SqliteServers::released(std::span<const ServerId> servers) {
+    for (const auto server : servers)
+        owned_.release(server);
+}
+
+void SqliteServers::disable(std::span<const ServerId> servers) {
     SQLite::Statement disable(db_, disable_sql);
-    for (const auto server : others) {
+    for (const auto server : servers) {
         Use use(disable);
         use.number(1, server);
         use.run();

@@ -24,6 +24,9 @@ public:
 
     std::vector<ResumePoint> take_over(std::span<const ServerSpec> servers, const std::string& owner);
     void disable_except(std::span<const std::string> listed);
+    /// Marks those of ours disabled. To be followed by released() when that is committed.
+    std::vector<ServerId> release(std::span<const std::string> names);
+    void released(std::span<const ServerId> servers);
 
     /// Checks that the batch's server is still ours, and takes the fields that come before the changes. Returns the
     /// epoch that the changes belong to; none if the batch is a repeated one, of which nothing is to be done.
@@ -42,6 +45,7 @@ public:
     void count(ServerId server, const StateCounts& more);
 
 private:
+    void disable(std::span<const ServerId> servers);
     ResumePoint take_over_one(const ServerSpec& spec, const std::string& owner);
     std::optional<ServerOwner> find(ServerId server);
     void count_refused(const Batch& batch, const Tally& tally);

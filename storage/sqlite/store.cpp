@@ -60,6 +60,10 @@ public:
         in_transaction("give a sign of life", [&] { write_heartbeat(db_, heartbeat); });
     }
 
+    void release_servers(std::span<const std::string> names) override {
+        servers_.released(in_transaction("give up servers", [&] { return servers_.release(names); }));
+    }
+
     void disable_servers_except(std::span<const std::string> names) override {
         in_transaction("disable the other servers", [&] { servers_.disable_except(names); });
     }
@@ -198,6 +202,8 @@ Swept SqliteStore::sweep(UtcSeconds now, std::size_t rows, std::span<const Serve
     if (translated(path_, "look for old changes", [&] { return retention_.changes_due(now); }))
         out.removed_changes =
             in_transaction("remove old changes", [&] { return retention_.remove_changes(now, rows); });
+    if (translated(path_, "look for forgotten servers", [&] { return retention_.servers_due(); }))
+        in_transaction("remove forgotten servers", [&] { retention_.remove_servers(); });
     if (translated(path_, "look for old assignments", [&] { return retention_.assignments_due(now); }))
         out.removed_assignments =
             in_transaction("remove old assignments", [&] { return retention_.remove_assignments(now, rows); });

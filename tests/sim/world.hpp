@@ -92,6 +92,7 @@ private:
     void perform(sync_action::Commit& a);
     void perform(sync_action::Sweep& a);
     void perform(sync_action::Reopen& a);
+    void perform(sync_action::Retired&) {}  // no configuration changes here
     void perform(LogEvent& event);
     void stop_agent();
     void end_life(std::chrono::milliseconds pause);

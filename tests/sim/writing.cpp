@@ -82,7 +82,7 @@ void World::on_reopened(std::size_t desk, const ResumePoint& resume) {
     const auto server = std::get<sync_action::Reopen>(desks_[desk].steps.front()).server;
     desks_[desk].steps.pop_front();
     desks_[desk].writing = false;
-    engine_->reopen(server, config_.servers[server], resume, now());
+    engine_->open(server, config_.servers[server], resume, now());
     write_next(desk);
     drain();
 }
@@ -137,6 +137,7 @@ void World::settle(std::size_t server, std::uint64_t batch) {
 void World::on_store_error(std::size_t desk, const StoreError& error) {
     trace(std::string("database: ") + error.what());
     switch (error.fault()) {
+        case StoreFault::claimed:
         case StoreFault::unavailable:
         case StoreFault::in_doubt:
             return try_again(desk);

@@ -51,6 +51,12 @@ public:
     Applied apply(const Batch& batch) override {
         return call([&] { return real_->apply(batch); });
     }
+    void release_servers(std::span<const std::string> names) override {
+        call([&] {
+            real_->release_servers(names);
+            return true;
+        });
+    }
     void disable_servers_except(std::span<const std::string> names) override {
         call([&] {
             real_->disable_servers_except(names);

@@ -125,3 +125,22 @@ TEST_CASE("the next attempt is in the row of the server while there is one") {
         CHECK_FALSE(overview(f).next_attempt_at);
     }
 }
+
+TEST_CASE("a server that is released is disabled, free for another store, and written no more") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory, {"east", "west"});
+        f.store->release_servers(std::vector<std::string>{"east", "north"});
+        CHECK(overview(f).phase == "disabled");
+        CHECK(overview(f).owner.empty());
+        CHECK(overview(f, 1).phase == "connecting");
+        CHECK(f.store->apply(f.batch({told("192.0.2.2", 11)}, 1)).stored == 1);
+        (void)f.store->sweep(f.now, 10);
+        (void)give(f, OrderKind::pause);
+        CHECK(f.store->sweep(f.now, 10).orders.empty());
+        if (factory.name != std::string("sqlite")) {  // there the file has one writer
+            const auto other = open_store(f.engine->settings());
+            CHECK(other->open_servers({f.specs.data(), 1}, "other").front().id == f.resume[0].id);
+        }
+    }
+}

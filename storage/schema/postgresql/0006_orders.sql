@@ -10,6 +10,8 @@ ALTER TABLE server
     ADD COLUMN last_verify_at     timestamptz,                -- when `verify` last compared all that could be
     ADD COLUMN verify_differences bigint,                     -- that it found then
     ADD COLUMN next_attempt_at    timestamptz,                -- while nothing is open: when the server is tried again
+    ADD COLUMN forgotten_seq      bigint,                     -- what it left is removed but for feed rows up to here;
+                                                              -- when they are, so is this row
     ADD CHECK ((paused_at IS NULL) = (paused_by IS NULL)),
     ADD CHECK ((resync_asked_at IS NULL) = (resync_asked_by IS NULL)),
     ADD CHECK ((last_verify_at IS NULL) = (verify_differences IS NULL));
@@ -23,4 +25,5 @@ SELECT s.name, s.family, s.endpoint, encode(s.server_identity, 'hex') AS server_
        coalesce(a.alive, false) AS agent_alive, a.heartbeat_at AS agent_heartbeat_at,
        s.paused_at, s.paused_by, s.resync_asked_at, s.resync_asked_by, s.last_verify_at, s.verify_differences,
        s.next_attempt_at
-FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner;
+FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner
+WHERE s.forgotten_seq IS NULL;

@@ -10,6 +10,8 @@ ALTER TABLE server ADD COLUMN last_verify_at     INTEGER;  -- when `verify` last
 -- That it found then.
 ALTER TABLE server ADD COLUMN verify_differences INTEGER CHECK ((last_verify_at IS NULL) = (verify_differences IS NULL));
 ALTER TABLE server ADD COLUMN next_attempt_at    INTEGER;  -- while nothing is open: when the server is tried again
+-- What it left is removed but for feed rows up to here; when they are, so is this row.
+ALTER TABLE server ADD COLUMN forgotten_seq      INTEGER;
 
 DROP VIEW server_overview;
 CREATE VIEW server_overview AS
@@ -33,4 +35,5 @@ SELECT s.name, s.family, s.endpoint, lower(hex(s.server_identity)) AS server_ide
        strftime('%Y-%m-%dT%H:%M:%SZ', s.resync_asked_at, 'unixepoch') AS resync_asked_at, s.resync_asked_by,
        strftime('%Y-%m-%dT%H:%M:%SZ', s.last_verify_at, 'unixepoch') AS last_verify_at, s.verify_differences,
        strftime('%Y-%m-%dT%H:%M:%SZ', s.next_attempt_at, 'unixepoch') AS next_attempt_at
-FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner;
+FROM server AS s LEFT JOIN agent_overview AS a ON a.name = s.owner
+WHERE s.forgotten_seq IS NULL;

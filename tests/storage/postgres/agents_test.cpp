@@ -25,7 +25,7 @@ TEST_CASE("of two agents with one name the second waits until the first is gone"
     f.store->beat(beat_of("test", 7));
     const auto second = open_store(f.engine->settings());
     std::string what;
-    CHECK(f.fault_of([&] { second->beat(beat_of("test", 8)); }, &what) == StoreFault::unavailable);
+    CHECK(f.fault_of([&] { second->beat(beat_of("test", 8)); }, &what) == StoreFault::claimed);
     CHECK(what.find("agent 'test' (host host, pid 7), whose last sign of life was ") != std::string::npos);
     CHECK(what.find("cluster.name") != std::string::npos);
     f.engine->execute("UPDATE agent SET heartbeat_at = heartbeat_at - interval '15 s'");
@@ -40,7 +40,7 @@ TEST_CASE("a server that one store works is not opened by another, which says wh
     auto second = open_store(f.engine->settings());
     const std::vector<ServerSpec> wanted{{"new", Family::v4, "y"}, f.specs[1]};
     std::string what;
-    CHECK(f.fault_of([&] { (void)second->open_servers(wanted, "second"); }, &what) == StoreFault::unavailable);
+    CHECK(f.fault_of([&] { (void)second->open_servers(wanted, "second"); }, &what) == StoreFault::claimed);
     CHECK(what.find("'west' is worked by agent 'test' (host host, pid 7), whose last sign of life was ") !=
           std::string::npos);
     f.apply({told("10.0.0.1", 20)});  // and the first one is not disturbed
@@ -76,7 +76,7 @@ TEST_CASE("a store whose session was ended keeps its servers in the next one" * 
     CHECK(f.fault_of([&] { f.apply({told("10.0.0.1", 20)}); }) == StoreFault::unavailable);
     f.apply({told("10.0.0.1", 20)});
     const auto second = open_store(f.engine->settings());
-    CHECK(f.fault_of([&] { (void)second->open_servers(f.specs, "second"); }) == StoreFault::unavailable);
+    CHECK(f.fault_of([&] { (void)second->open_servers(f.specs, "second"); }) == StoreFault::claimed);
 }
 
 TEST_CASE("a store whose session was ended while another took its servers over writes nothing more" *
@@ -91,4 +91,19 @@ TEST_CASE("a store whose session was ended while another took its servers over w
     CHECK(f.fault_of([&] { f.apply({told("10.0.0.1", 20)}); }) == StoreFault::unavailable);  // its session is gone
     CHECK(f.fault_of([&] { f.apply({told("10.0.0.1", 20)}); }) == StoreFault::fenced);
     CHECK(f.states().empty());
+}
+
+TEST_CASE("a further server that another agent works is refused, and what the store has stays its own" *
+          doctest::skip(without_postgres())) {
+    Fixture f(postgres);
+    const auto second = open_store(f.engine->settings());
+    const std::vector<ServerSpec> west{{"west", Family::v4, "y"}}, both{{"north", Family::v4, "z"}, west[0]};
+    (void)second->open_servers(west, "second");
+    CHECK(f.fault_of([&] { (void)f.store->open_servers(both, "test"); }) == StoreFault::claimed);
+    CHECK(f.fault_of([&] { (void)second->open_servers(f.specs, "second"); }) == StoreFault::claimed);
+    (void)second->open_servers({&both[0], 1}, "second");  // the first one has claimed none of the two
+    f.apply({told("10.0.0.1", 20)});
+    second->release_servers(std::vector<std::string>{"west"});
+    (void)f.store->open_servers(west, "test");
+    CHECK(f.fault_of([&] { (void)second->open_servers(west, "second"); }) == StoreFault::claimed);
 }

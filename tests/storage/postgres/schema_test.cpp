@@ -159,7 +159,7 @@ TEST_CASE("a PostgreSQL schema of version 2 goes on with its servers, and with w
     CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known);
 
     const std::string unknown = "|-|-|-|-|-", none = "|0|0|0", east = "|2023-11-14 22:20:00+00|-", west = "|-|-";
-    const std::string orders = "|-|-|-|-|0|-|-|-", asked = "|-|-|-|-|-|-|-";
+    const std::string orders = "|-|-|-|-|0|-|-|-|-", asked = "|-|-|-|-|-|-|-";
     CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") ==
           Rows{servers[0] + unknown + none + "|0" + east + "|0|-|0|0" + orders,
                servers[1] + unknown + none + "|0" + west + "|0|-|0|0" + orders});

@@ -111,7 +111,7 @@ TEST_CASE("a database of version 2 goes on with its servers, and of what they su
     CHECK(schema_version(engine->settings()).found == 2);
     CHECK(migrate_schema(engine->settings()) == schema_version(engine->settings()).known);
 
-    const std::string unknown = "|-|-|-|-|-", none = "|0|0|0", orders = "|-|-|-|-|0|-|-|-", asked = "|-|-|-|-|-|-|-";
+    const std::string unknown = "|-|-|-|-|-", none = "|0|0|0", orders = "|-|-|-|-|0|-|-|-|-", asked = "|-|-|-|-|-|-|-";
     CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") ==
           Rows{servers[0] + unknown + none + "|0|1700000400|-|0|-|0|0" + orders,
                servers[1] + unknown + none + "|0|-|-|0|-|0|0" + orders});
