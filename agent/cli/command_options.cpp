@@ -246,7 +246,7 @@ struct ResyncOptions : OrderOptions {
 
 struct ForgetOptions {
     static constexpr const char* name = "forget";
-    static constexpr const char* what = "Remove one client's history";
+    static constexpr const char* what = "Remove one client's history, or what a server has left";
 
     explicit ForgetOptions(CLI::App& app) {
         add_config(app, out.config);
@@ -255,11 +255,15 @@ struct ForgetOptions {
             ->type_name("ID");
         add_parsed(app, "--mac", out.client.hw_addr, parse_mac, "Hardware address in hex, with or without colons")
             ->type_name("MAC");
+        app.add_option("--server", out.server, "A server that is in no configuration any more: all that it has left")
+            ->type_name("NAME");
         app.add_flag("--yes", out.yes, "Do not ask");
     }
     [[nodiscard]] Command command() const {
-        if (out.client.client_id.empty() != out.client.hw_addr.empty()) return out;
-        return usage_error("expected either --client-id or --mac");
+        const int given = (out.client.client_id.empty() ? 0 : 1) + (out.client.hw_addr.empty() ? 0 : 1) +
+                          (out.server.empty() ? 0 : 1);
+        if (given == 1) return out;
+        return usage_error("expected one of --client-id, --mac and --server");
     }
 
     ForgetCommand out;

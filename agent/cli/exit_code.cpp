@@ -4,6 +4,7 @@ namespace leasemirror {
 
 int exit_code_of(const StoreError& e) {
     switch (e.fault()) {
+        case StoreFault::claimed:
         case StoreFault::unavailable:
         case StoreFault::in_doubt:
         case StoreFault::behind:

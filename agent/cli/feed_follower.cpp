@@ -19,6 +19,7 @@ constexpr milliseconds longest_pause{10000};
 /// Whether another try may go better.
 bool may_pass(StoreFault fault) {
     switch (fault) {
+        case StoreFault::claimed:
         case StoreFault::unavailable:
         case StoreFault::in_doubt:
         case StoreFault::behind:

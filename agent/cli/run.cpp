@@ -15,13 +15,7 @@
 namespace leasemirror {
 namespace {
 
-/// A configuration, and the certificates and keys that it names.
-struct Settings {
-    Config config;
-    TlsOfServers tls;
-};
-
-void log_warnings(const Settings& settings, Log& log) {
+void log_warnings(const DaemonSettings& settings, Log& log) {
     for (const auto& warning : config_warnings(settings.config))
         log.warn("config_warning", {{"text", warning}});
     for (std::size_t i = 0; i < settings.tls.size(); ++i) {
@@ -49,7 +43,7 @@ std::string fixed_sections_changed(const Config& now, const Config& next) {
 }
 
 /// The new ones, or nothing after their errors went to the log: a typing error must not stop a daemon.
-std::optional<Settings> reload(const std::string& file, const Config& now, Log& log) {
+std::optional<DaemonSettings> reload(const std::string& file, const Config& now, Log& log) {
     const auto complain = [&log](const std::string& text) {
         log.error("config_error", {{"text", text}, {"then", "the configuration stays as it was"}});
     };
@@ -65,17 +59,17 @@ std::optional<Settings> reload(const std::string& file, const Config& now, Log& 
         return std::nullopt;
     }
     auto tls = load_tls_credentials(*config);
-    if (tls) return Settings{std::move(*config), *std::move(tls)};
+    if (tls) return DaemonSettings{std::move(*config), *std::move(tls)};
     for (const auto& e : tls.error())
         complain(e);
     return std::nullopt;
 }
 
-std::optional<Settings> load_or_complain_of_all(const std::string& file, std::ostream& err) {
+std::optional<DaemonSettings> load_or_complain_of_all(const std::string& file, std::ostream& err) {
     auto config = load_or_complain(file, err);
     if (!config) return std::nullopt;
     auto tls = load_tls_credentials(*config);
-    if (tls) return Settings{*std::move(config), *std::move(tls)};
+    if (tls) return DaemonSettings{*std::move(config), *std::move(tls)};
     for (const auto& e : tls.error())
         err << file << ": " << e << '\n';
     return std::nullopt;
@@ -86,19 +80,14 @@ std::optional<Settings> load_or_complain_of_all(const std::string& file, std::os
 int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
     auto settings = load_or_complain_of_all(command.config, err);
     if (!settings) return exit_usage;
-    const auto started_at = whole_seconds(host_now());
-    while (true) {
-        Log log(settings->config.log);
-        log_warnings(*settings, log);
-        std::optional<Settings> next;
-        const auto agent = identity_of_this_process(settings->config, started_at);
-        const auto end = run_daemon(settings->config, agent, settings->tls, log, [&] {
-            next = reload(command.config, settings->config, log);
-            return next.has_value();
-        });
-        if (!end.reload || !next) return end.exit_code;
-        settings = std::move(next);
-    }
+    const auto agent = identity_of_this_process(settings->config, whole_seconds(host_now()));
+    Log log(settings->config.log);
+    log_warnings(*settings, log);
+    return run_daemon(*std::move(settings), agent, log, [&](const Config& now) {
+        auto next = reload(command.config, now, log);
+        if (next) log_warnings(*next, log);
+        return next;
+    });
 }
 
 }  // namespace leasemirror

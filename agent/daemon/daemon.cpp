@@ -1,6 +1,7 @@
 #include "agent/daemon/daemon.hpp"
 
 #include "agent/daemon/pulse.hpp"
+#include "agent/daemon/roster.hpp"
 #include "agent/daemon/shutdown.hpp"
 #include "agent/daemon/writers.hpp"
 #include "agent/net/connection.hpp"
@@ -20,27 +21,37 @@ constexpr std::chrono::seconds drain_patience{10};
 /// A database that has lost commits is given this long to settle before all begins anew.
 constexpr std::chrono::seconds anew_after{2};
 
-/// The event loop around an Engine: sockets, the writers' threads, one timer and the signals. It decides nothing.
+/// A server that another agent works is tried again this often.
+constexpr std::chrono::seconds claimed_pause{2};
+
+std::vector<Roster::Server> servers_of(const DaemonSettings& settings) {
+    std::vector<Roster::Server> out;
+    for (std::size_t i = 0; i < settings.config.servers.size(); ++i)
+        out.push_back(
+            {settings.config.servers[i], settings.tls[i], settings.tls[i] ? settings.tls[i]->stamp() : std::string()});
+    return out;
+}
+
+/// The event loop around an Engine: sockets, the writers' threads, some timers and the signals. It decides nothing.
 class Daemon {
 public:
-    Daemon(const Config& config, const AgentIdentity& agent, const TlsOfServers& tls, Log& log,
-           std::function<bool()> may_reload)
-        : config_(config),
-          tls_(tls),
+    Daemon(const DaemonSettings& settings, const AgentIdentity& agent, Log& log, Reload reload)
+        : config_(settings.config),
+          roster_(servers_of(settings)),
           log_(log),
-          may_reload_(std::move(may_reload)),
+          reload_(std::move(reload)),
           timer_(loop_),
           patience_(loop_),
+          claimed_timer_(loop_),
           signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}),
-          writers_(loop_, config, agent, hooks_of_writers()),
-          pulse_(loop_, agent, config.servers.size(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }) {
-    }
+          writers_(loop_, config_, agent, hooks_of_writers()),
+          pulse_(loop_, agent, roster_.wanted(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }) {}
 
-    DaemonEnd run() {
+    int run() {
         writers_.open();
         loop_.run();
         writers_.close();
-        return end_;
+        return exit_code_;
     }
 
 private:
@@ -53,12 +64,11 @@ private:
             pulse_.on_changes(e.batch.changes.size());
             feed([&] { engine_->on_committed(e.server, std::move(e.batch), e.applied, host_now()); });
         };
-        hooks.reopened = [this](const auto& e) {
-            feed([&] { engine_->reopen(e.server, config_.servers[e.server], e.resume, host_now()); });
-        };
+        hooks.server_opened = [this](const auto& e) { on_server_opened(e); };
+        hooks.server_released = [this](const auto& e) { feed([&] { roster_.on_released(e.server); }); };
         hooks.swept = [this](const auto& all) { feed([&] { engine_->on_swept(all, host_now()); }); };
         hooks.beaten = [this] {
-            if (pulse_.on_written()) finish(end_);
+            if (pulse_.on_written()) finish(exit_code_);
         };
         hooks.trouble = [this](const auto& text, const auto& which) { on_trouble(text, which); };
         hooks.lost = [this](const auto& lost, const auto& which) { on_lost(lost, which); };
@@ -82,6 +92,17 @@ private:
         drain();
     }
 
+    void on_server_opened(const Writer::ServerOpened& e) {
+        const auto& server = roster_.server(e.server).config;
+        if (!e.resume) {
+            log_.warn("server-waits", {{"server", server.name}, {"text", e.claimed}});
+            return feed([&] { roster_.on_claimed(e.server); });
+        }
+        feed([&] {
+            if (roster_.on_opened(e.server)) engine_->open(e.server, server, *e.resume, host_now());
+        });
+    }
+
     void on_trouble(const std::string& text, const std::string& which) {
         if (text.empty()) return engine_ ? log_database(LogLevel::info, "database-back", which, {}) : void();
         const auto* then = engine_ ? "reading from the servers waits" : "waiting, and trying again";
@@ -93,8 +114,8 @@ private:
         const auto* then = anew ? "beginning anew from what it has" : "stopping";
         log_database(LogLevel::error, "database", which, {{"error", lost.text}, {"then", then}});
         if (anew) return begin_anew();
-        if (lost.anew) return finish(end_);  // the next start asks for what is missing
-        finish({engine_ ? exit_found_wrong : exit_cannot_connect, false});
+        if (lost.anew) return finish(exit_code_);  // the next start asks for what is missing
+        finish(engine_ ? exit_found_wrong : exit_cannot_connect);
     }
 
     void log_database(LogLevel level, const char* event, const std::string& which, std::vector<LogField> fields) {
@@ -108,41 +129,61 @@ private:
         pulse_.stop();
         engine_.reset();
         writers_.close();
+        claimed_timer_.cancel();
+        take_what_is_wanted();
         timer_.expires_after(anew_after);
         timer_.async_wait([this](const asio::error_code& error) {
             if (!error) writers_.open();
         });
     }
 
+    /// While nothing is open.
+    void take_what_is_wanted() {
+        roster_.begin_anew();
+        config_.servers = roster_.configs();
+        pulse_.set_servers(roster_.wanted());
+    }
+
     void on_signal(int signal) {
         log_.info("stopping", {{"signal", signal}});
-        end_.reload = false;  // a reload may be on its way out already: then this is where it ends
-        stop({0, false});
+        stop();
     }
 
+    /// Only servers that have changed are touched, and each by itself.
     void on_reload() {
-        if (stopping_ || !may_reload_()) return;
+        if (stopping_) return;
+        const auto next = reload_(config_);
+        if (!next) return;
+        log_.configure(next->config.log);
         log_.info("reloading");
-        stop({0, true});
+        config_.log = next->config.log;
+        config_.servers = next->config.servers;
+        roster_.want(servers_of(*next));
+        pulse_.set_servers(roster_.wanted());
+        if (engine_) return drain();
+        // It waits for the database, or for another agent that works one of the servers of before.
+        timer_.cancel();
+        writers_.close();
+        take_what_is_wanted();
+        writers_.open();
     }
 
-    void stop(DaemonEnd end) {
+    void stop() {
         if (std::exchange(stopping_, true)) return;
-        if (!engine_) return finish(end);
-        end_ = end;
+        if (!engine_) return finish(exit_fine);
         patience_.expires_after(drain_patience);
         patience_.async_wait([this](const asio::error_code& error) {
             if (error) return;
             log_.warn("stop-incomplete", {{"text",
                                            "the database did not answer in time; the next start asks again for "
                                            "what was not committed"}});
-            finish(end_);
+            finish(exit_code_);
         });
-        feed([this] { engine_->stop(host_now()); });
+        feed([&] { engine_->stop(host_now()); });
     }
 
-    void finish(DaemonEnd end) {
-        end_ = end;
+    void finish(int exit_code) {
+        exit_code_ = exit_code;
         pulse_.stop();
         close_connections();
         signals_.cancel();
@@ -158,16 +199,52 @@ private:
     // ---- actions ----
 
     void drain() {
-        while (auto action = engine_->poll_action())
-            std::visit([this](auto& a) { perform(a); }, *action);
-        if (engine_->done()) return end_.reload ? finish(end_) : pulse_.say_last();
+        do {
+            while (auto action = engine_->poll_action())
+                std::visit([this](auto& a) { perform(a); }, *action);
+        } while (follow_roster());
+        if (engine_->done()) return pulse_.say_last();
         for (auto& [key, connection] : connections_)
             connection->read_if_wanted();
         arm_timer();
     }
 
+    /// Whether the engine has something to say about it.
+    bool follow_roster() {
+        if (stopping_) return false;
+        bool retired = false;
+        while (const auto step = roster_.poll()) {
+            const auto& server = roster_.server(step->server).config;
+            switch (step->kind) {
+                case Roster::Step::Kind::retire:
+                    log_.info("server-ends", {{"server", server.name}});
+                    engine_->retire(step->server, host_now());
+                    retired = true;
+                    break;
+                case Roster::Step::Kind::open:
+                    writers_.open_server(step->server, server);
+                    break;
+                case Roster::Step::Kind::release:
+                    writers_.release_server(step->server, server.name);
+                    break;
+            }
+        }
+        if (roster_.any_claimed()) try_claimed_later();
+        return retired;
+    }
+
+    void try_claimed_later() {
+        if (std::exchange(claimed_waits_, true)) return;
+        claimed_timer_.expires_after(claimed_pause);
+        claimed_timer_.async_wait([this](const asio::error_code& error) {
+            claimed_waits_ = false;
+            if (!error && engine_) feed([this] { roster_.try_claimed_again(); });
+        });
+    }
+
     void perform(sync_action::Connect& a) {
         const auto key = a.connection;
+        const auto& server = roster_.server(key.server);
         const auto tell = [=, this](const ConnectionEvent& event) {
             feed([&] { engine_->on_event(key, event, host_now()); });
         };
@@ -182,10 +259,9 @@ private:
         hooks.disconnected = [=](const std::string& how) { tell(connection_event::Disconnected{how}); };
         hooks.wants = [=, this] { return engine_->wants_bytes(key); };
         hooks.warn = [=, this](const std::string& text) {
-            log_.warn("tls-files", {{"server", config_.servers[key.server].name}, {"text", text}});
+            log_.warn("tls-files", {{"server", roster_.server(key.server).config.name}, {"text", text}});
         };
-        connections_[key] =
-            open_connection(loop_, target_of(config_.servers[key.server]), tls_[key.server], std::move(hooks));
+        connections_[key] = open_connection(loop_, target_of(server.config), server.tls, std::move(hooks));
     }
 
     void perform(sync_action::Send& a) {
@@ -202,7 +278,8 @@ private:
 
     void perform(sync_action::Commit& a) { writers_.commit(std::move(a)); }
     void perform(sync_action::Sweep& a) { writers_.sweep(a); }
-    void perform(sync_action::Reopen& a) { writers_.reopen(a.server); }
+    void perform(sync_action::Reopen& a) { roster_.reopen(a.server); }
+    void perform(sync_action::Retired& a) { roster_.on_retired(a.server); }
     void perform(LogEvent& event) {
         std::vector<LogField> fields;
         for (const auto& [key, value] : event.fields)
@@ -219,27 +296,28 @@ private:
         });
     }
 
-    const Config& config_;
-    const TlsOfServers& tls_;
+    Config config_;  // its servers: those wanted
+    Roster roster_;
     Log& log_;
-    std::function<bool()> may_reload_;
+    const Reload reload_;
     asio::io_context loop_{1};
     asio::steady_timer timer_;
     asio::steady_timer patience_;
+    asio::steady_timer claimed_timer_;
+    bool claimed_waits_ = false;
     SignalHandler signals_;
     Writers writers_;
     Pulse pulse_;
     std::unique_ptr<Engine> engine_;
     std::map<ConnectionKey, std::shared_ptr<Connection>> connections_;
     bool stopping_ = false;
-    DaemonEnd end_{0, false};
+    int exit_code_ = exit_fine;
 };
 
 }  // namespace
 
-DaemonEnd run_daemon(const Config& config, const AgentIdentity& agent, const TlsOfServers& tls, Log& log,
-                     std::function<bool()> may_reload) {
-    Daemon daemon(config, agent, tls, log, std::move(may_reload));
+int run_daemon(DaemonSettings settings, const AgentIdentity& agent, Log& log, Reload reload) {
+    Daemon daemon(std::move(settings), agent, log, std::move(reload));
     return daemon.run();
 }
 

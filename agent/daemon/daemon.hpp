@@ -8,18 +8,22 @@
 #include "storage/heartbeat.hpp"
 
 #include <functional>
+#include <optional>
 
 namespace leasemirror {
 
-/// Why the daemon came back.
-struct DaemonEnd {
-    int exit_code = exit_fine;  ///< 0 after an orderly stop, 3 if the database cannot be used
-    bool reload = false;        ///< SIGHUP: to be run again, with the new configuration
+/// A configuration, and the certificates and keys that it names.
+struct DaemonSettings {
+    Config config;
+    TlsOfServers tls;
 };
 
-/// Runs until a signal or a database that no retry heals. `agent` is who we are to readers of the database. `tls` is of
-/// `config`. On SIGHUP `may_reload` is asked, from the event loop, whether there is something valid to go on with; if not, nothing changes.
-[[nodiscard]] DaemonEnd run_daemon(const Config& config, const AgentIdentity& agent, const TlsOfServers& tls, Log& log,
-                                   std::function<bool()> may_reload);
+/// SIGHUP, on the event loop: what to go on with instead of `now`, or nothing, and the log says why. Only `servers` and `log`
+/// may differ.
+using Reload = std::function<std::optional<DaemonSettings>(const Config& now)>;
+
+/// Runs until a signal or a database that no retry heals. `agent` is who we are to readers of the database. Returns the
+/// exit code: 0 after an orderly stop, 3 if the database cannot be used.
+[[nodiscard]] int run_daemon(DaemonSettings settings, const AgentIdentity& agent, Log& log, Reload reload);
 
 }  // namespace leasemirror

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <atomic>
 
 namespace leasemirror {
 namespace {
@@ -74,15 +75,18 @@ constexpr const char* json_pattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})";
 }  // namespace
 
 struct Log::Impl {
-    Impl(const LogConfig& config, spdlog::sink_ptr sink)
-        : format(config.format), logger("leasemirror", std::move(sink)) {
-        const char* const pattern = format == LogFormat::text ? text_pattern : json_pattern;
+    Impl(const LogConfig& config, spdlog::sink_ptr sink) : logger("leasemirror", std::move(sink)) {
+        logger.flush_on(spdlog::level::debug);
+        configure(config);
+    }
+    void configure(const LogConfig& config) {
+        format = config.format;
+        const char* const pattern = config.format == LogFormat::text ? text_pattern : json_pattern;
         logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc));
         logger.set_level(level_of(config.level));
-        logger.flush_on(spdlog::level::debug);
     }
 
-    LogFormat format;
+    std::atomic<LogFormat> format = LogFormat::text;
     spdlog::logger logger;
 };
 
@@ -91,6 +95,10 @@ Log::Log(const LogConfig& config)
 Log::Log(const LogConfig& config, std::ostream& out)
     : impl_(std::make_unique<Impl>(config, std::make_shared<spdlog::sinks::ostream_sink_mt>(out))) {}
 Log::~Log() = default;
+
+void Log::configure(const LogConfig& config) {
+    impl_->configure(config);
+}
 
 void Log::write(LogLevel level, std::string_view event, LogFields fields) {
     const auto spdlog_level = level_of(level);

@@ -45,6 +45,8 @@ public:
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;
 
+    /// From the next line on.
+    void configure(const LogConfig& config);
     void write(LogLevel level, std::string_view event, LogFields fields);
 
     using Listed = std::initializer_list<LogField>;

@@ -23,6 +23,7 @@ public:
     void start();
     /// The writers are closed: nothing is sent before the next start().
     void stop();
+    void set_servers(std::size_t servers) { servers_ = servers; }
     void on_changes(std::size_t count) { changes_ += count; }
     /// True if that was the last one.
     [[nodiscard]] bool on_written();
@@ -35,7 +36,7 @@ private:
 
     asio::steady_timer timer_;
     const AgentIdentity agent_;
-    const std::size_t servers_;
+    std::size_t servers_;
     const std::function<void(Heartbeat)> send_;
     std::chrono::steady_clock::time_point counted_from_;
     std::size_t changes_ = 0;

@@ -26,11 +26,15 @@ public:
     void run();
 
     // On any other.
-    struct Reopening {
+    struct OpenServer {
         std::size_t server;
         ServerSpec spec;
     };
-    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat, Reopening>;
+    struct ReleaseServer {
+        std::size_t server;
+        std::string name;
+    };
+    using Step = std::variant<sync_action::Commit, sync_action::Sweep, Heartbeat, OpenServer, ReleaseServer>;
     void add(Step step) {
         {
             const std::lock_guard lock(mutex_);
@@ -58,6 +62,7 @@ private:
     [[nodiscard]] bool persist(Action action, bool opening = false);
     [[nodiscard]] Event open();
     [[nodiscard]] Event perform(Step& step);
+    [[nodiscard]] Event open_server(const OpenServer& one);
     [[nodiscard]] std::optional<Step> next_step();
     [[nodiscard]] bool pause_before_retry(std::chrono::milliseconds pause);
     void post(Event event);
@@ -140,12 +145,24 @@ Writer::Event Writer::Work::perform(Step& step) {
         store_->beat(*heartbeat);
         return Beaten{};
     }
-    if (const auto* reopening = std::get_if<Reopening>(&step)) {
-        auto resume = store_->open_servers({&reopening->spec, 1}, opening_.agent.name);
-        return Reopened{reopening->server, std::move(resume.front())};
+    if (const auto* one = std::get_if<OpenServer>(&step)) return open_server(*one);
+    if (const auto* one = std::get_if<ReleaseServer>(&step)) {
+        store_->release_servers({&one->name, 1});
+        return ServerReleased{one->server};
     }
     const auto& sweep = std::get<sync_action::Sweep>(step);
     return Swept{store_->sweep(sweep.now, sweep.rows, sweep.held)};
+}
+
+/// That another agent works it must not hold up the servers that are ours.
+Writer::Event Writer::Work::open_server(const OpenServer& one) {
+    try {
+        auto resume = store_->open_servers({&one.spec, 1}, opening_.agent.name);
+        return ServerOpened{one.server, std::move(resume.front()), {}};
+    } catch (const StoreError& error) {
+        if (error.fault() != StoreFault::claimed) throw;
+        return ServerOpened{one.server, std::nullopt, error.what()};
+    }
 }
 
 /// None when the writer is to stop instead.
@@ -198,8 +215,13 @@ void Writer::beat(Heartbeat heartbeat) {
     work_->add(std::move(heartbeat));
 }
 
-void Writer::reopen(std::size_t server, ServerSpec spec) {
-    work_->add(Work::Reopening{server, std::move(spec)});
+void Writer::open_server(std::size_t server, ServerSpec spec) {
+    work_->add(Work::OpenServer{server, std::move(spec)});
+}
+
+void Writer::release_server(std::size_t server, std::string name) {
+    work_->add(Work::ReleaseServer{server, std::move(name)});
 }
 
 }  // namespace leasemirror
+   // heartbeat

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
@@ -32,10 +33,15 @@ public:
         std::vector<ResumePoint> resume;
         Bytes requestor_duid;
     };
-    /// One of them begins anew: an answer to reopen().
-    struct Reopened {
+    /// The answer to open_server(): where to go on with it, or nothing and who works it.
+    struct ServerOpened {
         std::size_t server = 0;
-        ResumePoint resume;
+        std::optional<ResumePoint> resume;
+        std::string claimed;
+    };
+    /// The answer to release_server().
+    struct ServerReleased {
+        std::size_t server = 0;
     };
     struct Committed {
         std::size_t server;
@@ -58,7 +64,7 @@ public:
         std::string text;
         bool anew = false;
     };
-    using Event = std::variant<Opened, Reopened, Committed, Swept, Beaten, Trouble, Lost>;
+    using Event = std::variant<Opened, ServerOpened, ServerReleased, Committed, Swept, Beaten, Trouble, Lost>;
 
     /// How long the end waits for the step at hand.
     static constexpr std::chrono::milliseconds end_patience{2000};
@@ -77,8 +83,10 @@ public:
     void commit(sync_action::Commit work);
     void sweep(sync_action::Sweep work);
     void beat(Heartbeat heartbeat);
-    /// After all its batches.
-    void reopen(std::size_t server, ServerSpec spec);
+    /// One more server, or one of its own anew, after all its batches.
+    void open_server(std::size_t server, ServerSpec spec);
+    /// One less, likewise.
+    void release_server(std::size_t server, std::string name);
 
 private:
     class Work;

@@ -74,8 +74,12 @@ void Writers::sweep(const sync_action::Sweep& work) {
         writer->sweep(work);
 }
 
-void Writers::reopen(std::size_t server) {
-    writers_[group_->writer_of(server)]->reopen(server, spec_of(config_.servers[server]));
+void Writers::open_server(std::size_t server, const ServerConfig& config) {
+    writers_[group_->writer_of(server)]->open_server(server, spec_of(config));
+}
+
+void Writers::release_server(std::size_t server, const std::string& name) {
+    writers_[group_->writer_of(server)]->release_server(server, name);
 }
 
 void Writers::beat(Heartbeat heartbeat) {
@@ -90,8 +94,12 @@ void Writers::on_event(std::size_t writer, Writer::Opened& e) {
     if (const auto all = group_->on_opened(writer, std::move(e))) hooks_.opened(*all);
 }
 
-void Writers::on_event(std::size_t, Writer::Reopened& e) {
-    hooks_.reopened(e);
+void Writers::on_event(std::size_t, Writer::ServerOpened& e) {
+    hooks_.server_opened(e);
+}
+
+void Writers::on_event(std::size_t, Writer::ServerReleased& e) {
+    hooks_.server_released(e);
 }
 
 void Writers::on_event(std::size_t, Writer::Committed& e) {

@@ -21,7 +21,8 @@ namespace leasemirror {
 /// Called from the event loop, and never after close(). `which`: "2 of 4"; empty if there is one alone.
 struct WritersHooks {
     std::function<void(const Writer::Opened& all)> opened;
-    std::function<void(const Writer::Reopened& reopened)> reopened;
+    std::function<void(const Writer::ServerOpened& opened)> server_opened;
+    std::function<void(const Writer::ServerReleased& released)> server_released;
     std::function<void(Writer::Committed& committed)> committed;
     std::function<void(const Swept& all)> swept;
     std::function<void()> beaten;
@@ -32,7 +33,7 @@ struct WritersHooks {
 
 class Writers {
 public:
-    /// `config` outlives it.
+    /// `config` outlives it: open() takes its servers as they are then.
     Writers(asio::io_context& loop, const Config& config, AgentIdentity agent, WritersHooks hooks);
 
     /// Each writer opens its own connection to the database.
@@ -42,8 +43,9 @@ public:
 
     void commit(sync_action::Commit work);
     void sweep(const sync_action::Sweep& work);
-    /// The server begins anew, after all its batches.
-    void reopen(std::size_t server);
+    /// Works one more server, or one of its own anew, after all its batches.
+    void open_server(std::size_t server, const ServerConfig& config);
+    void release_server(std::size_t server, const std::string& name);
     /// By one of them: the agent is one.
     void beat(Heartbeat heartbeat);
 
@@ -51,7 +53,8 @@ private:
     [[nodiscard]] Writer::Opening opening_of(std::size_t writer) const;
     [[nodiscard]] std::string which(std::size_t writer) const;
     void on_event(std::size_t writer, Writer::Opened& e);
-    void on_event(std::size_t writer, Writer::Reopened& e);
+    void on_event(std::size_t writer, Writer::ServerOpened& e);
+    void on_event(std::size_t writer, Writer::ServerReleased& e);
     void on_event(std::size_t writer, Writer::Committed& e);
     void on_event(std::size_t writer, Writer::Swept& e);
     void on_event(std::size_t writer, Writer::Beaten& e);

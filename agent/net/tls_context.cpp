@@ -60,6 +60,24 @@ FileStamps stamps_of(const TlsConfig& config) {
     return {stamp_of(config.ca), stamp_of(config.cert), stamp_of(config.key), stamp_of(config.crl)};
 }
 
+std::string text_of(const FileStamps& stamps) {
+    std::string out;
+    const auto add = [&](auto number) { out += std::to_string(number) + ' '; };
+    for (const auto& stamp : stamps) {
+        if (stamp) {
+            add(stamp->device);
+            add(stamp->inode);
+            add(stamp->size);
+            add(stamp->mode);
+            add(stamp->owner);
+            for (const auto time : stamp->times)
+                add(time);
+        }
+        out += ';';
+    }
+    return out;
+}
+
 SslPtr<BIO> open_file(std::string_view key, const std::string& path) {
     struct stat s {};
     if (::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode))
@@ -210,6 +228,7 @@ public:
     [[nodiscard]] std::optional<std::string> own_certificate_trouble() const override {
         return out_of_its_time(*loaded_);
     }
+    [[nodiscard]] std::string stamp() const override { return text_of(stamps_); }
     [[nodiscard]] UtcSeconds expires_at() const override { return loaded_->expires_at; }
     [[nodiscard]] std::shared_ptr<const LoadedTls> loaded() const override { return loaded_; }
 

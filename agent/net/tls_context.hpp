@@ -34,6 +34,8 @@ public:
     /// Why our own certificate is of no use at this moment: it has expired, or is not valid yet. Not a mistake of the
     /// files: time, or the clock of this host, may bring it or end it; as long as it lasts, connect to nobody.
     [[nodiscard]] virtual std::optional<std::string> own_certificate_trouble() const = 0;
+    /// Of the files as they were read last: another one where any of them has changed.
+    [[nodiscard]] virtual std::string stamp() const = 0;
     /// When our own certificate ends.
     [[nodiscard]] virtual UtcSeconds expires_at() const = 0;
 

@@ -81,14 +81,18 @@ struct Sweep {
     std::size_t rows;
     std::vector<ServerId> held = {};  ///< servers of which nothing may expire by our clock now
 };
-/// Store::reopen_server(), then Engine::reopen() with what it returns: an operator lets the agent work the server again.
+/// Store::open_servers() for this one, then Engine::open() with what it returns: an operator lets the agent work it again.
 struct Reopen {
     std::size_t server;  ///< index into Config::servers
+};
+/// The answer to Engine::retire(): all that was told is committed, and the engine knows the server no more.
+struct Retired {
+    std::size_t server;
 };
 }  // namespace sync_action
 
 using SyncAction = std::variant<sync_action::Connect, sync_action::Send, sync_action::Disconnect, sync_action::Commit,
-                                sync_action::Sweep, sync_action::Reopen, LogEvent>;
+                                sync_action::Sweep, sync_action::Reopen, sync_action::Retired, LogEvent>;
 using SyncActions = std::deque<SyncAction>;
 
 }  // namespace leasemirror

@@ -11,28 +11,39 @@ namespace leasemirror {
 Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, const Bytes& requestor_duid,
                std::uint64_t seed)
     : batch_(config.storage.batch),
-      queue_share_(config.limits.queue_bytes / std::max<std::size_t>(config.servers.size(), 1)),
+      queue_bytes_(config.limits.queue_bytes),
       requestor_duid_(requestor_duid),
       seeds_(seed),
       slots_(config.limits.bulk_connections) {
-    for (std::size_t i = 0; i < config.servers.size(); ++i) {
-        servers_.push_back(make(i, config.servers[i], resume[i], 0));
-        orders_.push_back(resume[i].orders);
-    }
+    for (std::size_t i = 0; i < config.servers.size(); ++i)
+        put(i, config.servers[i], resume[i]);
+    share_memory();
 }
 
-std::unique_ptr<ServerSync> Engine::make(std::size_t server, const ServerConfig& config, const ResumePoint& resume,
-                                         std::uint64_t connections_before) {
-    SyncSettings settings{server, batch_, queue_share_, requestor_duid_, seeds_.next(), connections_before};
-    return std::make_unique<ServerSync>(config, resume, std::move(settings), slots_);
+void Engine::put(std::size_t server, const ServerConfig& config, const ResumePoint& resume) {
+    if (server >= servers_.size()) servers_.resize(server + 1);
+    auto& slot = servers_[server];
+    if (slot.sync) slot.connections_before = slot.sync->connections_so_far();
+    // All the memory, until it is shared out.
+    SyncSettings settings{server, batch_, queue_bytes_, requestor_duid_, seeds_.next(), slot.connections_before};
+    slot.sync = std::make_unique<ServerSync>(config, resume, std::move(settings), slots_);
+    slot.orders = resume.orders;
+    slot.reopens = slot.retires = false;
+}
+
+/// An equal part of limits.queue_bytes to each.
+void Engine::share_memory() {
+    std::size_t worked = 0;
+    for_each([&](const ServerSync&) { ++worked; });
+    for_each([&](ServerSync& server) { server.set_queue_bytes(queue_bytes_ / worked); });
 }
 
 void Engine::start(Now now) {
     passes(now);
     sweep_due_ = now.steady + sweep_interval;
     summon_jury();
-    for (std::size_t i = 0; i < servers_.size(); ++i)
-        begin(*servers_[i], orders_[i]);
+    for (const auto& slot : servers_)
+        if (slot.sync) begin(*slot.sync, slot.orders);
 }
 
 void Engine::begin(ServerSync& server, const Orders& orders) {
@@ -46,8 +57,7 @@ void Engine::passes(Now now) {
     now_ = now;
     const auto jumped = host_clock_.on_event(now);
     if (!jumped) return;
-    for (auto& server : servers_)
-        server->on_our_clock_jumped(*jumped, now);
+    for_each([&](ServerSync& server) { server.on_our_clock_jumped(*jumped, now); });
     // What they have told was told by the clock of before.
     if (!jury_.sits()) return;
     jury_.dismiss();
@@ -56,40 +66,38 @@ void Engine::passes(Now now) {
 
 void Engine::summon_jury() {
     std::vector<StartJury::Member> members;
-    for (std::size_t i = 0; i < servers_.size(); ++i) {
-        if (orders_[i].paused) continue;
-        if (auto member = servers_[i]->jury_member(now_)) members.push_back(std::move(*member));
+    for (const auto& slot : servers_) {
+        if (slot.orders.paused) continue;
+        if (auto member = slot.sync->jury_member(now_)) members.push_back(std::move(*member));
     }
     jury_.summon(members, now_.steady);
     if (!jury_.sits()) return;
     // Those whose clock tells nothing of ours, too: what they store before is not to be moved with what was there.
-    for (auto& server : servers_)
-        server->await_jury();
+    for_each([](ServerSync& server) { server.await_jury(); });
 }
 
 /// Whether it has found by now.
 bool Engine::hear_jury() {
     if (!jury_.sits()) return false;
     for (std::size_t i = 0; i < servers_.size(); ++i)
-        if (const auto& told = servers_[i]->testimony()) jury_.hear(i, *told);
+        if (works(i) && servers_[i].sync->testimony()) jury_.hear(i, *servers_[i].sync->testimony());
     const auto ahead = jury_.find(now_.steady);
     if (ahead) tell_jury_found(*ahead);
     return ahead.has_value();
 }
 
 void Engine::tell_jury_found(std::chrono::milliseconds ahead) {
-    for (auto& server : servers_)
-        server->on_jury_found(ahead, now_);
+    for_each([&](ServerSync& server) { server.on_jury_found(ahead, now_); });
 }
 
 void Engine::on_event(ConnectionKey connection, const ConnectionEvent& event, Now now) {
     passes(now);
-    servers_[connection.server]->on_event(connection, event, now);
+    if (works(connection.server)) servers_[connection.server].sync->on_event(connection, event, now);
 }
 
 void Engine::on_committed(std::size_t server, Batch done, const Applied& applied, Now now) {
     passes(now);
-    servers_[server]->on_committed(std::move(done), applied, now);
+    servers_[server].sync->on_committed(std::move(done), applied, now);
 }
 
 void Engine::on_swept(const Swept& swept, Now now) {
@@ -105,38 +113,48 @@ void Engine::on_swept(const Swept& swept, Now now) {
 
 /// `orders`: of those servers of which anything is asked.
 void Engine::follow(const std::vector<ServerOrders>& orders) {
-    for (std::size_t i = 0; i < servers_.size(); ++i) {
-        auto& server = *servers_[i];
+    for (auto& slot : servers_) {
+        if (!slot.sync || slot.retires) continue;
+        auto& server = *slot.sync;
         const auto found = std::find_if(orders.begin(), orders.end(),
                                         [&](const ServerOrders& asked) { return asked.server == server.id(); });
         const auto asked = found == orders.end() ? Orders{} : found->orders;
-        const auto before = std::exchange(orders_[i], asked);
+        const auto before = std::exchange(slot.orders, asked);
         if (asked.paused && !server.is_paused()) server.pause(now_);
-        if (!asked.paused && before.paused && !is_reopening(i)) reopening_.push_back(i);
+        if (!asked.paused && before.paused) slot.reopens = true;
         if (!server.is_paused()) server.on_resync_asked(asked.resync, now_);
     }
 }
 
-bool Engine::is_reopening(std::size_t server) const {
-    return std::find(reopening_.begin(), reopening_.end(), server) != reopening_.end();
-}
-
-/// One whose end is in the database by now.
-std::optional<SyncAction> Engine::poll_reopening() {
+/// What becomes of a server whose end is in the database by now.
+std::optional<SyncAction> Engine::poll_ended() {
     if (stopping_) return std::nullopt;
-    const auto next = std::find_if(reopening_.begin(), reopening_.end(), [&](auto i) { return servers_[i]->done(); });
-    if (next == reopening_.end()) return std::nullopt;
-    const sync_action::Reopen action{*next};
-    reopening_.erase(next);
-    return action;
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+        auto& slot = servers_[i];
+        if (!slot.sync || !slot.sync->done()) continue;
+        if (slot.retires) {
+            slot.connections_before = slot.sync->connections_so_far();
+            slot.sync.reset();
+            share_memory();
+            return sync_action::Retired{i};
+        }
+        if (std::exchange(slot.reopens, false)) return sync_action::Reopen{i};
+    }
+    return std::nullopt;
 }
 
-void Engine::reopen(std::size_t server, const ServerConfig& config, const ResumePoint& resume, Now now) {
+void Engine::open(std::size_t server, const ServerConfig& config, const ResumePoint& resume, Now now) {
     passes(now);
     if (stopping_) return;
-    servers_[server] = make(server, config, resume, servers_[server]->connections_so_far());
-    orders_[server] = resume.orders;
-    begin(*servers_[server], resume.orders);
+    put(server, config, resume);
+    share_memory();
+    begin(*servers_[server].sync, resume.orders);
+}
+
+void Engine::retire(std::size_t server, Now now) {
+    passes(now);
+    servers_[server].retires = true;
+    servers_[server].sync->stop(now);
 }
 
 void Engine::report_retention() {
@@ -153,23 +171,22 @@ void Engine::report_retention() {
 
 void Engine::on_deadline(Now now) {
     passes(now);
-    for (auto& server : servers_) {
-        const auto due = server->next_deadline();
-        if (due && now.steady >= *due) server->on_deadline(now);
-    }
+    for_each([&](ServerSync& server) {
+        const auto due = server.next_deadline();
+        if (due && now.steady >= *due) server.on_deadline(now);
+    });
 }
 
 void Engine::stop(Now now) {
     passes(now);
     stopping_ = true;
     jury_.dismiss();
-    for (auto& server : servers_)
-        server->stop(now);
+    for_each([&](ServerSync& server) { server.stop(now); });
 }
 
 bool Engine::done() const {
     return stopping_ && !sweeping_ &&
-           std::all_of(servers_.begin(), servers_.end(), [](const auto& s) { return s->done(); });
+           std::all_of(servers_.begin(), servers_.end(), [](const Slot& s) { return !s.sync || s.sync->done(); });
 }
 
 std::optional<SyncAction> Engine::poll_action() {
@@ -178,13 +195,14 @@ std::optional<SyncAction> Engine::poll_action() {
     do {
         if (auto next = poll_servers()) return next;
     } while (hear_jury());
-    if (auto next = poll_reopening()) return next;
+    if (auto next = poll_ended()) return next;
     if (!stopping_ && !sweeping_ && sweep_due_ && now_.steady >= *sweep_due_) {
         sweeping_ = true;
         sweep_due_.reset();
         sync_action::Sweep sweep{whole_seconds(now_), sweep_rows, {}};
-        for (std::size_t i = 0; i < servers_.size(); ++i)
-            if (servers_[i]->holds_expiry()) sweep.held.push_back(servers_[i]->id());
+        for_each([&](const ServerSync& server) {
+            if (server.holds_expiry()) sweep.held.push_back(server.id());
+        });
         return sweep;
     }
     return std::nullopt;
@@ -194,7 +212,8 @@ std::optional<SyncAction> Engine::poll_servers() {
     for (std::size_t tried = 0; tried < servers_.size(); ++tried) {
         const auto i = turn_;
         turn_ = (turn_ + 1) % servers_.size();
-        if (auto next = servers_[i]->poll_action()) return next;
+        if (!works(i)) continue;
+        if (auto next = servers_[i].sync->poll_action()) return next;
     }
     return std::nullopt;
 }
@@ -202,10 +221,10 @@ std::optional<SyncAction> Engine::poll_servers() {
 /// Slots that came free go to those who wait, each in turn.
 void Engine::offer_slots() {
     for (std::size_t tried = 0; tried < servers_.size() && slots_.any_free(); ++tried) {
-        auto& server = *servers_[slot_turn_];
+        const auto i = slot_turn_;
         slot_turn_ = (slot_turn_ + 1) % servers_.size();
-        if (server.wants_slot()) {
-            server.on_slot_free(now_);
+        if (works(i) && servers_[i].sync->wants_slot()) {
+            servers_[i].sync->on_slot_free(now_);
             return;  // one at a time: it takes what it needs when it is polled next
         }
     }
@@ -215,13 +234,13 @@ std::optional<SteadyTime> Engine::next_deadline() const {
     Earliest first;
     if (!stopping_) first.consider(sweep_due_);
     first.consider(jury_.deadline());
-    for (const auto& server : servers_)
-        first.consider(server->next_deadline());
+    for (const auto& slot : servers_)
+        if (slot.sync) first.consider(slot.sync->next_deadline());
     return first.get();
 }
 
 std::size_t Engine::wants_bytes(ConnectionKey connection) const {
-    return servers_[connection.server]->wants_bytes(connection);
+    return works(connection.server) ? servers_[connection.server].sync->wants_bytes(connection) : 0;
 }
 
 }  // namespace leasemirror

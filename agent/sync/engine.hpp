@@ -38,8 +38,11 @@ public:
     void on_event(ConnectionKey connection, const ConnectionEvent& event, Now now);
     void on_committed(std::size_t server, Batch done, const Applied& applied, Now now);
     void on_swept(const Swept& swept, Now now);
-    /// The server begins anew from what the database has: the answer to a Reopen.
-    void reopen(std::size_t server, const ServerConfig& config, const ResumePoint& resume, Now now);
+    /// Works a server from what the database has: one that a Reopen asked for, that was retired, or a further one. Its index
+    /// is the caller's choice, and need not be the next.
+    void open(std::size_t server, const ServerConfig& config, const ResumePoint& resume, Now now);
+    /// The server is worked no more: its connections are closed, what is whole is committed, and then comes a Retired.
+    void retire(std::size_t server, Now now);
     void on_deadline(Now now);
     /// Close all connections, commit what is whole; done() tells when.
     void stop(Now now);
@@ -52,7 +55,9 @@ public:
     [[nodiscard]] bool done() const;
 
     [[nodiscard]] std::size_t size() const { return servers_.size(); }
-    [[nodiscard]] const ServerSync& server(std::size_t i) const { return *servers_[i]; }
+    [[nodiscard]] bool works(std::size_t i) const { return i < servers_.size() && servers_[i].sync; }
+    /// One that it works.
+    [[nodiscard]] const ServerSync& server(std::size_t i) const { return *servers_[i].sync; }
 
 private:
     void passes(Now now);
@@ -64,21 +69,33 @@ private:
     void report_retention();
     void follow(const std::vector<ServerOrders>& orders);
     void begin(ServerSync& server, const Orders& orders);
-    [[nodiscard]] std::unique_ptr<ServerSync> make(std::size_t server, const ServerConfig& config,
-                                                   const ResumePoint& resume, std::uint64_t connections_before);
-    [[nodiscard]] bool is_reopening(std::size_t server) const;
-    [[nodiscard]] std::optional<SyncAction> poll_reopening();
+    void put(std::size_t server, const ServerConfig& config, const ResumePoint& resume);
+    void share_memory();
+    [[nodiscard]] std::optional<SyncAction> poll_ended();
+    /// Of all that it works.
+    template <class Do>
+    void for_each(Do act) {
+        for (auto& slot : servers_)
+            if (slot.sync) act(*slot.sync);
+    }
+
+    /// A server by its index.
+    struct Slot {
+        std::unique_ptr<ServerSync> sync;  ///< none: not worked
+        Orders orders;                     ///< as the database had them last
+        bool reopens = false;              ///< an operator has ended the pause, and it has not been opened
+        bool retires = false;              ///< not to be worked once it is done
+        std::uint64_t connections_before = 0;
+    };
 
     const BatchConfig batch_;
-    const std::uint64_t queue_share_;
+    const std::uint64_t queue_bytes_;
     const Bytes requestor_duid_;
     Jitter seeds_;
     BulkSlots slots_;
-    std::vector<std::unique_ptr<ServerSync>> servers_;
-    std::vector<Orders> orders_;          // of each, as the database had them last
-    std::vector<std::size_t> reopening_;  // asked for by an operator, and not yet by us
-    std::size_t turn_ = 0;                // whose actions come next: all servers get their turn
-    std::size_t slot_turn_ = 0;           // who is offered the next free bulk slot first
+    std::vector<Slot> servers_;
+    std::size_t turn_ = 0;       // whose actions come next: all servers get their turn
+    std::size_t slot_turn_ = 0;  // who is offered the next free bulk slot first
     Now now_{};
     HostClock host_clock_;
     StartJury jury_;

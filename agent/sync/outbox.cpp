@@ -6,12 +6,14 @@
 
 namespace leasemirror {
 
-Outbox::Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max)
-    : server_(server),
-      limits_(limits),
-      bytes_max_(bytes_max),
-      batch_bytes_max_(std::max<std::uint64_t>(bytes_max / (batches_in_flight_max + 1), 64 * 1024)) {
+Outbox::Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max) : server_(server), limits_(limits) {
+    set_bytes_max(bytes_max);
     reset(pending_);
+}
+
+void Outbox::set_bytes_max(std::uint64_t bytes_max) {
+    bytes_max_ = bytes_max;
+    batch_bytes_max_ = std::max<std::uint64_t>(bytes_max / (batches_in_flight_max + 1), 64 * 1024);
 }
 
 Batch& Outbox::edit(SteadyTime now) {

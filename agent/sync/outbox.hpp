@@ -25,6 +25,8 @@ public:
 
     /// `bytes_max` is this server's share of limits.queue_bytes.
     Outbox(ServerId server, BatchConfig limits, std::uint64_t bytes_max);
+    /// From now on.
+    void set_bytes_max(std::uint64_t bytes_max);
 
     /// The batch being filled, to be changed: from now on there is something to commit.
     [[nodiscard]] Batch& edit(SteadyTime now);
@@ -95,8 +97,8 @@ private:
 
     ServerId server_;
     BatchConfig limits_;
-    std::uint64_t bytes_max_;
-    std::uint64_t batch_bytes_max_;
+    std::uint64_t bytes_max_ = 0;
+    std::uint64_t batch_bytes_max_ = 0;
     Batch pending_;
     std::uint64_t pending_bytes_ = 0;  // beyond the changes themselves
     std::optional<SteadyTime> opened_;

@@ -86,6 +86,8 @@ public:
     void stop(Now now);
     /// Likewise, in phase 'disabled': an operator wants the server left alone.
     void pause(Now now);
+    /// This server's share of limits.queue_bytes is another one now.
+    void set_queue_bytes(std::uint64_t bytes) { outbox_.set_bytes_max(bytes); }
 
     [[nodiscard]] std::optional<SyncAction> poll_action();
     [[nodiscard]] std::optional<SteadyTime> next_deadline() const;

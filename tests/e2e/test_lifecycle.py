@@ -100,8 +100,10 @@ class Signals(Lifecycle):
         self.assert_equal_to(self.sim)
 
     def test_sighup_adds_and_removes_servers(self):
+        """One by one: the others keep their connections."""
         agent = self.start("--bindings", 300)
         self.wait_live()
+        accepted = self.sim.stats()["accepted"]
         second = self.leasesim("--family", "v6", "--bindings", 300)
         both = [sim_server("s", "v4", self.sim.port), sim_server("second", "v6", second.port)]
         self.configure(*both)
@@ -111,11 +113,31 @@ class Signals(Lifecycle):
         self.wait_live("s")
         self.assert_equal_to(self.sim)
         self.assert_equal_to(second, "second")
-        self.assertEqual(self.sim.stats()["bulk_queries"], 1, "the first server must not be listed anew")
-        self.configure(both[1])
+        self.assertEqual(self.sim.stats()["accepted"], accepted, "the first server must not be touched")
+
+        changed = {**both[1], "request_options": [23]}
+        self.configure(changed, both[0], log={"format": "json"})
+        accepted_second = second.stats()["accepted"]
         agent.send_signal(signal.SIGHUP)
-        self.wait_sql("SELECT count(*) FROM server WHERE name = 's' AND phase = 'disabled'")
+        agent.log.wait('"event":"server-ends","server":"second"')
+        wait_until(lambda: second.stats()["accepted"] > accepted_second, "the changed server to be connected to anew")
         self.wait_live("second")
+        self.assertEqual(self.sim.stats()["accepted"], accepted)
+
+        self.configure(changed)
+        agent.send_signal(signal.SIGHUP)
+        self.wait_sql("SELECT count(*) FROM server WHERE name = 's' AND phase = 'disabled' AND owner IS NULL")
+        wait_until(lambda: self.sim.stats()["connections"] == 0, "the removed server to be left")
+        self.assertEqual(self.server("second")["phase"], "live")
+        second.ask("churn 50")
+        wait_until(changes_of(self), "updates of the other to flow on")
+        self.wait_sql("SELECT servers = 1 FROM agent")
+        self.configure(changed, both[0])
+        agent.send_signal(signal.SIGHUP)
+        self.wait_live("s")
+        second.ask("stop-churn")
+        self.assert_equal_to(self.sim)
+        self.assert_equal_to(second, "second")
         self.assertEqual(agent.terminate(), 0)
 
     def test_sighup_with_a_mistake_changes_nothing(self):

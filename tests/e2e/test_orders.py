@@ -2,8 +2,9 @@
 """pause, resume and resync: from a command, through the database, to the agent."""
 
 import json
+import signal
 
-from harness import EndToEnd, command, main, sim_server, wait_until, yaml_server
+from harness import EndToEnd, changes_of, command, main, sim_server, wait_until, yaml_server
 
 
 class Orders(EndToEnd):
@@ -78,6 +79,41 @@ class Orders(EndToEnd):
         self.assert_equal_to(self.sim)
         changes = self.rows(f"SELECT change FROM binding_change WHERE seq > {last}")
         self.assertEqual([row[0] for row in changes], ["updated"] * 2)
+
+    def test_a_server_that_is_removed_and_forgotten(self):
+        agent = self.start("--bindings", 200)
+        west = self.leasesim("--family", "v4", "--seed", 4, "--bindings", 100)
+        both = [sim_server("s", "v4", self.sim.port), sim_server("west", "v4", west.port)]
+        self.configure(*both)
+        refused = self.order("forget", "--server", "west", "--yes")
+        self.assertEqual((refused.returncode, refused.stdout), (2, ""))
+        self.assertIn("'west' is in ", refused.stderr)
+        agent.send_signal(signal.SIGHUP)
+        self.wait_live("west")
+        last = self.one("SELECT max(seq) FROM binding_change")
+        self.configure(both[0])
+        worked = self.order("forget", "--server", "west", "--yes")
+        self.assertEqual(worked.returncode, 1)
+        self.assertRegex(worked.stderr, rf"agent '\S+-{agent.pid}' works 'west': remove it from that agent's configuration")
+        agent.send_signal(signal.SIGHUP)
+        self.wait_sql("SELECT phase = 'disabled' FROM server WHERE name = 'west'")
+        in_force = self.one("SELECT bindings FROM server WHERE name = 'west'")
+        asked = self.order("forget", "--server", "west")
+        self.assertEqual(asked.returncode, 2)
+        self.assertIn("add --yes", asked.stderr)
+        out, err = self.told("forget", "--server", "west", "--yes")
+        self.assertIn(f"{in_force} of them were in force: the change feed tells of the end", out)
+        self.assertEqual(err, "")
+        names = [json.loads(line)["name"] for line in command("status", "-c", self.config, "--json").stdout.splitlines()]
+        self.assertEqual(names, ["s"])
+        self.assertEqual(self.one("SELECT count(*) FROM lease WHERE server <> 's'"), 0)
+        ends = self.one("SELECT count(*) FROM binding_change WHERE seq > ? AND change = 'ended'", last)
+        self.assertEqual(ends, in_force)
+        again = self.order("forget", "--server", "west", "--yes")
+        self.assertEqual(again.returncode, 2)
+        self.assertIn("the database has no server 'west'", again.stderr)
+        self.sim.ask("churn 50")
+        wait_until(changes_of(self), "the other server to go on")
 
     def test_mistakes(self):
         self.configure(sim_server("s", "v4", 9), yaml_server("w", "v6", 9))

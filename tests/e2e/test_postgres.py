@@ -368,6 +368,29 @@ class Neighbours(Server):
         wait_until(all_heard, lambda: f"{wrote} transactions to be told of, not {heard}")
         self.assertEqual(heard, wrote)
 
+    def test_a_further_server_that_another_agent_works(self):
+        """A reload that adds it holds up nothing; it begins when the other agent is gone."""
+        first = self.start("--bindings", 300, "--churn", 100)
+        self.wait_live()
+        mine = sim_server("s", "v4", self.sim.port)
+        west = self.leasesim("--family", "v4", "--seed", 5, "--bindings", 200)
+        theirs = sim_server("west", "v4", west.port)
+        self.configure(theirs)
+        second = self.agent()
+        self.wait_live("west")
+        accepted = self.sim.stats()["accepted"]
+        self.configure(mine, theirs)
+        first.send_signal(signal.SIGHUP)
+        first.log.wait(rf"server-waits .*server=west .*is worked by agent '[^ ]*-{second.pid}'")
+        wait_until(changes_of(self), "the first agent to go on")
+        second.kill()
+        self.wait_sql("SELECT owner LIKE ? FROM server WHERE name = 'west'", f"%-{first.pid}")
+        self.wait_live("west")
+        self.sim.ask("stop-churn")
+        self.assert_equal_to(west, "west", was_killed=True)
+        self.assert_equal_to(self.sim)
+        self.assertEqual(self.sim.stats()["accepted"], accepted)
+
     def test_a_second_agent_waits(self):
         """It says for whom, disturbs nobody, and begins when the first one is gone."""
         first = self.start("--bindings", 300, "--churn", 100)
@@ -407,7 +430,7 @@ class Neighbours(Server):
         self.assertEqual(first.terminate(), 0)
 
     def test_an_agent_with_other_servers(self):
-        """It disables none that another agent works, and those of an agent that is gone."""
+        """At its start it disables none that another agent works, and those of an agent that is gone."""
         first = self.start("--bindings", 100)
         self.wait_live()
         other_sim = self.leasesim("--family", "v6", "--bindings", 100)
@@ -416,9 +439,9 @@ class Neighbours(Server):
         self.wait_live("other")
         self.wait_live("s")
         first.kill()
-        other.send_signal(signal.SIGHUP)
-        self.wait_sql("SELECT phase = 'disabled' FROM server WHERE name = 's'")
         self.assertEqual(other.terminate(), 0)
+        self.agent()
+        self.wait_sql("SELECT phase = 'disabled' FROM server WHERE name = 's'")
 
     def test_several_writers(self):
         """storage.writers: as many connections, with the servers spread over them."""

@@ -65,6 +65,10 @@ TEST_CASE("each command parses into its own values") {
           Command{ForgetCommand{"a.yaml", {{'a', 'b'}, {}}, false}});
     CHECK(parse({"forget", "-c", "a.yaml", "--mac", "0242AC110002"}) ==
           Command{ForgetCommand{"a.yaml", {{}, {2, 0x42, 0xac, 0x11, 0, 2}}, false}});
+    CHECK(parse({"forget", "-c", "a.yaml", "--server", "west", "--yes"}) ==
+          Command{ForgetCommand{"a.yaml", {}, true, "west"}});
+    CHECK(complaint({"forget", "-c", "a", "--server", "w", "--mac", "0242AC110002"}) ==
+          "expected one of --client-id, --mac and --server");
     CHECK(parse({"decode", "x.bin"}) == Command{DecodeCommand{"x.bin", std::nullopt}});
     CHECK(parse({"decode", "-"}) == Command{DecodeCommand{"-", std::nullopt}});
     CHECK(parse({"decode", "--family", "v4", "x.bin"}) == Command{DecodeCommand{"x.bin", Family::v4}});
@@ -148,9 +152,9 @@ TEST_CASE("missing and superfluous arguments are usage errors") {
     CHECK(complaint({"query", "-c", "a"}) == "SERVER is required");
     CHECK(complaint({"query", "-c", "a", "east", "--udp", "--bulk"}) == "--bulk excludes --udp");
     CHECK(complaint({"query", "-c", "a", "east", "--multicast"}) == "--multicast requires --udp");
-    CHECK(complaint({"forget", "-c", "a"}) == "expected either --client-id or --mac");
+    CHECK(complaint({"forget", "-c", "a"}) == "expected one of --client-id, --mac and --server");
     CHECK(complaint({"forget", "-c", "a", "--client-id", "0102", "--mac", "02:42:ac:11:00:02"}) ==
-          "expected either --client-id or --mac");
+          "expected one of --client-id, --mac and --server");
     CHECK(complaint({"run", "-c", "a", "b"}) == "The following argument was not expected: b");
 }
 

@@ -101,7 +101,12 @@ private:
         return "opened " + std::to_string(e.resume.size()) +
                (e.requestor_duid.empty() ? "" : " as " + to_hex(e.requestor_duid));
     }
-    static std::string word_of(const Writer::Reopened& e) { return "reopened " + std::to_string(e.server); }
+    static std::string word_of(const Writer::ServerOpened& e) {
+        return "server " + std::to_string(e.server) + (e.resume ? " opened" : ": " + e.claimed);
+    }
+    static std::string word_of(const Writer::ServerReleased& e) {
+        return "server " + std::to_string(e.server) + " released";
+    }
     static std::string word_of(const Writer::Swept& e) { return "swept " + std::to_string(e.swept.ended); }
     static std::string word_of(const Writer::Beaten&) { return "beaten"; }
     static std::string word_of(const Writer::Trouble& e) { return e.text.empty() ? "over" : "trouble: " + e.text; }
@@ -119,6 +124,8 @@ private:
 
 const char* text_of(StoreFault fault) {
     switch (fault) {
+        case StoreFault::claimed:
+            return "claimed";
         case StoreFault::unavailable:
             return "unavailable";
         case StoreFault::in_doubt:
@@ -143,11 +150,17 @@ public:
         record_.on_call((heartbeat.stopping ? "last beat of " : "beat of ") + heartbeat.agent.name);
     }
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
+        if (!servers.empty() && servers.front().name == "claimed")
+            throw StoreError(StoreFault::claimed, "'claimed' is worked by another");
         record_.on_call("open " + std::to_string(servers.size()) + " for " + owner);
         return std::vector<ResumePoint>(servers.size());
     }
     void disable_servers_except(std::span<const std::string> names) override {
         record_.on_call("disable all but " + std::to_string(names.size()));
+    }
+    void release_servers(std::span<const std::string> names) override {
+        for (const auto& name : names)
+            record_.on_call("release " + name);
     }
     Applied apply(const Batch& batch) override {
         if (const auto fault = record_.on_apply(batch)) throw StoreError(*fault, text_of(*fault));
@@ -254,14 +267,24 @@ TEST_CASE("batches come back committed, in the order in which they were given, w
                                    "committed 5 of 1, stored 1"});
 }
 
-TEST_CASE("a server begins anew after the batches that were given before") {
+TEST_CASE("a server is opened anew, and released, after the batches that were given before") {
     Written w;
     w.commit(1);
-    w.writer->reopen(1, {"west", Family::v4, "192.0.2.1 port 67"});
+    w.writer->open_server(1, {"west", Family::v4, "192.0.2.1 port 67"});
     w.commit(2);
-    REQUIRE(w.record.wait_for_events(3));
-    CHECK(w.record.said() == Words{"committed 1 of 0, stored 1", "reopened 1", "committed 2 of 0, stored 1"});
-    CHECK(w.record.calls() == Words{"open 1 for test"});
+    w.writer->release_server(1, "west");
+    REQUIRE(w.record.wait_for_events(4));
+    CHECK(w.record.said() ==
+          Words{"committed 1 of 0, stored 1", "server 1 opened", "committed 2 of 0, stored 1", "server 1 released"});
+    CHECK(w.record.calls() == Words{"open 1 for test", "release west"});
+}
+
+TEST_CASE("a further server that another agent works holds up nothing, and the writer says who it is") {
+    Written w;
+    w.writer->open_server(2, {"claimed", Family::v4, "192.0.2.1 port 67"});
+    w.commit(1);
+    REQUIRE(w.record.wait_for_events(2));
+    CHECK(w.record.said() == Words{"server 2: 'claimed' is worked by another", "committed 1 of 0, stored 1"});
 }
 
 TEST_CASE("a sweep takes its turn between the batches") {

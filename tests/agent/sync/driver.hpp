@@ -118,7 +118,8 @@ public:
     std::vector<Batch> written;               ///< what the database has committed
     std::vector<LogEvent> logs;
     std::vector<sync_action::Sweep> sweeps;
-    Swept swept;                          ///< what the database answers to the next
+    Swept swept;  ///< what the database answers to the next
+    std::vector<std::size_t> retired;
     std::vector<std::size_t> reopenings;  ///< asked for, and not answered: see reopens()
     bool sweep_answered = true;
     Applied applied;                         ///< what the database answers to each batch
@@ -183,7 +184,11 @@ public:
     /// The database answers to a Reopen.
     void reopens(ResumePoint resume, std::size_t server = 0) {
         resume.id = static_cast<ServerId>(server + 1);
-        engine.reopen(server, config.servers[server], resume, now());
+        engine.open(server, config.servers[server], resume, now());
+        run();
+    }
+    void retires(std::size_t server) {
+        engine.retire(server, now());
         run();
     }
     void stops() {
@@ -331,6 +336,7 @@ private:
         if (sweep_answered) engine.on_swept(swept, now());
     }
     void perform(sync_action::Reopen& a) { reopenings.push_back(a.server); }
+    void perform(sync_action::Retired& a) { retired.push_back(a.server); }
     void perform(LogEvent& event) { logs.push_back(std::move(event)); }
 
     void read_query(std::size_t server, ByteView message, Wire& to) {

@@ -192,3 +192,38 @@ TEST_CASE("while nothing is open the status says when the server is tried again"
     d.passes(1s);
     CHECK_FALSE(d.status().next_attempt_at);
 }
+
+// ---- another configuration ------------------------------------------------------------------------------------------
+
+TEST_CASE("a server that is retired commits what was told, and the engine knows it no more") {
+    Config config;
+    config.servers = {server_v4("east"), server_v4("west")};
+    SyncDriver d(config, {whole_at(900), whole_at(900)});
+    const auto east = d.accepts(0);
+    const auto west = d.accepts(1);
+    east.catches_up();
+    west.catches_up();
+    d.database_stalls();
+    east.tells("192.0.2.7");
+    d.retires(0);
+    CHECK_FALSE(east.open());
+    CHECK(west.open());
+    CHECK(d.retired.empty());
+    d.database_goes_on();
+    CHECK(d.retired == std::vector<std::size_t>{0});
+    CHECK_FALSE(d.engine.works(0));
+    CHECK(d.writes().find("192.0.2.7 active") != std::string::npos);
+    CHECK(d.phase(1) == Phase::live);
+    d.passes(1h);
+    CHECK(d.connecting[0].empty());
+    d.reopens(whole_at(990));
+    CHECK(d.accepts(0).open());
+}
+
+TEST_CASE("a paused server can be retired, and whoever stops waits for nobody that is not worked") {
+    SyncDriver d(server_v4(), paused_at(900));
+    d.retires(0);
+    CHECK(d.retired.size() == 1);
+    d.stops();
+    CHECK(d.engine.done());
+}
