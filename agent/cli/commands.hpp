@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/cli/check.hpp"
-#include "agent/cli/decode.hpp"
+#include "agent/cli/decode/decode.hpp"
 #include "agent/cli/forget.hpp"
 #include "agent/cli/orders.hpp"
 #include "agent/cli/query.hpp"

@@ -1,4 +1,4 @@
-#include "agent/cli/decode.hpp"
+#include "agent/cli/decode/decode.hpp"
 #include "proto/wire/message_v4.hpp"
 #include "proto/wire/message_v6.hpp"
 #include "tests/agent/cli/outcome.hpp"

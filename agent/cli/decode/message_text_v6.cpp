@@ -1,4 +1,4 @@
-#include "agent/cli/message_text.hpp"
+#include "agent/cli/decode/message_text.hpp"
 #include "agent/config/time_text.hpp"
 #include "proto/binding.hpp"
 #include "proto/wire/fill_binding.hpp"

@@ -1,6 +1,6 @@
-#include "agent/cli/decode.hpp"
+#include "agent/cli/decode/decode.hpp"
 
-#include "agent/cli/message_text.hpp"
+#include "agent/cli/decode/message_text.hpp"
 #include "agent/config/exit_codes.hpp"
 #include "agent/config/values.hpp"
 #include "proto/binding.hpp"
