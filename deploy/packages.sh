@@ -12,7 +12,7 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config
-       libasio-dev libcli11-dev libfmt-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libssl-dev
+       libasio-dev libcli11-dev libfmt-dev libpcap-dev libpqxx-dev libspdlog-dev libsqlite3-dev libsqlitecpp-dev libssl-dev
        libyaml-cpp-dev nlohmann-json3-dev doctest-dev python3)
 demo=(sqlite3)
 fast=(clang-format openssl python3-scapy)

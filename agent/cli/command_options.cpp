@@ -271,10 +271,13 @@ struct ForgetOptions {
 
 struct DecodeOptions {
     static constexpr const char* name = "decode";
-    static constexpr const char* what = "Print the messages in a raw capture of a leasequery stream";
+    static constexpr const char* what = "Print the leasequery messages in a capture";
 
     explicit DecodeOptions(CLI::App& app) {
-        app.add_option("FILE", out.file, "Octets of one direction of a TCP stream; - for stdin")->required();
+        app.add_option(
+               "FILE", out.file,
+               "A capture of packets (pcap, pcapng), or the octets of one direction of a TCP stream; - for stdin")
+            ->required();
         app.add_option("--family", family, "v4 or v6; told by the first message if not given")
             ->check(CLI::IsMember({"v4", "v6"}));
     }

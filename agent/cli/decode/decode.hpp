@@ -1,4 +1,4 @@
-// `leasemirror decode`: the messages in a raw capture.
+// `leasemirror decode`: the messages in a capture.
 #pragma once
 
 #include "proto/ip_address.hpp"
@@ -18,7 +18,8 @@ struct DecodeCommand {
 
 int execute(const DecodeCommand& command, std::ostream& out, std::ostream& err);
 
-/// Prints every message of the stream. 1 if it breaks off inside a message or the framing is lost.
-[[nodiscard]] int decode_stream(std::istream& in, std::optional<Family> family, std::ostream& out);
+/// Prints every message of the octets of one direction of a connection, or of a capture of packets. 1 if the stream
+/// breaks off inside a message or the framing is lost; see decode_capture().
+[[nodiscard]] int decode_stream(std::istream& in, std::optional<Family> family, std::ostream& out, std::ostream& err);
 
 }  // namespace leasemirror

@@ -1,6 +1,8 @@
 #include "agent/cli/decode/decode.hpp"
+#include "agent/cli/decode/stream_printer.hpp"
 #include "proto/wire/message_v4.hpp"
 #include "proto/wire/message_v6.hpp"
+#include "tests/agent/cli/decode/frames.hpp"
 #include "tests/agent/cli/outcome.hpp"
 
 #include <doctest/doctest.h>
@@ -74,8 +76,9 @@ struct Decoded {
 Decoded decode(const std::string& octets, std::optional<Family> family = std::nullopt) {
     std::istringstream in(octets);
     std::ostringstream out;
-    const int code = decode_stream(in, family, out);
-    return {code, out.str()};
+    std::ostringstream err;
+    const int code = decode_stream(in, family, out, err);
+    return {code, out.str() + err.str()};
 }
 
 std::string capture(const std::string& name) {
@@ -181,8 +184,6 @@ TEST_CASE("what is no leasequery stream is called what it seems to be") {
         return at == std::string::npos ? std::string() : text.substr(at);
     };
     const std::string rest(300, '\1');
-    for (const char* magic : {"\xd4\xc3\xb2\xa1", "\xa1\xb2\xc3\xd4", "\x4d\x3c\xb2\xa1", "\x0a\x0d\x0d\x0a"})
-        CHECK(contains(end_of(magic + rest), "a capture of packets (pcap); take the octets of one TCP direction"));
     CHECK(contains(end_of("\x1f\x8b" + rest), "compressed by gzip"));
     CHECK(contains(end_of("SQLite format 3" + rest), "an SQLite database"));
     CHECK(contains(end_of("00 f0 02 01 06 00\n"), "hex; 'xxd -r -p FILE > octets.bin'"));
@@ -219,5 +220,115 @@ TEST_CASE("no stream makes decoding fail otherwise than by saying so") {
         const auto decoded = decode(octets);
         CHECK((decoded.code == 0 || decoded.code == 1));
         CHECK_FALSE(decoded.text.empty());
+    }
+}
+
+// ---- captures of packets --------------------------------------------------------------------------------------------
+
+namespace {
+
+using namespace test;
+
+Bytes from_server(std::uint32_t seq, std::string_view payload, std::uint16_t port = 67) {
+    return ipv4(6, tcp_segment(port, 4000, seq, payload), true);
+}
+
+}  // namespace
+
+TEST_CASE("of a capture each message is printed as its last octet comes, with time and endpoints") {
+    const auto one = encoded(active_v4());
+    const auto decoded = decode(capture_of(
+        {ipv4(6, tcp_segment(4000, 67, 10, "", true)), ipv4(6, tcp_segment(67, 4000, 50, "", true), true),
+         from_server(51 + static_cast<std::uint32_t>(one.size()), one.substr(0, 9)), from_server(51, one),
+         from_server(51, one.substr(0, 20)), from_server(60 + static_cast<std::uint32_t>(one.size()), one.substr(9))}));
+    CHECK(decoded.code == 0);
+    CHECK(contains(decoded.text,
+                   "2026-11-20T13:20:03.250000Z 192.0.2.2:67 > 192.0.2.1:4000\n"
+                   "message 1, octet 0, " +
+                       std::to_string(one.size() - 2) + " octets: DHCPLEASEACTIVE xid 0x00000013\n"));
+    CHECK(contains(decoded.text, "2026-11-20T13:20:05.250000Z 192.0.2.2:67 > 192.0.2.1:4000\nmessage 2, "));
+    CHECK(contains(decoded.text, "192.0.2.2:67 > 192.0.2.1:4000: 2 messages\n"));
+    CHECK_FALSE(contains(decoded.text, "left out"));
+}
+
+TEST_CASE("datagrams of leasequery are printed, and other DHCP is not") {
+    const auto message = encoded(active_v4()).substr(2);
+    auto discover = message;
+    discover.replace(discover.find("\x35\x01"), 3, "\x35\x01\x01");
+    const auto decoded =
+        decode(capture_of({ipv4(17, udp_datagram(67, 67, message)), ipv4(17, udp_datagram(68, 67, discover)),
+                           ipv4(17, udp_datagram(53, 53, message))}));
+    CHECK(decoded.code == 0);
+    CHECK(contains(decoded.text, "2026-11-20T13:20:00.250000Z 192.0.2.1:67 > 192.0.2.2:67\ndatagram, " +
+                                     std::to_string(message.size()) + " octets: DHCPLEASEACTIVE"));
+    CHECK_FALSE(contains(decoded.text, "13:20:01"));
+    CHECK_FALSE(contains(decoded.text, "13:20:02"));
+}
+
+TEST_CASE("at another port leasequery is known by its first message, and other connections are passed over") {
+    const auto message = encoded(status_v6());
+    const auto decoded =
+        decode(capture_of({ipv4(6, tcp_segment(80, 4001, 9, "HTTP/1.1 200 OK")), from_server(1, message, 5547),
+                           ipv4(6, tcp_segment(80, 4001, 24, std::string(70000, 'x').substr(0, 60000)))}));
+    CHECK(decoded.code == 0);
+    CHECK(contains(decoded.text, "192.0.2.2:5547 > 192.0.2.1:4000: 1 message\n"));
+    CHECK_FALSE(contains(decoded.text, ":80"));
+}
+
+TEST_CASE("TLS is called so, from the beginning or after a message that asks for it") {
+    const std::string hello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+    CHECK(
+        contains(decode(capture_of({from_server(1, hello)})).text, "192.0.2.2:67 > 192.0.2.1:4000: TLS, unreadable\n"));
+    MessageV6 start;
+    start.type = MessageTypeV6::start_tls;
+    start.xid = 1;
+    const auto decoded = decode(capture_of({from_server(1, encoded(start) + hello, 547)}));
+    CHECK(decoded.code == 0);
+    CHECK(contains(decoded.text, "TLS from octet " + std::to_string(encoded(start).size()) + " on"));
+    CHECK(contains(decode(encoded(start) + hello).text, "TLS from octet "));
+}
+
+TEST_CASE("what a capture lacks is said, and its exit code is 1") {
+    const auto one = encoded(active_v4());
+    const auto size = static_cast<std::uint32_t>(one.size());
+    const auto hole = decode(capture_of({from_server(1, one), from_server(1 + size + 7, one)}));
+    CHECK(hole.code == 1);
+    CHECK(contains(hole.text, "7 octets or more after octet " + std::to_string(size) + " are not in the capture"));
+    const auto broken = decode(capture_of({from_server(1, one.substr(0, 100))}));
+    CHECK(broken.code == 1);
+    CHECK(contains(broken.text, "the stream breaks off at octet 100, inside message 1"));
+    const auto file = capture_of({from_server(1, one), from_server(1 + size, one)});
+    const auto short_file = decode(file.substr(0, file.size() - 10));
+    CHECK(short_file.code == 1);
+    CHECK(contains(short_file.text, "message 1, octet 0"));
+    CHECK(contains(short_file.text, "the capture breaks off: "));
+    const auto nothing = decode(capture_of({ipv4(1, Bytes(8))}));
+    CHECK(nothing.code == 1);
+    CHECK(contains(nothing.text, "no leasequery messages in 1 packets"));
+    auto part = ipv4(17, udp_datagram(67, 67, "x"));
+    part[6] = 0x20;
+    CHECK(contains(decode(capture_of({part})).text, "left out: 1 fragments of IP packets\n"));
+}
+
+TEST_CASE("a capture of a link that is not understood, or a damaged one, is a mistake that says so") {
+    const auto link = decode(capture_of({}, 105));
+    CHECK(link.code == 2);
+    CHECK(contains(link.text, "packets of 802.11 are not understood"));
+    const auto damaged = decode(std::string("\xd4\xc3\xb2\xa1", 4) + std::string(300, '\1'));
+    CHECK(damaged.code == 2);
+    CHECK(contains(damaged.text, "the capture cannot be read: "));
+}
+
+TEST_CASE("a stream is printed alike however it is cut, also inside of a length") {
+    const auto whole = encoded(active_v4()) + encoded(active_v4()) + encoded(active_v4());
+    const auto expected = decode(whole).text;
+    CHECK(contains(expected, "message 3, "));
+    for (std::size_t piece = 1; piece < 300; piece += 7) {
+        std::ostringstream out;
+        StreamPrinter printer(Family::v4, out);
+        for (std::size_t at = 0; at < whole.size(); at += piece)
+            printer.take(as_bytes(std::string_view(whole).substr(at, piece)));
+        CHECK(printer.finish({}) == 0);
+        CHECK(out.str() == expected);
     }
 }
