@@ -4,11 +4,13 @@
 #include "storage/postgres/reader.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/postgres/store.hpp"
+#include "storage/postgres/verify.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/sqlite/orders.hpp"
 #include "storage/sqlite/reader.hpp"
 #include "storage/sqlite/schema.hpp"
 #include "storage/sqlite/store.hpp"
+#include "storage/sqlite/verify.hpp"
 #include "storage/store_error.hpp"
 #include "storage/store_url.hpp"
 
@@ -69,6 +71,16 @@ ForgottenServer forget_server(const StoreSettings& settings, const std::string& 
 Forgotten forget_client(const StoreSettings& settings, const ClientIdentity& client) {
     return names_sqlite(settings) ? forget_sqlite_client(sqlite_path(settings.url), client)
                                   : forget_postgres_client(settings, client);
+}
+
+std::unique_ptr<MirrorReader> open_mirror_reader(const StoreSettings& settings) {
+    return names_sqlite(settings) ? open_sqlite_mirror_reader(sqlite_path(settings.url))
+                                  : open_postgres_mirror_reader(settings);
+}
+
+void record_verify(const StoreSettings& settings, ServerId server, UtcSeconds at, std::uint64_t differences) {
+    if (names_sqlite(settings)) return record_sqlite_verify(sqlite_path(settings.url), server, at, differences);
+    record_postgres_verify(settings, server, at, differences);
 }
 
 }  // namespace leasemirror

@@ -2,16 +2,20 @@
 // one throws StoreError.
 #pragma once
 
+#include "proto/time.hpp"
 #include "storage/forgetting.hpp"
 #include "storage/orders.hpp"
+#include "storage/resume_point.hpp"
 #include "storage/schema_report.hpp"
 #include "storage/settings.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace leasemirror {
 
+class MirrorReader;
 class Reader;
 class Store;
 
@@ -48,5 +52,12 @@ int migrate_schema(const StoreSettings& settings);
 /// it, and then the server's row goes, too. Throws StoreError; what was removed until then stays removed, and calling it
 /// again goes on.
 [[nodiscard]] ForgottenServer forget_server(const StoreSettings& settings, const std::string& server);
+
+/// Opens for `verify`, which compares the rows with what a server says (ledger/mirror_reader.hpp).
+[[nodiscard]] std::unique_ptr<MirrorReader> open_mirror_reader(const StoreSettings& settings);
+
+/// What a comparison that went to its end has found: server.last_verify_at and verify_differences. One short transaction
+/// beside an agent at work.
+void record_verify(const StoreSettings& settings, ServerId server, UtcSeconds at, std::uint64_t differences);
 
 }  // namespace leasemirror

@@ -255,7 +255,6 @@ private:
     // What one word of the server does (rules.cpp).
     void tell(const Change& change);
     void fill_next(BindingRow& row, const Change& change, bool known);
-    void fill_told(BindingRow& row, const Change& change);
     void fill_state(BindingRow& row, const Change& change, bool known) const;
     void become_active(std::size_t at, const Change& change, bool was_in_force);
     void become_inactive(std::size_t at, const Change& change, bool was_in_force);

@@ -1,7 +1,7 @@
 // What one word of the server does to a binding, to the feed, and to who held it (ledger.hpp has the rules in words).
 #include "storage/ledger/feed_detail.hpp"
 #include "storage/ledger/ledger.hpp"
-#include "storage/ledger/stored_text.hpp"
+#include "storage/ledger/told_row.hpp"
 
 #include <algorithm>
 
@@ -94,39 +94,13 @@ void Ledger::tell(const Change& change) {
 
 /// The row as it is told now. Its age and the hidden columns of its assignment are left as they were.
 void Ledger::fill_next(BindingRow& row, const Change& change, bool known) {
-    fill_told(row, change);
+    fill_told(row, change.binding, change.skew.value_or(context_.skew), scratch_);
     fill_state(row, change, known);
     row.doubt = Doubt::none;
     const bool same_relaying = row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
                                row.link_address == before_.link_address;
     row.seen_run = std::max(before_.seen_run, static_cast<std::int64_t>(change.run));
     row.scope = change.scope != 0 ? change.scope : same_relaying ? before_.scope : 0;
-}
-
-/// What the server said, in our clock and our texts.
-void Ledger::fill_told(BindingRow& row, const Change& change) {
-    const auto& told = change.binding;
-    const auto time = [&](const std::optional<ServerTime>& t) {
-        return t ? std::optional(ours(*t, change)) : std::nullopt;
-    };
-    row.client_id = told.client_id;
-    row.hw_type = told.hw_type ? std::optional<std::int64_t>(*told.hw_type) : std::nullopt;
-    colon_hex(told.hw_addr, row.hw_addr);
-    row.client_last_seen = time(told.client_last_seen);
-    row.state_since = time(told.state_since);
-    row.expires_at = time(told.expires_at);
-    row.preferred_until = time(told.preferred_until);
-    row.renew_at = time(told.renew_at);
-    row.rebind_at = time(told.rebind_at);
-    row.link_address = told.link_address;
-    row.relay_address = told.relay_address;
-    row.relay_id = told.relay_id;
-    row.remote_id = told.remote_id;
-    row.circuit_id = told.circuit_id;
-    row.subscriber_id = told.subscriber_id;
-    row.hostname = storable_host_name(told.hostname, scratch_);
-    options_json(told.options, row.options);
-    row.data_source = told.data_source;
 }
 
 /// Whether it is in force, by what was said and by our clock.

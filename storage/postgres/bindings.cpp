@@ -21,8 +21,7 @@ std::string arrays(ColumnUses uses) {
 // Plans are kept as long as the session, and tables grow under them: so each statement leaves the planner one way alone,
 // whatever size it takes the table to have. `+ 0` keeps it off the index of the servers: an address is on few of them, a
 // server has many. OFFSET 0 keeps a part of the query together: what is looked up, one by one, comes first.
-const std::string at_addresses_text =
-    "SELECT " + column_names(stored_columns) + " FROM binding WHERE address = ANY ($2::inet[]) AND server_id + 0 = $1";
+const std::string at_addresses_text = select_bindings_text("WHERE address = ANY ($2::inet[]) AND server_id + 0 = $1");
 const PostgresSql at_addresses_sql{"bindings_at_addresses", at_addresses_text};
 
 const std::string of_clients_text = "SELECT " + column_names(stored_columns, "b.") + R"sql(
@@ -107,6 +106,13 @@ void add_rows(const pqxx::result& found, Ledger& ledger) {
     }
 }
 
+pqxx::result run_at_addresses(PostgresTransaction& transaction, ServerId server, std::span<const IpAddress> wanted) {
+    ArrayParameter addresses;
+    for (const auto& address : wanted)
+        addresses.address(address);
+    return transaction.run(at_addresses_sql, Parameters().number(server).array(addresses));
+}
+
 /// The rows for one statement.
 struct Rows {
     explicit Rows(ColumnUses of) : uses(of), values(count_columns(of)) {}
@@ -124,13 +130,30 @@ void run_for(PostgresTransaction& transaction, const PostgresSql& sql, ServerId 
 
 }  // namespace
 
-void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger) {
-    if (!ledger.addresses().empty()) {
-        ArrayParameter addresses;
-        for (const auto& address : ledger.addresses())
-            addresses.address(address);
-        add_rows(transaction.run(at_addresses_sql, Parameters().number(server).array(addresses)), ledger);
+std::string select_bindings_text(const std::string& from) {
+    return "SELECT " + column_names(stored_columns) + " FROM binding " + from;
+}
+
+std::vector<BindingRow> read_binding_rows(const pqxx::result& found) {
+    std::vector<BindingRow> out;
+    for (const auto& row : found) {
+        ResultReader in(row);
+        out.push_back(take_row(in));
     }
+    return out;
+}
+
+std::vector<BindingRow> read_bindings_at(PostgresTransaction& transaction, ServerId server,
+                                         std::span<const IpAddress> addresses) {
+    return read_binding_rows(run_at_addresses(transaction, server, addresses));
+}
+
+std::string_view bindings_at_addresses_text() {
+    return at_addresses_text;
+}
+
+void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger) {
+    if (!ledger.addresses().empty()) add_rows(run_at_addresses(transaction, server, ledger.addresses()), ledger);
     if (!ledger.clients().empty()) {
         ArrayParameters clients(2);
         for (const auto& client : ledger.clients()) {

@@ -4,7 +4,23 @@
 #include "storage/ledger/ledger.hpp"
 #include "storage/postgres/connection.hpp"
 
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace leasemirror {
+
+/// A SELECT of whole rows, `from` behind the name of the table ...
+[[nodiscard]] std::string select_bindings_text(const std::string& from);
+/// ... and those that it gave.
+[[nodiscard]] std::vector<BindingRow> read_binding_rows(const pqxx::result& found);
+
+/// Every row of the server at one of these addresses.
+[[nodiscard]] std::vector<BindingRow> read_bindings_at(PostgresTransaction& transaction, ServerId server,
+                                                       std::span<const IpAddress> addresses);
+/// The statement of that.
+[[nodiscard]] std::string_view bindings_at_addresses_text();
 
 /// Gives the ledger every row that it asks for.
 void load_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger);

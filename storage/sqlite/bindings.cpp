@@ -19,10 +19,6 @@ std::string parameters(ColumnUses uses, std::size_t first) {
                         [&](const BindingColumn&, std::size_t place) { return "?" + std::to_string(first + place); });
 }
 
-std::string select_sql(const std::string& from) {
-    return "SELECT " + column_names(stored_columns) + " FROM binding " + from;
-}
-
 std::string insert_sql() {
     return std::string("INSERT INTO binding (") + KeyColumns::names + ", " + column_names(inserted_columns) +
            ") VALUES (" + KeyColumns::parameters + ", " + parameters(inserted_columns, KeyColumns::count + 1) + ")";
@@ -97,11 +93,22 @@ void load_found(Use& use, Ledger& ledger) {
 
 }  // namespace
 
+std::string select_bindings_sql(const std::string& from) {
+    return "SELECT " + column_names(stored_columns) + " FROM binding " + from;
+}
+
+void read_bindings(Use& use, std::vector<BindingRow>& out) {
+    while (use.step()) {
+        ResultReader row(use);
+        out.push_back(take_row(row));
+    }
+}
+
 SqliteBindings::SqliteBindings(SQLite::Database& db)
     : db_(db),
-      at_address_(db, select_sql(at_address)),
-      of_client_(db, select_sql(of_client)),
-      in_doubt_(db, select_sql(of_doubt)),
+      at_address_(db, select_bindings_sql(at_address)),
+      of_client_(db, select_bindings_sql(of_client)),
+      in_doubt_(db, select_bindings_sql(of_doubt)),
       insert_(db, insert_sql()),
       update_(db, update_sql(updated_columns)),
       renew_(db, update_sql(renewed_columns)),

@@ -7,8 +7,15 @@
 #include "storage/sqlite/statement.hpp"
 
 #include <SQLiteCpp/Database.h>
+#include <string>
+#include <vector>
 
 namespace leasemirror {
+
+/// A SELECT of whole rows, `from` behind the name of the table ...
+[[nodiscard]] std::string select_bindings_sql(const std::string& from);
+/// ... and those that it gives, behind what `out` has already.
+void read_bindings(Use& use, std::vector<BindingRow>& out);
 
 /// Every function is to be called inside a write transaction, and throws SQLite::Exception.
 class SqliteBindings {

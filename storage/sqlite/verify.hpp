@@ -1,0 +1,19 @@
+// What `verify` reads from a SQLite database, and the one thing that it writes. Callers use open_mirror_reader() and
+// record_verify(); tests come in here to see the queries.
+#pragma once
+
+#include "storage/ledger/mirror_reader.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace leasemirror {
+
+[[nodiscard]] std::unique_ptr<MirrorReader> open_sqlite_mirror_reader(const std::string& path);
+void record_sqlite_verify(const std::string& path, ServerId server, UtcSeconds at, std::uint64_t differences);
+
+/// Each step of their plans has to be an index lookup.
+[[nodiscard]] std::vector<std::string> sqlite_verify_queries();
+
+}  // namespace leasemirror
