@@ -244,6 +244,25 @@ struct ResyncOptions : OrderOptions {
     explicit ResyncOptions(CLI::App& app) : OrderOptions(app, OrderKind::resync) {}
 };
 
+struct VerifyOptions {
+    static constexpr const char* name = "verify";
+    static constexpr const char* what = "Compare the database with what the servers list";
+
+    explicit VerifyOptions(CLI::App& app) {
+        add_config(app, out.config);
+        app.add_option("SERVER", out.server, "By its name in the configuration; all of them if left out");
+        add_json(app, out.json);
+        app.footer(
+            "Reads each server in full, as the agent does, while that goes on. What changes meanwhile is no "
+            "difference.\n"
+            "Differences go to stdout, all else to stderr. Exit codes: 0 none; 1 some, or not all could be compared;\n"
+            "2 usage or configuration error; 3 could not connect.");
+    }
+    [[nodiscard]] Command command() const { return out; }
+
+    VerifyCommand out;
+};
+
 struct ForgetOptions {
     static constexpr const char* name = "forget";
     static constexpr const char* what = "Remove one client's history, or what a server has left";
@@ -321,8 +340,9 @@ KnownCommand add(CLI::App& app) {
 
 std::vector<KnownCommand> add_commands(CLI::App& app) {
     return {add<RunOptions>(app),    add<CheckOptions>(app),  add<StatusOptions>(app), add<WhoOptions>(app),
-            add<WatchOptions>(app),  add<QueryOptions>(app),  add<ResyncOptions>(app), add<PauseOptions>(app),
-            add<ResumeOptions>(app), add<ForgetOptions>(app), add<DecodeOptions>(app), add<SchemaOptions>(app)};
+            add<WatchOptions>(app),  add<QueryOptions>(app),  add<VerifyOptions>(app), add<ResyncOptions>(app),
+            add<PauseOptions>(app),  add<ResumeOptions>(app), add<ForgetOptions>(app), add<DecodeOptions>(app),
+            add<SchemaOptions>(app)};
 }
 
 Exit usage_error(const std::string& what) {

@@ -9,6 +9,7 @@
 #include "agent/cli/run.hpp"
 #include "agent/cli/schema.hpp"
 #include "agent/cli/status.hpp"
+#include "agent/cli/verify.hpp"
 #include "agent/cli/watch.hpp"
 #include "agent/cli/who.hpp"
 #include "agent/config/exit_codes.hpp"
@@ -29,6 +30,6 @@ struct Exit {
 int execute(const Exit& exit, std::ostream& out, std::ostream& err);
 
 using Command = std::variant<RunCommand, CheckCommand, StatusCommand, WhoCommand, WatchCommand, QueryCommand,
-                             OrderCommand, ForgetCommand, DecodeCommand, SchemaCommand, Exit>;
+                             VerifyCommand, OrderCommand, ForgetCommand, DecodeCommand, SchemaCommand, Exit>;
 
 }  // namespace leasemirror

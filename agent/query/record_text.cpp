@@ -36,6 +36,10 @@ struct ToCell {
     std::string operator()(const JsonText& value) const { return printable(value.text); }
 };
 
+std::string text_of(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 const Value* find(const Record& row, std::string_view column) {
     const auto found = std::find_if(row.begin(), row.end(), [&](const auto& entry) { return entry.first == column; });
     return found == row.end() ? nullptr : &found->second;
@@ -47,7 +51,11 @@ std::string json_line(const Record& row) {
     auto out = Json::object();
     for (const auto& [name, value] : row)
         out[name] = std::visit(ToJson{}, value);
-    return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return text_of(out);
+}
+
+std::string json_value(const Value& value) {
+    return text_of(std::visit(ToJson{}, value));
 }
 
 std::string cell_of(const Record& row, std::string_view column) {

@@ -11,6 +11,9 @@ namespace leasemirror {
 /// One JSON object without a line break, keys are the columns (storage/README.md, "Tables").
 [[nodiscard]] std::string json_line(const Record& row);
 
+/// One value as json_line() has it.
+[[nodiscard]] std::string json_value(const Value& value);
+
 /// The value of a column for a table: times as ISO 8601, octets as text if all of them are printable, else as hex with
 /// colons; empty for NULL and for a column that is not there.
 [[nodiscard]] std::string cell_of(const Record& row, std::string_view column);

@@ -78,6 +78,15 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"schema", "version", "-c", "a.yaml"}) == Command{SchemaCommand{"a.yaml", SchemaAction::version}});
 }
 
+TEST_CASE("verify takes one server, or all of them") {
+    VerifyCommand verify;
+    verify.config = "a.yaml";
+    CHECK(parse({"verify", "-c", "a.yaml"}) == Command{verify});
+    verify.server = "east";
+    verify.json = true;
+    CHECK(parse({"verify", "-c", "a.yaml", "east", "--json"}) == Command{verify});
+}
+
 TEST_CASE("query takes several servers, every filter, and the way to ask") {
     QueryCommand all;
     all.config = "a.yaml";
@@ -110,7 +119,7 @@ TEST_CASE("query takes several servers, every filter, and the way to ask") {
 
 TEST_CASE("--help and --version work everywhere and exit with 0") {
     for (const char* const command :
-         {"run", "check", "status", "who", "watch", "query", "forget", "decode", "schema"}) {
+         {"run", "check", "status", "who", "watch", "query", "verify", "forget", "decode", "schema"}) {
         CAPTURE(command);
         const auto help = exit_of({command, "--help"});
         CHECK(help.code == 0);
@@ -125,13 +134,11 @@ TEST_CASE("--help and --version work everywhere and exit with 0") {
 }
 
 TEST_CASE("a usage error exits with 2 and names the nearest command or option") {
-    CHECK(
-        complaint({}) ==
-        "no command; expected run, check, status, who, watch, query, resync, pause, resume, forget, decode or schema");
+    const std::string commands =
+        "expected run, check, status, who, watch, query, verify, resync, pause, resume, forget, decode or schema";
+    CHECK(complaint({}) == "no command; " + commands);
     CHECK(complaint({"statsu"}) == "unknown command 'statsu'; did you mean 'status'?");
-    CHECK(complaint({"xyzzy"}) ==
-          "unknown command 'xyzzy'; expected run, check, status, who, watch, query, resync, pause, resume, forget, "
-          "decode or schema");
+    CHECK(complaint({"xyzzy"}) == "unknown command 'xyzzy'; " + commands);
     CHECK(complaint({"status", "-c", "a", "--jsn"}) == "unknown option '--jsn'; did you mean '--json'?");
     CHECK(complaint({"check", "-c", "a", "--conect=1"}) == "unknown option '--conect'; did you mean '--connect'?");
     CHECK(complaint({"-c", "a", "status"}) == "option '-c' goes after the command");

@@ -1,0 +1,187 @@
+#include "agent/cli/verify.hpp"
+
+#include "agent/cli/configuration.hpp"
+#include "agent/cli/exit_code.hpp"
+#include "agent/cli/output_pipe.hpp"
+#include "agent/cli/table_text.hpp"
+#include "agent/config/exit_codes.hpp"
+#include "agent/config/store_settings.hpp"
+#include "agent/config/time_text.hpp"
+#include "agent/config/values.hpp"
+#include "agent/daemon/stop_signal.hpp"
+#include "agent/query/record_text.hpp"
+#include "proto/status.hpp"
+#include "storage/ledger/mirror_reader.hpp"
+#include "storage/opening.hpp"
+#include "storage/reader.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <ostream>
+#include <vector>
+
+namespace leasemirror {
+namespace {
+
+std::string counted(std::uint64_t n, const std::string& one, const std::string& many) {
+    return std::to_string(n) + " " + (n == 1 ? one : many);
+}
+
+/// Of whom a difference tells: whom the server names, else whom the mirror does.
+std::string client_cell(const Difference& difference) {
+    for (const auto& column : difference.columns) {
+        if (column.column != "client_id" && column.column != "hw_addr") continue;
+        const Record both{{"server", column.server}, {"mirror", column.mirror}};
+        if (const auto cell = cell_of(both, "server"); !cell.empty()) return cell;
+        if (const auto cell = cell_of(both, "mirror"); !cell.empty()) return cell;
+    }
+    return {};
+}
+
+/// "mirror: a, server: b"
+std::string column_note(const ColumnDifference& difference) {
+    const Record both{{"mirror", difference.mirror}, {"server", difference.server}};
+    const auto cell = [&](const std::string& side) {
+        const auto text = cell_of(both, side);
+        return text.empty() ? std::string("nothing") : text;
+    };
+    return "  " + std::string(difference.column) + "  mirror: " + cell("mirror") + "  server: " + cell("server");
+}
+
+void print_table(const std::string& server, const std::vector<Difference>& differences, std::ostream& out) {
+    TextTable table({{"ADDRESS"}, {.heading = "VPN", .optional = true}, {"DIFFERENCE"}, {"CLIENT"}, {"SERVER"}});
+    for (const auto& difference : differences) {
+        const auto row = difference_record(server, difference);
+        table.add({address_cell(row), cell_of(row, "vpn_id"), cell_of(row, "difference"), client_cell(difference),
+                   cell_of(row, "server")});
+        if (difference.kind != Difference::Kind::changed) continue;
+        for (const auto& column : difference.columns)
+            table.add_note(column_note(column));
+    }
+    if (!differences.empty()) table.print(out);
+}
+
+void print(const std::string& server, const std::vector<Difference>& differences, bool json, std::ostream& out) {
+    if (!json) return print_table(server, differences, out);
+    for (const auto& difference : differences)
+        out << json_line(difference_record(server, difference)) << '\n';
+}
+
+/// The servers that are meant, or what is wrong with the name.
+Result<std::vector<const ServerConfig*>, std::string> chosen_servers(const VerifyCommand& command,
+                                                                     const Config& config) {
+    std::vector<const ServerConfig*> out;
+    std::vector<std::string_view> names;
+    for (const auto& server : config.servers) {
+        names.push_back(server.name);
+        if (!command.server || *command.server == server.name) out.push_back(&server);
+    }
+    if (command.server && out.empty())
+        return Unexpected{"unknown server " + in_quotes(*command.server) + "; " + did_you_mean(*command.server, names)};
+    return out;
+}
+
+/// Compares one after the other; prints and records what came of each.
+int verify_all(const std::vector<const ServerConfig*>& servers, const Config& config, bool json, std::ostream& out,
+               std::ostream& err) {
+    const auto settings = store_settings(config);
+    const auto reader = open_reader(settings);
+    const auto mirror = open_mirror_reader(settings);
+    const bool shown = ::isatty(STDERR_FILENO) == 1;
+    StopSignal stop;
+    int code = exit_fine;
+    for (const auto* const server : servers) {
+        if (stop.asked() || !out) break;
+        QueryProgress progress(err, shown, std::chrono::steady_clock::now());
+        const auto say = [&](const std::string& note) {
+            progress.clear();
+            err << printable(server->name) << ": " << printable(note) << std::endl;
+        };
+        const auto report = verify_server(*server, {asking_duid(config), *reader, *mirror, progress, stop, say});
+        progress.clear();
+        print(server->name, report.compared.differences, json, out);
+        out.flush();
+        err << closing_text(server->name, report) << std::flush;
+        code = std::max(code, report.code);
+        if (!report.whole) continue;
+        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        record_verify(settings, report.server_id, now, report.compared.differences.size());
+    }
+    if (!out && !nobody_reads()) {
+        err << "leasemirror verify: cannot write to the standard output\n";
+        return exit_found_wrong;
+    }
+    return code;
+}
+
+}  // namespace
+
+Record difference_record(const std::string& server, const Difference& difference) {
+    std::string columns;
+    for (const auto& column : difference.columns)
+        columns += (columns.empty() ? "{\"" : ",\"") + std::string(column.column) + "\":[" + json_value(column.mirror) +
+                   "," + json_value(column.server) + "]";
+    columns += columns.empty() ? "{}" : "}";
+    const auto& key = difference.key;
+    return {{"server", server},
+            {"vpn_id", key.vpn_id},
+            {"kind", std::string(to_string(key.kind))},
+            {"address", key.address.to_string()},
+            {"prefix_len", std::int64_t{key.prefix_len}},
+            {"difference", std::string(to_string(difference.kind))},
+            {"columns", JsonText{std::move(columns)}}};
+}
+
+std::string closing_text(const std::string& server, const VerifyReport& report) {
+    std::string out;
+    const auto line = [&](const std::string& text) { out += printable(server) + ": " + text + "\n"; };
+    const auto& compared = report.compared;
+    if (!report.fault.empty()) {
+        line(report.fault);
+        return out;
+    }
+    const auto bindings = [](std::uint64_t n) { return counted(n, "binding", "bindings"); };
+    if (compared.pending > 0) {
+        const auto since = report.right_up_to ? iso_utc(*report.right_up_to) : std::string("an unknown time");
+        line(bindings(compared.pending) + " not compared: changed or gone since " + since +
+             ", up to which the mirror is right, as far as can be told");
+    }
+    if (compared.in_doubt > 0)
+        line(bindings(compared.in_doubt) + " in doubt, which the mirror says itself: not counted as differences");
+    if (compared.unconfirmed > 0) line(bindings(compared.unconfirmed) + " not alike, but could not be looked at twice");
+    if (compared.left_out > 0)
+        line(bindings(compared.left_out) + " more are not alike at first sight, and were not looked into");
+    if (!report.whole) line("not all of it could be compared; the result is not recorded");
+    std::array<std::uint64_t, 3> by_kind{};
+    for (const auto& difference : compared.differences)
+        ++by_kind[static_cast<std::size_t>(difference.kind)];
+    const auto total = compared.differences.size();
+    auto text =
+        bindings(report.listed) + fmt::format(" read in {:.1f} s, ", static_cast<double>(report.took.count()) / 1000);
+    text += total == 0 ? "no differences" : counted(total, "difference", "differences");
+    if (total > 0) text += fmt::format(": {} missing, {} extra, {} changed", by_kind[0], by_kind[1], by_kind[2]);
+    line(text);
+    return out;
+}
+
+int execute(const VerifyCommand& command, std::ostream& out, std::ostream& err) {
+    const auto config = load_or_complain(command.config, err);
+    if (!config) return exit_usage;
+    const auto servers = chosen_servers(command, *config);
+    if (!servers) {
+        err << "leasemirror verify: " << servers.error() << '\n';
+        return exit_usage;
+    }
+    try {
+        return verify_all(*servers, *config, command.json, out, err);
+    } catch (const StoreError& e) {
+        err << "leasemirror verify: " << e.what() << '\n';
+        return exit_code_of(e);
+    }
+}
+
+}  // namespace leasemirror

@@ -1,0 +1,157 @@
+#include "agent/verify/bulk_reading.hpp"
+
+#include "agent/config/time_text.hpp"
+#include "storage/batch.hpp"
+#include "storage/ledger/told_row.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace leasemirror {
+namespace {
+
+/// Reasons of this many messages that were not understood are said.
+constexpr std::uint64_t quarantine_lines_max = 5;
+/// Of more addresses than this that could not be read none is kept apart: the query proves nothing then.
+constexpr std::size_t unreadable_max = 10000;
+
+/// After these the connection is of no more use (RFC 6926 §7.1, RFC 5460 §5.5), or the next query would fare the same.
+bool ends_all(StatusCode status) {
+    return status == StatusCode::query_terminated || status == StatusCode::not_allowed;
+}
+
+}  // namespace
+
+std::vector<BulkQuery> verify_queries(const ServerConfig& server) {
+    if (server.bulk.queries.empty() && server.family == Family::v4) return {BulkQuery{}};
+    return server.bulk.queries;
+}
+
+bool verify_covers(const ServerConfig& server) {
+    const auto queries = verify_queries(server);
+    const auto all = [](const BulkQuery& query) { return query.kind == QueryKind::all; };
+    if (std::any_of(queries.begin(), queries.end(), all)) return true;
+    return !queries.empty() && server.bulk.covers == BulkCovers::all;
+}
+
+BulkReading::BulkReading(const ServerConfig& server, const SessionSettings& settings, Skew skew, OnListed on_listed,
+                         Say say)
+    : server_(server), skew_(skew), on_listed_(std::move(on_listed)), say_(std::move(say)), session_(settings) {
+    for (const auto& query : verify_queries(server))
+        asked_.push_back({query});
+}
+
+void BulkReading::start(SessionNow now) {
+    ask(now);
+}
+
+void BulkReading::ask(SessionNow now) {
+    if (!heard_) began_ = now.server;  // until the first reply tells
+    session_.start(asked_[next_].query, {}, asks_all_vpns(), now);
+}
+
+/// Everything means that of all VPNs (RFC 6926 §7.2); Kea refuses any option 221.
+bool BulkReading::asks_all_vpns() const {
+    return all_vpns_ && server_.family == Family::v4 && asked_[next_].query.kind == QueryKind::all;
+}
+
+void BulkReading::on_action(const SessionAction& action, Now now, SessionNow session_now) {
+    if (over_) return;
+    std::visit(Overload{
+                   [](const action::Send&) {},
+                   [&](const action::Heard& heard) { on_heard(heard, now); },
+                   [&](const action::Deliver& deliver) { on_binding(*deliver.binding); },
+                   [](const action::ClientListed&) {},
+                   [&](const action::Quarantine& quarantine) { on_quarantine(quarantine); },
+                   [](const action::Advance&) {},  // of active queries, as are the next two
+                   [](const action::CaughtUp&) {},
+                   [](const action::DataMissing&) {},
+                   [&](const action::QueryDone& done) { on_done(done, session_now); },
+                   [&](const action::Close& close) { fail(close.text); },
+               },
+               action);
+}
+
+void BulkReading::on_heard(const action::Heard& heard, Now now) {
+    const auto ours = std::chrono::floor<std::chrono::seconds>(now.utc);
+    message_skew_ = heard.base_time ? skew_ : Skew{0};
+    heard_at_ = heard.base_time ? to_utc(*heard.base_time, skew_) : ours;
+    if (!std::exchange(heard_, true)) {
+        if (std::chrono::abs(heard_at_ - ours) > clock_slack)
+            return fail("its clock shows " + iso_utc(*heard.base_time) +
+                        ", more than a minute from what the mirror knows of it: that clock, the agent's or this host's "
+                        "was set");
+        if (heard.base_time) began_ = *heard.base_time;
+    }
+    distrusted_ =
+        heard_at_ > ours + clock_slack || (heard.base_time && *heard.base_time + Change::disorder_window < began_);
+    if (!distrusted_) ended_ = std::max(ended_, heard_at_);
+}
+
+void BulkReading::on_binding(const Binding& binding) {
+    if (distrusted_) {
+        unreadable_.insert(binding.key.address);
+        asked_[next_].lease_lost = asked_[next_].lease_lost || unreadable_.size() > unreadable_max;
+        if (not_understood_++ < quarantine_lines_max) say_("a message has a base-time that cannot be right");
+        return;
+    }
+    ++listed_;
+    vpns_seen_ = vpns_seen_ || !binding.key.vpn_id.empty();
+    on_listed_(told_row(binding, message_skew_, scratch_), heard_at_);
+}
+
+void BulkReading::on_quarantine(const action::Quarantine& quarantine) {
+    if (not_understood_++ < quarantine_lines_max) say_("a message could not be understood: " + quarantine.reason);
+    if (!quarantine.lease_lost) return;
+    if (quarantine.address && unreadable_.size() < unreadable_max)
+        unreadable_.insert(*quarantine.address);
+    else
+        asked_[next_].lease_lost = true;
+}
+
+void BulkReading::on_done(const action::QueryDone& done, SessionNow now) {
+    auto& asked = asked_[next_];
+    if (done.outcome == QueryOutcome::failed) {
+        if (asks_all_vpns() && listed_ == 0 && done.status != StatusCode::query_terminated) {
+            all_vpns_ = false;
+            say_("refused for all VPNs (" + done.text + "); asking for the default VPN alone");
+            return ask(now);
+        }
+        if (ends_all(done.status)) return fail(done.text);
+        asked.state = State::failed;
+        say_("the query for " + to_string(asked.query) + " failed: " + done.text);
+    } else {
+        asked.state = State::complete;
+    }
+    if (++next_ < asked_.size()) return ask(now);
+    over_ = true;
+}
+
+void BulkReading::fail(const std::string& why) {
+    if (over_) return;
+    say_(why);
+    const auto left = asked_.size() - next_;
+    if (asked_.size() > 1)
+        say_("not answered to the end: " + std::to_string(left) + " of " + std::to_string(asked_.size()) + " queries");
+    over_ = true;
+}
+
+Reading BulkReading::reading() const {
+    Reading out;
+    out.began = began_;
+    out.ended = ended_;
+    const auto complete = [](const Asked& a) { return a.state == State::complete; };
+    const auto lost = [](const Asked& a) { return a.lease_lost; };
+    const bool all_complete = std::all_of(asked_.begin(), asked_.end(), complete);
+    const bool all_placed = std::none_of(asked_.begin(), asked_.end(), lost);
+    out.absence.everything = verify_covers(server_) && all_complete && all_placed;
+    out.absence.all_vpns =
+        vpns_seen_ && all_vpns_ && server_.family == Family::v4 && asked_.front().query.kind == QueryKind::all;
+    out.absence.unreadable = unreadable_;
+    for (const auto& asked : asked_)
+        if (complete(asked)) out.absence.scopes.push_back(absence_scope(asked.query, asked.lease_lost));
+    out.whole = all_complete && not_understood_ == 0;
+    return out;
+}
+
+}  // namespace leasemirror
