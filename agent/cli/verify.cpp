@@ -31,15 +31,8 @@ std::string counted(std::uint64_t n, const std::string& one, const std::string& 
     return std::to_string(n) + " " + (n == 1 ? one : many);
 }
 
-/// Of whom a difference tells: whom the server names, else whom the mirror does.
 std::string client_cell(const Difference& difference) {
-    for (const auto& column : difference.columns) {
-        if (column.column != "client_id" && column.column != "hw_addr") continue;
-        const Record both{{"server", column.server}, {"mirror", column.mirror}};
-        if (const auto cell = cell_of(both, "server"); !cell.empty()) return cell;
-        if (const auto cell = cell_of(both, "mirror"); !cell.empty()) return cell;
-    }
-    return {};
+    return difference.client_id.empty() ? difference.hw_addr : identifier_text(difference.client_id);
 }
 
 /// "mirror: a, server: b"
@@ -85,6 +78,18 @@ Result<std::vector<const ServerConfig*>, std::string> chosen_servers(const Verif
     return out;
 }
 
+/// 0, or the exit code where it could not be written: a role may be allowed to read alone.
+int record(const StoreSettings& settings, const ServerConfig& server, const VerifyReport& report, std::ostream& err) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    try {
+        record_verify(settings, report.server_id, now, report.compared.differences.size());
+        return exit_fine;
+    } catch (const StoreError& e) {
+        err << printable(server.name) << ": the result could not be recorded: " << e.what() << std::endl;
+        return exit_code_of(e);
+    }
+}
+
 /// Compares one after the other; prints and records what came of each.
 int verify_all(const std::vector<const ServerConfig*>& servers, const Config& config, bool json, std::ostream& out,
                std::ostream& err) {
@@ -107,9 +112,7 @@ int verify_all(const std::vector<const ServerConfig*>& servers, const Config& co
         out.flush();
         err << closing_text(server->name, report) << std::flush;
         code = std::max(code, report.code);
-        if (!report.whole) continue;
-        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-        record_verify(settings, report.server_id, now, report.compared.differences.size());
+        if (report.whole) code = std::max(code, record(settings, *server, report, err));
     }
     if (!out && !nobody_reads()) {
         err << "leasemirror verify: cannot write to the standard output\n";

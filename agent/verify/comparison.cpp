@@ -228,9 +228,11 @@ void Comparison::conclude_one(const BindingKey& key, const Candidate& candidate,
         return;
     }
     // Of what is not in force, nothing is there to be compared.
+    const auto* const ours = in_force(mirror) ? mirror : nullptr;
+    const auto* const theirs = in_force(again) ? again : nullptr;
+    const auto& holder = theirs != nullptr ? *theirs : *ours;
     result_.differences.push_back(
-        {kind_of(again, mirror), key,
-         column_differences(in_force(mirror) ? mirror : nullptr, in_force(again) ? again : nullptr, now)});
+        {kind_of(again, mirror), key, column_differences(ours, theirs, now), holder.client_id, holder.hw_addr});
 }
 
 }  // namespace leasemirror

@@ -19,7 +19,8 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace leasemirror {
@@ -51,6 +52,9 @@ struct Difference {
     Kind kind = Kind::changed;
     BindingKey key;
     std::vector<ColumnDifference> columns;
+    // Who has it, for people: as the server says, or else the mirror. Empty: not told.
+    Bytes client_id = {};
+    std::string hw_addr = {};
 };
 [[nodiscard]] std::string_view to_string(Difference::Kind kind);  // "missing", "extra", "changed"
 

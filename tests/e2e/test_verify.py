@@ -172,6 +172,18 @@ class Verify:
         self.assertLessEqual(set(found), {self.elsewhere, rows[0]["address"], rows[1]["address"]}, said)
         self.assertRegex(said, r"\d+ bindings not compared")
 
+    def test_no_difference_while_a_polled_server_is_busy(self):
+        """ISC Kea tells no base-time in v6, and preferred lifetimes whole again once they have passed."""
+        self.start("--churn", 200, "--personality", "kea" if self.family == "v6" else "bulk-only",
+                   bulk={"poll_interval": "2s"})
+        self.wait_sql("SELECT count(*) FROM server WHERE phase = 'polling' AND fresh_as_of IS NOT NULL")
+        polls = self.one("SELECT last_full_sync_at FROM server")
+        compared = 0
+        while compared < 5 or self.one("SELECT last_full_sync_at FROM server") == polls:
+            code, found, said = self.verify("s")
+            self.assertEqual((code, found), (0, {}), said)
+            compared += 1
+
     def test_in_doubt(self):
         """A row that says itself that it may be wrong is no difference, and no secret either."""
         self.start("--churn", 20)
