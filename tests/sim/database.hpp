@@ -27,6 +27,7 @@ public:
 
     [[nodiscard]] const testing::Engine& engine() const { return *engine_; }
     [[nodiscard]] bool is_sqlite() const { return options_.engine == "sqlite"; }
+    [[nodiscard]] const StoreSettings& settings() const { return settings_; }
     [[nodiscard]] std::unique_ptr<Store> open() const { return open_store(settings_); }
 
     // ---- the program that follows the feed ----

@@ -53,6 +53,9 @@ void add(sim::WorldStats& sum, const sim::WorldStats& s) {
     sum.host_clock_steps += s.host_clock_steps;
     sum.jitters += s.jitters;
     sum.judged += s.judged;
+    sum.compared += s.compared;
+    sum.settled += s.settled;
+    sum.damages_found += s.damages_found;
 }
 
 std::string names_of_oddities() {
@@ -124,6 +127,7 @@ int main(int argc, char** argv) {
               << sum.feed_rows << " changes followed, " << sum.bulk_only << " servers that only know bulk, "
               << sum.windowed_polls << " windowed polls, " << sum.support_changes << " changes of what they know, "
               << sum.host_clock_steps << " steps of the host's clock, " << sum.jitters << " jitters, " << sum.judged
-              << " looks at a live mirror" << std::endl;
+              << " looks at a live mirror, " << sum.compared << " comparisons under churn, " << sum.settled
+              << " bindings not alike at first sight, " << sum.damages_found << " damages found" << std::endl;
     return failed == 0 ? 0 : 1;
 }

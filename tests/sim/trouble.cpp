@@ -162,6 +162,7 @@ std::optional<std::string> World::run() {
     if (!verdict) verdict = judge_assignments();
     if (!verdict) verdict = database_->finish_feed();
     stats_.feed_rows += database_->feed_rows_seen();
+    if (!verdict) verdict = verify_all();
     return verdict;
 }
 

@@ -43,7 +43,7 @@ struct WorldStats {
     std::uint64_t crashes = 0, drops = 0, stalls = 0, restarts = 0, clock_steps = 0, identities = 0, store_faults = 0,
                   server_faults = 0, commits = 0, bindings = 0, gaps = 0, stops = 0, restores = 0, terminations = 0,
                   fenced = 0, feed_rows = 0, bulk_only = 0, windowed_polls = 0, support_changes = 0,
-                  host_clock_steps = 0, jitters = 0, judged = 0;
+                  host_clock_steps = 0, jitters = 0, judged = 0, compared = 0, settled = 0, damages_found = 0;
 };
 
 class World {
@@ -156,6 +156,11 @@ private:
     void judge_mirror(std::size_t server);
     [[nodiscard]] std::optional<std::string> judge_assignments() const;
     [[nodiscard]] std::optional<std::string> difference();
+
+    // `verify` beside the agent (verifying.cpp).
+    struct Verifying;
+    [[nodiscard]] std::optional<std::string> verify_all();
+    [[nodiscard]] std::optional<std::string> verify(std::size_t server);
 
     WorldOptions options_;
     WorldStats stats_;
