@@ -57,7 +57,10 @@ public:
     VerifyReport run() {
         const auto began = host_now().steady;
         compare();
-        if (with_.stop.asked()) fail("interrupted; nothing can be said", exit_found_wrong);
+        if (with_.stop.asked()) {  // that a connection ended is then our doing
+            report_.code = exit_found_wrong;
+            fail("interrupted; nothing can be said", exit_found_wrong);
+        }
         report_.took = std::chrono::round<milliseconds>(host_now().steady - began);
         return std::move(report_);
     }
