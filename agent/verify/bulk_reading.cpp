@@ -46,7 +46,7 @@ void BulkReading::start(SessionNow now) {
 }
 
 void BulkReading::ask(SessionNow now) {
-    if (!heard_) began_ = now.server;  // until the first reply tells
+    if (!heard_) asked_at_ = now.server + std::chrono::floor<std::chrono::seconds>(skew_);
     session_.start(asked_[next_].query, {}, asks_all_vpns(), now);
 }
 
@@ -76,15 +76,16 @@ void BulkReading::on_heard(const action::Heard& heard, Now now) {
     const auto ours = std::chrono::floor<std::chrono::seconds>(now.utc);
     message_skew_ = heard.base_time ? skew_ : Skew{0};
     heard_at_ = heard.base_time ? to_utc(*heard.base_time, skew_) : ours;
-    if (!std::exchange(heard_, true)) {
+    heard_ = true;
+    const auto& base = heard.base_time;
+    if (base && !first_base_) {  // a refusal before it may have had none
         if (std::chrono::abs(heard_at_ - ours) > clock_slack)
-            return fail("its clock shows " + iso_utc(*heard.base_time) +
+            return fail("its clock shows " + iso_utc(*base) +
                         ", more than a minute from what the mirror knows of it: that clock, the agent's or this host's "
                         "was set");
-        if (heard.base_time) began_ = *heard.base_time;
+        first_base_ = base;
     }
-    distrusted_ =
-        heard_at_ > ours + clock_slack || (heard.base_time && *heard.base_time + Change::disorder_window < began_);
+    distrusted_ = heard_at_ > ours + clock_slack || (base && *base + Change::disorder_window < *first_base_);
     if (!distrusted_) ended_ = std::max(ended_, heard_at_);
 }
 
@@ -138,7 +139,7 @@ void BulkReading::fail(const std::string& why) {
 
 Reading BulkReading::reading() const {
     Reading out;
-    out.began = began_;
+    out.began = first_base_.value_or(asked_at_);
     out.ended = ended_;
     const auto complete = [](const Asked& a) { return a.state == State::complete; };
     const auto lost = [](const Asked& a) { return a.lease_lost; };

@@ -76,7 +76,8 @@ private:
     Skew message_skew_{0};  // of the message at hand: without base-time its times were built on our clock
     UtcSeconds heard_at_{};
     bool distrusted_ = false;  // the message at hand has a base-time that cannot be right
-    ServerTime began_{};
+    std::optional<ServerTime> first_base_;
+    ServerTime asked_at_{};  // the first query, by our clock and the skew
     bool heard_ = false;
     UtcSeconds ended_{};
     std::set<IpAddress> unreadable_;

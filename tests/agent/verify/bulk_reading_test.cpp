@@ -16,9 +16,9 @@ namespace {
 constexpr ServerTime base{1'795'180'800s};
 const std::vector<BulkQuery> two_relays{{QueryKind::relay_id, {}, {1}}, {QueryKind::relay_id, {}, {2}}};
 
-/// A v4 server played by hand, 30 seconds ahead of us, as the mirror knows.
+/// A v4 server played by hand, 30 seconds ahead of us unless a test says otherwise, as the mirror knows.
 struct Asking {
-    explicit Asking(std::vector<BulkQuery> queries = {}) {
+    explicit Asking(std::vector<BulkQuery> queries = {}, Skew ahead = 30s) : skew(ahead) {
         server.name = "east";
         server.bulk.queries = std::move(queries);
         SessionSettings settings;
@@ -71,7 +71,7 @@ struct Asking {
         m.client_last_transaction_age = 60;
         answer(m, at);
     }
-    void done(std::optional<StatusCode> status = {}, ServerTime at = base) {
+    void done(std::optional<StatusCode> status = {}, std::optional<ServerTime> at = base) {
         MessageV4 m;
         m.type = MessageTypeV4::lease_query_done;
         if (status) m.status = make_status_v4(*status, "said so");
@@ -82,7 +82,7 @@ struct Asking {
         return decode_v4(ByteView(asked.back()).subspan(2), scratch)->vss.has_value();
     }
 
-    const Skew skew{30s};
+    const Skew skew;
     ServerConfig server;
     std::optional<BulkReading> reading;
     std::vector<Bytes> asked;
@@ -137,6 +137,24 @@ TEST_CASE("a server that refuses the query for all VPNs is asked for the default
     CHECK(a.reading->reading().whole);
     CHECK_FALSE(a.reading->reading().absence.all_vpns);
     CHECK(a.notes.size() == 1);
+}
+
+TEST_CASE("a refusal without a base-time says nothing of the clock of a server that is behind") {
+    Asking a(std::vector<BulkQuery>{}, -30s);
+    a.done(StatusCode::not_allowed, std::nullopt);
+    REQUIRE(a.asked.size() == 2);
+    a.lease(7);
+    a.done();
+    CHECK(a.rows.size() == 1);
+    CHECK(a.reading->reading().whole);
+    CHECK(a.reading->reading().began == base);
+}
+
+TEST_CASE("without any base-time it began when it was asked, by the skew that is known") {
+    Asking a(std::vector<BulkQuery>{}, -30s);
+    a.lease(7, std::nullopt);
+    a.done(std::nullopt, std::nullopt);
+    CHECK(a.reading->reading().began == base);
 }
 
 TEST_CASE("what a refused query would have listed is not judged, and what others list is") {
