@@ -251,6 +251,8 @@ struct VerifyOptions {
     explicit VerifyOptions(CLI::App& app) {
         add_config(app, out.config);
         app.add_option("SERVER", out.server, "By its name in the configuration; all of them if left out");
+        app.add_flag("--repair", out.repair,
+                     "Where they differ, have the agent read the server in full ('resync'), and compare again");
         add_json(app, out.json);
         app.footer(
             "Reads each server in full, as the agent does, while that goes on. What changes meanwhile is no "
@@ -339,9 +341,9 @@ KnownCommand add(CLI::App& app) {
 }  // namespace
 
 std::vector<KnownCommand> add_commands(CLI::App& app) {
-    return {add<RunOptions>(app),    add<CheckOptions>(app),  add<StatusOptions>(app), add<WhoOptions>(app),
-            add<WatchOptions>(app),  add<QueryOptions>(app),  add<VerifyOptions>(app), add<ResyncOptions>(app),
-            add<PauseOptions>(app),  add<ResumeOptions>(app), add<ForgetOptions>(app), add<DecodeOptions>(app),
+    return {add<RunOptions>(app),   add<CheckOptions>(app),  add<StatusOptions>(app), add<WhoOptions>(app),
+            add<WatchOptions>(app), add<QueryOptions>(app),  add<VerifyOptions>(app), add<ResyncOptions>(app),
+            add<PauseOptions>(app), add<ResumeOptions>(app), add<ForgetOptions>(app), add<DecodeOptions>(app),
             add<SchemaOptions>(app)};
 }
 

@@ -2,12 +2,14 @@
 
 #include "agent/cli/configuration.hpp"
 #include "agent/cli/exit_code.hpp"
+#include "agent/cli/health.hpp"
 #include "agent/cli/output_pipe.hpp"
 #include "agent/cli/table_text.hpp"
 #include "agent/config/exit_codes.hpp"
 #include "agent/config/store_settings.hpp"
 #include "agent/config/time_text.hpp"
 #include "agent/config/values.hpp"
+#include "agent/daemon/identity.hpp"
 #include "agent/daemon/stop_signal.hpp"
 #include "agent/query/record_text.hpp"
 #include "proto/status.hpp"
@@ -90,30 +92,98 @@ int record(const StoreSettings& settings, const ServerConfig& server, const Veri
     }
 }
 
-/// Compares one after the other; prints and records what came of each.
-int verify_all(const std::vector<const ServerConfig*>& servers, const Config& config, bool json, std::ostream& out,
-               std::ostream& err) {
-    const auto settings = store_settings(config);
-    const auto reader = open_reader(settings);
-    const auto mirror = open_mirror_reader(settings);
-    const bool shown = ::isatty(STDERR_FILENO) == 1;
-    StopSignal stop;
-    int code = exit_fine;
-    for (const auto* const server : servers) {
-        if (stop.asked() || !out) break;
-        QueryProgress progress(err, shown, std::chrono::steady_clock::now());
-        const auto say = [&](const std::string& note) {
-            progress.clear();
-            err << printable(server->name) << ": " << printable(note) << std::endl;
-        };
-        const auto report = verify_server(*server, {asking_duid(config), *reader, *mirror, progress, stop, say});
-        progress.clear();
-        print(server->name, report.compared.differences, json, out);
-        out.flush();
-        err << closing_text(server->name, report) << std::flush;
-        code = std::max(code, report.code);
-        if (report.whole) code = std::max(code, record(settings, *server, report, err));
+/// Of `verify`: one server after the other.
+class Verification {
+public:
+    Verification(const VerifyCommand& command, const Config& config, std::ostream& out, std::ostream& err)
+        : command_(command),
+          config_(config),
+          settings_(store_settings(config)),
+          reader_(open_reader(settings_)),
+          mirror_(open_mirror_reader(settings_)),
+          out_(out),
+          err_(err) {}
+
+    [[nodiscard]] bool goes_on() const { return !stop_.asked() && out_; }
+
+    /// Compares; prints and records what came of it, and repairs it if that is wanted. Returns the exit code: it is 1, too,
+    /// where what was found has been repaired.
+    [[nodiscard]] int verify(const ServerConfig& server) {
+        const auto report = compare(server);
+        if (!command_.repair || report.compared.differences.empty() || !goes_on()) return code_of(server, report);
+        if (!repair(server)) return std::max(code_of(server, report), int{exit_found_wrong});
+        say(server, "compared again after the repair");
+        const auto after = compare(server);
+        return std::max(code_of(server, after), int{exit_found_wrong});
     }
+
+private:
+    void say(const ServerConfig& server, const std::string& note) {
+        err_ << printable(server.name) << ": " << printable(note) << std::endl;
+    }
+
+    [[nodiscard]] VerifyReport compare(const ServerConfig& server) {
+        QueryProgress progress(err_, ::isatty(STDERR_FILENO) == 1, std::chrono::steady_clock::now());
+        const auto note = [&](const std::string& text) {
+            progress.clear();
+            say(server, text);
+        };
+        auto report = verify_server(server, {asking_duid(config_), *reader_, *mirror_, progress, stop_, note});
+        progress.clear();
+        print(server.name, report.compared.differences, command_.json, out_);
+        out_.flush();
+        err_ << closing_text(server.name, report) << std::flush;
+        return report;
+    }
+
+    [[nodiscard]] int code_of(const ServerConfig& server, const VerifyReport& report) {
+        return report.whole ? std::max(report.code, record(settings_, server, report, err_)) : report.code;
+    }
+
+    /// By the way that all rows come: the agent reads the server in full. False: it has not done so.
+    [[nodiscard]] bool repair(const ServerConfig& server) {
+        const auto asked =
+            give_order(settings_, {OrderKind::resync, server.name, "verify --repair, " + user_at_host()});
+        if (asked != OrderAnswer::taken) {
+            say(server, "no agent has opened it yet, so there is nobody to repair it");
+            return false;
+        }
+        say(server, "the agent is asked to read it in full");
+        while (goes_on()) {
+            const auto servers = reader_->servers();
+            const auto found =
+                std::find_if(servers.begin(), servers.end(), [&](const auto& s) { return s.name == server.name; });
+            if (found == servers.end() || !found->resync_asked_at) return found != servers.end();
+            const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+            if (const auto nobody = missing_agent(*found, now); !nobody.empty()) {
+                say(server, nobody + "; the order waits for one");
+                return false;
+            }
+            if (found->paused_at) {
+                say(server, paused_text(*found, now) + "; the order waits until it is resumed");
+                return false;
+            }
+            reader_->wait_for_changes(std::chrono::milliseconds{300});
+        }
+        return false;
+    }
+
+    const VerifyCommand& command_;
+    const Config& config_;
+    const StoreSettings settings_;
+    const std::unique_ptr<Reader> reader_;
+    const std::unique_ptr<MirrorReader> mirror_;
+    std::ostream& out_;
+    std::ostream& err_;
+    StopSignal stop_;
+};
+
+int verify_all(const std::vector<const ServerConfig*>& servers, const VerifyCommand& command, const Config& config,
+               std::ostream& out, std::ostream& err) {
+    Verification verification(command, config, out, err);
+    int code = exit_fine;
+    for (const auto* const server : servers)
+        if (verification.goes_on()) code = std::max(code, verification.verify(*server));
     if (!out && !nobody_reads()) {
         err << "leasemirror verify: cannot write to the standard output\n";
         return exit_found_wrong;
@@ -180,7 +250,7 @@ int execute(const VerifyCommand& command, std::ostream& out, std::ostream& err) 
         return exit_usage;
     }
     try {
-        return verify_all(*servers, *config, command.json, out, err);
+        return verify_all(*servers, command, *config, out, err);
     } catch (const StoreError& e) {
         err << "leasemirror verify: " << e.what() << '\n';
         return exit_code_of(e);

@@ -14,6 +14,7 @@ struct VerifyCommand {
     std::string config;
     std::optional<std::string> server;  ///< none: all, one after the other
     bool json = false;
+    bool repair = false;  ///< where they differ, have the agent read the server in full, and compare again
 
     friend bool operator==(const VerifyCommand&, const VerifyCommand&) = default;
 };

@@ -113,6 +113,41 @@ class Verify:
         if addresses[0] in self.untouched(rows):
             self.assertRegex(text.stdout, r"(?m)^ +hostname  mirror: somebody else  server: ")
 
+    def test_repair(self):
+        """By a full read of the agent; and without an agent it waits for one."""
+        agent = self.start()
+        self.wait_live()
+        rows = self.chosen(3)
+        ids = [row["binding_id"] for row in rows]
+        last = self.one("SELECT max(seq) FROM binding_change")
+        self.damage(
+            f"UPDATE binding SET hostname = 'somebody else' WHERE binding_id = {ids[0]}",
+            f"UPDATE binding SET state = 'ended', end_reason = 'reported', assignment_id = NULL WHERE binding_id = {ids[1]}",
+            f"DELETE FROM assignment WHERE assignment_id = (SELECT max(assignment_id) FROM assignment WHERE address = "
+            f"'{rows[1]['address']}')",
+            self.made_up(ids[2]))
+        code, found, said = self.verify("s", "--repair")
+        self.assertEqual((code, len(found)), (1, 3), said)
+        self.assertIn("the agent is asked to read it in full", said)
+        self.assertRegex(said, r"compared again after the repair\n(.*\n)*.*no differences")
+        self.assertEqual(self.one("SELECT verify_differences FROM server"), 0)
+        changes = {(row["change"], str(row["address"])) for row in self.rows(
+            f"SELECT change, address FROM binding_change WHERE seq > {last}")}
+        self.assertEqual(changes, {("updated", rows[0]["address"]), ("assigned", rows[1]["address"]),
+                                   ("ended", self.elsewhere)})
+        self.assertEqual(self.one("SELECT end_reason FROM binding WHERE address = ?", self.elsewhere), "reconciled")
+        self.assertEqual(self.verify("s")[:2], (0, {}))
+
+        self.assertEqual(agent.terminate(), 0)
+        self.damage(f"UPDATE binding SET hostname = 'nobody' WHERE binding_id = {ids[0]}")
+        code, found, said = self.verify("s", "--repair")
+        self.assertEqual(code, 1)
+        if found:  # it may be pending: the mirror is right up to when the agent was stopped
+            self.assertIn("no agent is at work on it", said)
+            self.agent()
+            self.wait_sql("SELECT resync_asked_at IS NULL FROM server WHERE phase = 'live'")
+            self.assertEqual(self.verify("s")[:2], (0, {}))
+
     def octets(self, text):
         return f"x'{text}'" if self.engine == "sqlite" else f"'\\x{text}'::bytea"
 
@@ -127,7 +162,8 @@ class Verify:
                 " AND is_generated = 'NEVER'", self.db.schema)]
         values = {"binding_id": "(SELECT max(binding_id) + 1000 FROM binding)", "kind": "'address'",
                   "address": f"'{self.elsewhere}'", "prefix_len": "32" if self.family == "v4" else "128",
-                  "address_key": "x'00112233445566778899aabbccddeeff'", "last_key": "NULL", "network": "NULL"}
+                  "address_key": "x'00112233445566778899aabbccddeeff'", "last_key": "NULL", "network": "NULL",
+                  "assignment_id": "NULL"}
         return (f"INSERT INTO binding ({', '.join(columns)}) SELECT {', '.join(values.get(c, c) for c in columns)} "
                 f"FROM binding WHERE binding_id = {like}")
 
