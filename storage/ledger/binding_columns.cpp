@@ -137,7 +137,6 @@ constexpr std::array columns{
     column<&Row::rebind_at>("rebind_at", "timestamptz", told),
     column<&Row::link_address>("link_address", "inet", told),
     column<&Row::relay_address>("relay_address", "inet", told),
-    column<&Row::circuit_id>("circuit_id", "bytea", told),
     column<&Row::subscriber_id>("subscriber_id", "bytea", told),
     column<&Row::hostname>("hostname", "text", told),
     BindingColumn{"options", "jsonb", told, put_member<&Row::options>, take_options},
@@ -155,6 +154,7 @@ constexpr std::array columns{
     column<&Row::hw_addr>("hw_addr", "text", indexed),
     column<&Row::relay_id>("relay_id", "bytea", indexed),
     column<&Row::remote_id>("remote_id", "bytea", indexed),
+    column<&Row::circuit_id>("circuit_id", "bytea", indexed),
 };
 
 }  // namespace

@@ -77,6 +77,16 @@ struct FeedRow {
 // No boundary lies after the time when it was told, or before the boundary that came before it on the same address
 // (BindingRow::boundary_at): then it is that one, and inferred.
 
+/// Behind which port a holder is, and what it calls itself, as last told: it may change while an assignment goes on. What
+/// is not told any more stays as it was. Empty: not told so far.
+struct LineDetails {
+    Bytes relay_id, circuit_id, subscriber_id;
+    std::string hostname;  ///< as storable_host_name() writes it
+
+    /// Takes over what the row names.
+    void update(const BindingRow& row);
+};
+
 /// A row of `assignment` that is new; its key is that of its entry. At most one of an entry is open, its last.
 struct NewAssignment {
     std::size_t entry = 0;
@@ -88,6 +98,7 @@ struct NewAssignment {
     EndReason end_reason = EndReason::none;
     bool began_inferred = false;
     bool ended_inferred = false;
+    LineDetails line;
 };
 
 /// The end of an assignment that is in the table.
@@ -99,14 +110,15 @@ struct AssignmentEnd {
     bool inferred = false;
 };
 
-/// What has become known of an open assignment that is in the table. It fills a column that is NULL, and changes none
-/// that is not; empty: nothing became known.
+/// What has become known of an open assignment that is in the table. client_id, hw_addr and remote_id fill a column that is
+/// NULL, and change none that is not; `line` also replaces what was told before. Empty: nothing became known.
 struct AssignmentFill {
     std::size_t entry = 0;
     std::int64_t assignment_id = 0;
     Bytes client_id;
     std::string hw_addr;
     Bytes remote_id;
+    LineDetails line;
 };
 
 /// How many bindings there are more, or fewer, per state; and the sums that Applied tells.
@@ -146,7 +158,7 @@ public:
     /// A row of `binding` that the batch touches, as it is after the changes so far.
     struct Entry {
         /// What there is to write. `listing`: seen_run and scope alone. `renewal`: all but doubt, client_id, hw_addr,
-        /// relay_id and remote_id, which are as stored (and `renewal` never names the columns of the key). `ending`: state,
+        /// relay_id, remote_id and circuit_id, which are as stored (and `renewal` never names the columns of the key). `ending`: state,
         /// end_reason, age, updated_at, assignment_id and boundary_at alone would do; an engine may write it as `renewal`.
         enum class Write : std::uint8_t { none, listing, renewal, whole, insert };
         BindingRow row;

@@ -49,7 +49,31 @@ bool moved(const BindingRow& a, const BindingRow& b) {
     return differ_where_told(a.hw_addr, b.hw_addr) || differ_where_told(a.remote_id, b.remote_id);
 }
 
+template <class T>
+bool tells_other(const T& before, const T& told) {
+    return !told.empty() && before != told;
+}
+
+/// Of who holds it, and where.
+bool tells_more(const BindingRow& before, const BindingRow& told) {
+    return tells_other(before.client_id, told.client_id) || tells_other(before.hw_addr, told.hw_addr) ||
+           tells_other(before.remote_id, told.remote_id) || tells_other(before.relay_id, told.relay_id) ||
+           tells_other(before.circuit_id, told.circuit_id) || tells_other(before.subscriber_id, told.subscriber_id) ||
+           tells_other(before.hostname, told.hostname);
+}
+
+LineDetails line_of(const BindingRow& row) {
+    return {row.relay_id, row.circuit_id, row.subscriber_id, row.hostname};
+}
+
 }  // namespace
+
+void LineDetails::update(const BindingRow& row) {
+    if (!row.relay_id.empty()) relay_id = row.relay_id;
+    if (!row.circuit_id.empty()) circuit_id = row.circuit_id;
+    if (!row.subscriber_id.empty()) subscriber_id = row.subscriber_id;
+    if (!row.hostname.empty()) hostname = row.hostname;
+}
 
 void Ledger::tell(const Change& change) {
     const auto& told = change.binding;
@@ -77,7 +101,7 @@ void Ledger::tell(const Change& change) {
     const auto& row = entry.row;
     const bool same_indexed = row.client_id == before_.client_id && row.hw_addr == before_.hw_addr &&
                               row.relay_id == before_.relay_id && row.remote_id == before_.remote_id &&
-                              row.doubt == before_.doubt;
+                              row.circuit_id == before_.circuit_id && row.doubt == before_.doubt;
     const auto write = !entry.before  ? Entry::Write::insert
                        : same_indexed ? Entry::Write::renewal
                                       : Entry::Write::whole;
@@ -163,9 +187,9 @@ void Ledger::stay_with_client(std::size_t at, const Change& change) {
         if (assignment.hw_addr.empty()) assignment.hw_addr = row.hw_addr;
         if (assignment.remote_id.empty()) assignment.remote_id = row.remote_id;
         if (assignment.client_id.empty()) assignment.client_id = row.client_id;
-    } else if (row.assignment_id != 0 && (before_.client_id != row.client_id || before_.hw_addr != row.hw_addr ||
-                                          before_.remote_id != row.remote_id)) {
-        assignment_fills_.push_back({at, row.assignment_id, row.client_id, row.hw_addr, row.remote_id});
+        assignment.line.update(row);
+    } else if (row.assignment_id != 0 && tells_more(before_, row)) {
+        assignment_fills_.push_back({at, row.assignment_id, row.client_id, row.hw_addr, row.remote_id, line_of(row)});
     }
     if (!same_attributes(before_, row))
         write_updated(at, FeedChange::updated, change);
@@ -265,7 +289,7 @@ void Ledger::begin_hold(std::size_t at, Moment begin) {
     begin = bounded(begin, row.boundary_at);
     accounts_[at].open_assignment = new_assignments_.size();
     new_assignments_.push_back({at, row.client_id, row.hw_addr, row.remote_id, begin.at, std::nullopt, EndReason::none,
-                                begin.inferred, false});
+                                begin.inferred, false, line_of(row)});
     row.assignment_id = 0;
     row.boundary_at = begin.at;
 }

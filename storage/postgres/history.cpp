@@ -25,10 +25,11 @@ constexpr PostgresSql new_ids_sql{"assignment_ids", R"sql(
 
 constexpr PostgresSql insert_sql{"insert_assignments", R"sql(
     INSERT INTO assignment (server_id, assignment_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, remote_id,
-        began_at, ended_at, end_reason, began_inferred, ended_inferred)
+        began_at, ended_at, end_reason, began_inferred, ended_inferred, relay_id, circuit_id, subscriber_id, hostname)
     SELECT $1::bigint, n.*
     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::inet[], $6::smallint[], $7::bytea[], $8::text[], $9::bytea[],
-        $10::timestamptz[], $11::timestamptz[], $12::text[], $13::boolean[], $14::boolean[]) AS n)sql"};
+        $10::timestamptz[], $11::timestamptz[], $12::text[], $13::boolean[], $14::boolean[],
+        $15::bytea[], $16::bytea[], $17::bytea[], $18::text[]) AS n)sql"};
 
 constexpr PostgresSql end_sql{"end_assignments", R"sql(
     UPDATE assignment AS a SET ended_at = n.ended_at, end_reason = n.end_reason, ended_inferred = n.inferred
@@ -36,16 +37,24 @@ constexpr PostgresSql end_sql{"end_assignments", R"sql(
         AS n (assignment_id, ended_at, end_reason, inferred)
     WHERE a.assignment_id = n.assignment_id)sql"};
 
-// The same assignment may be told of more than once in a batch: what was told last counts.
+// The same assignment may be told of more than once in a batch. Of who holds it the first word counts, of the line the last.
 constexpr PostgresSql fill_sql{"fill_assignments", R"sql(
     UPDATE assignment AS a SET client_id = coalesce(a.client_id, n.client_id),
-        hw_addr = coalesce(a.hw_addr, n.hw_addr), remote_id = coalesce(a.remote_id, n.remote_id)
+        hw_addr = coalesce(a.hw_addr, n.hw_addr), remote_id = coalesce(a.remote_id, n.remote_id),
+        relay_id = coalesce(n.relay_id, a.relay_id), circuit_id = coalesce(n.circuit_id, a.circuit_id),
+        subscriber_id = coalesce(n.subscriber_id, a.subscriber_id), hostname = coalesce(n.hostname, a.hostname)
     FROM (SELECT assignment_id, (array_agg(client_id ORDER BY place) FILTER (WHERE client_id IS NOT NULL))[1],
                  (array_agg(hw_addr ORDER BY place) FILTER (WHERE hw_addr IS NOT NULL))[1],
-                 (array_agg(remote_id ORDER BY place) FILTER (WHERE remote_id IS NOT NULL))[1]
-          FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::bytea[])
-              WITH ORDINALITY AS f (assignment_id, client_id, hw_addr, remote_id, place)
-          GROUP BY assignment_id) AS n (assignment_id, client_id, hw_addr, remote_id)
+                 (array_agg(remote_id ORDER BY place) FILTER (WHERE remote_id IS NOT NULL))[1],
+                 (array_agg(relay_id ORDER BY place DESC) FILTER (WHERE relay_id IS NOT NULL))[1],
+                 (array_agg(circuit_id ORDER BY place DESC) FILTER (WHERE circuit_id IS NOT NULL))[1],
+                 (array_agg(subscriber_id ORDER BY place DESC) FILTER (WHERE subscriber_id IS NOT NULL))[1],
+                 (array_agg(hostname ORDER BY place DESC) FILTER (WHERE hostname IS NOT NULL))[1]
+          FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[])
+              WITH ORDINALITY AS f (assignment_id, client_id, hw_addr, remote_id, relay_id, circuit_id, subscriber_id,
+                                    hostname, place)
+          GROUP BY assignment_id)
+         AS n (assignment_id, client_id, hw_addr, remote_id, relay_id, circuit_id, subscriber_id, hostname)
     WHERE a.assignment_id = n.assignment_id)sql"};
 
 // The lock of the feed, its rows and the wake-up in one statement: others wait for the lock meanwhile. The rows are joined
@@ -80,6 +89,13 @@ void put_key(ArrayParameters& rows, const BindingKey& key) {
     rows.next().number(std::int64_t{key.prefix_len});
 }
 
+void put_line(ArrayParameters& rows, const LineDetails& line) {
+    rows.next().bytes_or_null(line.relay_id);
+    rows.next().bytes_or_null(line.circuit_id);
+    rows.next().bytes_or_null(line.subscriber_id);
+    rows.next().text_or_null(line.hostname);
+}
+
 /// For all new assignments, whether they stay open or not; in their order.
 std::vector<std::int64_t> new_ids(PostgresTransaction& transaction, std::size_t count) {
     std::vector<std::int64_t> out;
@@ -95,7 +111,7 @@ void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledge
     const auto count =
         std::count_if(news.begin(), news.end(), [&](const auto& a) { return entries.contains(a.entry); });
     const auto ids = new_ids(transaction, static_cast<std::size_t>(count));
-    ArrayParameters rows(key_columns + 9);
+    ArrayParameters rows(key_columns + 13);
     for (const auto& assignment : news) {
         if (!entries.contains(assignment.entry)) continue;
         const auto id = ids[rows.rows()];
@@ -112,6 +128,7 @@ void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledge
         rows.next().word(to_string(assignment.end_reason));
         rows.next().flag(assignment.began_inferred);
         rows.next().flag(assignment.ended_inferred);
+        put_line(rows, assignment.line);
     }
     if (rows.rows() > 0) transaction.run(insert_sql, Parameters().number(server).arrays(rows));
 }
@@ -134,7 +151,7 @@ void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& l
 }
 
 void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
-    ArrayParameters ended(4), filled(4);
+    ArrayParameters ended(4), filled(8);
     for (const auto& end : ledger.assignment_ends()) {
         if (!entries.contains(end.entry)) continue;
         ended.begin_row();
@@ -150,6 +167,7 @@ void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger
         filled.next().bytes_or_null(fill.client_id);
         filled.next().text_or_null(fill.hw_addr);
         filled.next().bytes_or_null(fill.remote_id);
+        put_line(filled, fill.line);
     }
     if (ended.rows() > 0) transaction.run(end_sql, Parameters().arrays(ended));
     if (filled.rows() > 0) transaction.run(fill_sql, Parameters().arrays(filled));

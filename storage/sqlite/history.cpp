@@ -11,8 +11,9 @@ constexpr const char* last_end_sql = R"sql(
 
 constexpr const char* insert_sql = R"sql(
     INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, address_key, last_key, client_id, hw_addr,
-        remote_id, began_at, ended_at, end_reason, began_inferred, ended_inferred, inferred)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?14 | ?15))sql";
+        remote_id, began_at, ended_at, end_reason, began_inferred, ended_inferred, inferred, relay_id, circuit_id,
+        subscriber_id, hostname)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?14 | ?15, ?16, ?17, ?18, ?19))sql";
 
 constexpr const char* end_sql = R"sql(
     UPDATE assignment SET ended_at = ?2, end_reason = ?3, ended_inferred = ?4, inferred = began_inferred | ?4
@@ -20,7 +21,8 @@ constexpr const char* end_sql = R"sql(
 
 constexpr const char* fill_sql = R"sql(
     UPDATE assignment SET client_id = coalesce(client_id, ?2), hw_addr = coalesce(hw_addr, ?3),
-        remote_id = coalesce(remote_id, ?4)
+        remote_id = coalesce(remote_id, ?4), relay_id = coalesce(?5, relay_id), circuit_id = coalesce(?6, circuit_id),
+        subscriber_id = coalesce(?7, subscriber_id), hostname = coalesce(?8, hostname)
     WHERE assignment_id = ?1)sql";
 
 constexpr const char* feed_sql = R"sql(
@@ -34,6 +36,13 @@ const char* word_of(EndReason reason) {
 
 std::int64_t flag(bool set) {
     return set ? 1 : 0;
+}
+
+void bind_line(Use& use, int first, const LineDetails& line) {
+    use.bytes_or_null(first, line.relay_id);
+    use.bytes_or_null(first + 1, line.circuit_id);
+    use.bytes_or_null(first + 2, line.subscriber_id);
+    use.text_or_null(first + 3, line.hostname);
 }
 
 }  // namespace
@@ -78,6 +87,7 @@ void SqliteHistory::write_assignments(ServerId server, Ledger& ledger, EntryRang
         use.bytes_or_null(2, fill.client_id);
         use.text_or_null(3, fill.hw_addr);
         use.bytes_or_null(4, fill.remote_id);
+        bind_line(use, 5, fill.line);
         use.run();
     }
     for (const auto& assignment : ledger.new_assignments())
@@ -95,6 +105,7 @@ void SqliteHistory::insert(ServerId server, const NewAssignment& assignment, Bin
     use.word(13, word_of(assignment.end_reason));
     use.number(14, flag(assignment.began_inferred));
     use.number(15, flag(assignment.ended_inferred));
+    bind_line(use, 16, assignment.line);
     use.run();
     if (!assignment.ended_at) row.assignment_id = db_.getLastInsertRowid();
 }

@@ -10,8 +10,10 @@ namespace leasemirror {
 namespace {
 
 // By the identifiers, whose order has nothing to do with that of the addresses.
-constexpr const char* left_out[] = {"binding_client_id", "binding_hw_addr", "binding_relay_id", "binding_remote_id",
-                                    "assignment_client_id"};
+constexpr const char* left_out[] = {"binding_client_id",    "binding_hw_addr",     "binding_relay_id",
+                                    "binding_remote_id",    "binding_circuit_id",  "assignment_client_id",
+                                    "assignment_hw_addr",   "assignment_relay_id", "assignment_remote_id",
+                                    "assignment_circuit_id"};
 
 // As they stand in the schema, so that they come back as they were; DROP INDEX also loses what the planner knows of them.
 constexpr const char* note_sql = R"sql(

@@ -16,6 +16,7 @@ using Cells = std::vector<Cell>;
 struct Assignment {
     std::string id, began_at;
     Cell ended_at, client_id, end_reason;
+    Json line = Json::object();
 };
 
 /// A binding as it is known from the feed.
@@ -32,6 +33,7 @@ struct Stored {
 
 constexpr const char* key_columns = "server_id, vpn_id, kind, host(address), prefix_len";
 constexpr std::size_t keys = 5;
+constexpr const char* line_columns[] = {"relay_id", "circuit_id", "subscriber_id", "hostname"};
 constexpr const char* times[] = {"expires_at",      "client_last_seen", "state_since",
                                  "preferred_until", "renew_at",         "rebind_at"};
 
@@ -106,9 +108,15 @@ private:
     void read_assignments() {
         for (const auto& cells : engine_.table(std::string("SELECT ") + key_columns +
                                                ", assignment_id, epoch(began_at), epoch(ended_at), hex(client_id), "
-                                               "end_reason FROM assignment ORDER BY assignment_id")) {
+                                               "end_reason, hex(relay_id), hex(circuit_id), hex(subscriber_id), "
+                                               "hostname FROM assignment ORDER BY assignment_id")) {
             auto& list = assignments_[key_of(cells)];
-            list.push_back({*cells[keys], *cells[keys + 1], cells[keys + 2], cells[keys + 3], cells[keys + 4]});
+            list.push_back(
+                {*cells[keys], *cells[keys + 1], cells[keys + 2], cells[keys + 3], cells[keys + 4], Json::object()});
+            for (std::size_t i = 0; i < std::size(line_columns); ++i)
+                if (const auto& cell = cells[keys + 5 + i]; cell && !cell->empty())
+                    list.back().line[line_columns[i]] =
+                        std::string_view(line_columns[i]) == "hostname" ? Json(*cell) : lower(*cell);
         }
     }
 
@@ -140,6 +148,9 @@ private:
             const auto client = last->client_id.value_or("");
             if (!client.empty() && stored.row.contains("client_id") && stored.row["client_id"] != lower(client))
                 fault(key + ": assigned to another client");
+            for (const auto* column : line_columns)
+                if (stored.row.contains(column) && last->line.value(column, Json()) != stored.row[column])
+                    fault(key + ": its assignment does not have the " + column + " that was told last");
         } else {
             if (stored.row.at("state") == "active") fault(key + ": active and not in force");
             if (stored.assignment_id) fault(key + ": not in force, with an assignment_id");

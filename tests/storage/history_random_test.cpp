@@ -43,6 +43,10 @@ private:
         if (one_in(3)) binding.state = states[up_to(5)];
         if (one_in(2)) binding.hw_addr = {2, static_cast<std::uint8_t>(up_to(3))};
         if (one_in(3)) binding.remote_id = id(client());
+        if (one_in(3)) binding.relay_id = id(client());
+        if (one_in(3)) binding.circuit_id = id(client());
+        if (one_in(3)) binding.subscriber_id = id(client());
+        if (one_in(3)) binding.hostname = client();
         if (one_in(2)) binding.expires_at = at(now - 5 + static_cast<std::int64_t>(up_to(40)));
         if (one_in(3)) binding.state_since = at(now - static_cast<std::int64_t>(up_to(60)));
         if (one_in(3)) binding.client_last_seen = at(now - static_cast<std::int64_t>(up_to(30)));
@@ -113,7 +117,8 @@ Rows dump(const Fixture& f) {
     for (auto& row : f.engine->rows("SELECT " + key +
                                     ", hex(client_id), hw_addr, hex(remote_id), epoch(began_at), "
                                     "epoch(ended_at), end_reason, CAST(began_inferred AS INTEGER), "
-                                    "CAST(ended_inferred AS INTEGER) FROM assignment ORDER BY assignment_id"))
+                                    "CAST(ended_inferred AS INTEGER), hex(relay_id), hex(circuit_id), "
+                                    "hex(subscriber_id), hostname FROM assignment ORDER BY assignment_id"))
         out.push_back(std::move(row));
     return out;
 }

@@ -129,6 +129,40 @@ TEST_CASE("a client that moves begins another assignment, and what becomes known
     }
 }
 
+TEST_CASE("an assignment has its line and host name as last told, and goes on when they change") {
+    const char* const line =
+        "SELECT hex(relay_id), hex(circuit_id), hex(subscriber_id), hostname FROM assignment "
+        "ORDER BY assignment_id";
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        Fixture f(factory);
+        auto change = of("A", "10.0.0.1", 100);
+        change.binding.relay_id = id("r");
+        change.binding.circuit_id = id("c");
+        change.binding.hostname = "one";
+        f.apply({change});
+        CHECK(f.engine->rows(line) == Rows{"72|63||one"});
+        // Twice in one batch: the last counts. What is not told any more stays.
+        auto second = of("A", "10.0.0.1", 200);
+        second.binding.hostname = "two";
+        second.binding.subscriber_id = id("s");
+        auto third = of("A", "10.0.0.1", 201);
+        third.binding.hostname = "three";
+        third.binding.circuit_id = id("d");
+        f.apply({second, third});
+        CHECK(f.engine->rows(line) == Rows{"72|64|73|three"});
+        auto other = of("B", "10.0.0.1", 300);
+        other.binding.relay_id = other.binding.circuit_id = other.binding.subscriber_id = id("x");
+        other.binding.hostname = "four";
+        auto renamed = other;
+        renamed.binding.base_time = at(301);
+        renamed.binding.hostname = "five";
+        f.apply({other, renamed});  // begun and changed in one batch
+        CHECK(f.engine->rows(line) == Rows{"72|64|73|three", "78|78|78|five"});
+        f.check_history();
+    }
+}
+
 TEST_CASE("seq strictly grows over all servers, in the order of the batches") {
     for (const auto& factory : engines()) {
         CAPTURE(factory.name);

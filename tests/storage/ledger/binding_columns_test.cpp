@@ -43,10 +43,11 @@ TEST_CASE("the table has the columns that are listed, the server, and what an en
 TEST_CASE("a list of columns has a part for each, numbered, in the order of the table") {
     using enum ColumnUse;
     CHECK(column_names({id, key}) == "binding_id, vpn_id, kind, address, prefix_len");
-    CHECK(column_names({indexed}, "b.") == "b.doubt, b.client_id, b.hw_addr, b.relay_id, b.remote_id");
-    CHECK(list_columns({derived, indexed}, [](const BindingColumn& column, std::size_t place) {
-              return std::string(column.name) + " = ?" + std::to_string(place + 1);
-          }) == "family = ?1, doubt = ?2, client_id = ?3, hw_addr = ?4, relay_id = ?5, remote_id = ?6");
-    CHECK(count_columns({indexed}) == 5);
+    CHECK(column_names({indexed}, "b.") == "b.doubt, b.client_id, b.hw_addr, b.relay_id, b.remote_id, b.circuit_id");
+    CHECK(
+        list_columns({derived, indexed}, [](const BindingColumn& column, std::size_t place) {
+            return std::string(column.name) + " = ?" + std::to_string(place + 1);
+        }) == "family = ?1, doubt = ?2, client_id = ?3, hw_addr = ?4, relay_id = ?5, remote_id = ?6, circuit_id = ?7");
+    CHECK(count_columns({indexed}) == 6);
     CHECK(count_columns(stored_columns) == binding_columns.size() - 1);  // `family` is never read back
 }

@@ -74,6 +74,13 @@ public:
             if (hold.client_id.empty()) hold.client_id = fill.client_id;
             if (hold.hw_addr.empty()) hold.hw_addr = fill.hw_addr;
             if (hold.remote_id.empty()) hold.remote_id = fill.remote_id;
+            const auto told = [](auto& held, const auto& now) {
+                if (!now.empty()) held = now;
+            };
+            told(hold.line.relay_id, fill.line.relay_id);
+            told(hold.line.circuit_id, fill.line.circuit_id);
+            told(hold.line.subscriber_id, fill.line.subscriber_id);
+            told(hold.line.hostname, fill.line.hostname);
         }
         for (const auto& assignment : ledger_.new_assignments()) {
             auto& row = entries[assignment.entry].row;

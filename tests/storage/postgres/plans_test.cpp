@@ -17,12 +17,13 @@ namespace {
 /// the first two servers are the same ones, as of failover partners.
 constexpr const char* fill_sql = R"sql(
     INSERT INTO binding (server_id, vpn_id, kind, address, prefix_len, family, state, client_id, hw_addr,
-        client_last_seen, expires_at, relay_id, remote_id, data_source, base_time, via, updated_at, epoch, seen_run,
+        client_last_seen, expires_at, relay_id, remote_id, circuit_id, data_source, base_time, via, updated_at, epoch, seen_run,
         scope, assignment_id, boundary_at)
     SELECT s.server_id, '', 'address', inet '10.0.0.0' + n + CASE WHEN s.place > 2 THEN 20000 * s.place ELSE 0 END, 32, 'v4',
         CASE WHEN n % 10 = 0 THEN 'released' ELSE 'active' END, ('client ' || s.place || ' ' || n)::bytea,
         'hw ' || s.place || ' ' || n, to_timestamp(1700000000), CASE WHEN n % 3 > 0 THEN now() + interval '1 day' END,
-        ('relay ' || s.place || ' ' || n / 100)::bytea, ('line ' || s.place || ' ' || n)::bytea, 'local', to_timestamp(1700000000), 'active',
+        ('relay ' || s.place || ' ' || n / 100)::bytea, ('line ' || s.place || ' ' || n)::bytea,
+        ('port ' || s.place || ' ' || n)::bytea, 'local', to_timestamp(1700000000), 'active',
         to_timestamp(1700000000), 0, 1, 7, NULL, to_timestamp(1700000000)
     FROM (SELECT server_id, row_number() OVER (ORDER BY server_id) AS place FROM server) AS s,
          generate_series(1, 12500) AS n;
@@ -32,13 +33,16 @@ constexpr const char* fill_sql = R"sql(
     SELECT (SELECT max(server_id) FROM server), '', 'prefix', ('2001:db8:' || to_hex(n) || '::')::inet, 48, 'v6', 'active',
         ('prefix client ' || n)::bytea, 'local', to_timestamp(1700000000), 'active', to_timestamp(1700000000), 0, 1, 7
     FROM generate_series(1, 20000) AS n;
-    INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, began_at, began_inferred,
-        ended_at, end_reason)
-    SELECT server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, to_timestamp(1600000000 + binding_id), false,
+    INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, relay_id, remote_id,
+        circuit_id, began_at, began_inferred, ended_at, end_reason)
+    SELECT server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, relay_id, remote_id, circuit_id,
+        to_timestamp(1600000000 + binding_id), false,
         to_timestamp(1600900000 + binding_id), 'reported'
     FROM binding;
-    INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, began_at, began_inferred)
-    SELECT server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, boundary_at, false
+    INSERT INTO assignment (server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, relay_id, remote_id,
+        circuit_id, began_at, began_inferred)
+    SELECT server_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, relay_id, remote_id, circuit_id, boundary_at,
+        false
     FROM binding WHERE state = 'active' AND boundary_at IS NOT NULL;
     INSERT INTO binding_change (at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id, detail, inferred)
     SELECT to_timestamp(1700000000), server_id, vpn_id, kind, address, prefix_len, 'assigned', state, client_id, '{}', false
@@ -107,15 +111,17 @@ const struct {
     {"hw_addr = 'hw 1 77'", "binding_hw_addr"},
     {"relay_id = 'relay 1 5'", "binding_relay_id"},
     {"remote_id = 'line 1 8'", "binding_remote_id"},
+    {"circuit_id = 'port 1 8'", "binding_circuit_id"},
 };
 
 const struct {
     const char* where;
     const char* index;
 } lookups_then[] = {
-    {"address = '10.0.5.5'", "assignment_address"},
-    {"network >>= '2001:db8:77::1'", "assignment_network"},
-    {"client_id = 'client 1 77'", "assignment_client_id"},
+    {"address = '10.0.5.5'", "assignment_address"},        {"network >>= '2001:db8:77::1'", "assignment_network"},
+    {"client_id = 'client 1 77'", "assignment_client_id"}, {"hw_addr = 'hw 1 77'", "assignment_hw_addr"},
+    {"relay_id = 'relay 1 5'", "assignment_relay_id"},     {"remote_id = 'line 1 8'", "assignment_remote_id"},
+    {"circuit_id = 'port 1 8'", "assignment_circuit_id"},
 };
 
 }  // namespace

@@ -123,6 +123,9 @@ TEST_CASE("a PostgreSQL schema of version 1 goes on with its rows, and its feed 
                        "began_inferred, network FROM assignment ORDER BY assignment_id") ==
           Rows{"10.0.0.1|41|00:01:02:03:04:05|02|1700000300|-|f|-", "10.0.0.1||-||1700000510|-|t|-",
                "2001:db8::|43|-||1700000450|-|t|2001:db8::/48"});
+    CHECK(engine->rows("SELECT address, hex(relay_id), hex(circuit_id), hex(subscriber_id), hostname "
+                       "FROM lease_at(now()) ORDER BY assignment_id") ==
+          Rows{"10.0.0.1|01|03|04|host \"1\"", "10.0.0.1||||-", "2001:db8::||||-"});
     CHECK(engine->rows("SELECT * FROM binding_count ORDER BY 1, 2") ==
           Rows{"1|active|2", "1|released|1", "2|active|1"});
     CHECK(engine->rows("SELECT server, address FROM lease WHERE expires_at IS NULL ORDER BY 1") ==

@@ -87,6 +87,9 @@ TEST_CASE("a database of version 1 goes on with its rows, and its feed begins wi
                        "hex(last_key) FROM assignment ORDER BY assignment_id") ==
           Rows{"10.0.0.1|41|00:01:02:03:04:05|02|1700000300|-|0|", "10.0.0.1||-||1700000510|-|1|",
                "2001:db8::|43|-||1700000450|-|1|20010DB80000FFFFFFFFFFFFFFFFFFFF"});
+    CHECK(engine->rows("SELECT address, hex(relay_id), hex(circuit_id), hex(subscriber_id), hostname FROM assignment "
+                       "ORDER BY assignment_id") ==
+          Rows{"10.0.0.1|01|03|04|host \"1\"", "10.0.0.1||||-", "2001:db8::||||-"});
     CHECK(engine->rows("SELECT * FROM binding_count ORDER BY 1, 2") ==
           Rows{"1|active|2", "1|released|1", "2|active|1"});
     CHECK(engine->rows("SELECT server, address FROM lease WHERE expires_at IS NULL ORDER BY 1") ==

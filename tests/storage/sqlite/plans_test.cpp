@@ -45,6 +45,7 @@ void fill(Change& change, std::size_t n) {
     binding.hw_addr = number(n / 2);
     binding.relay_id = number(n / 500);
     binding.remote_id = number(n / 3);
+    binding.circuit_id = number(n / 3);
     binding.base_time = at(100);
     binding.via = Via::active;
 }
@@ -154,6 +155,26 @@ std::vector<Lookup> lookups(const Fixture& f, std::size_t rows) {
         {"all that a client ever had",
          "SELECT * FROM assignment_overview WHERE client_id = " + blob(number(15)),
          {"SEARCH a USING INDEX assignment_client_id (client_id=?)"},
+         "3"},
+        {"all that a device ever had",
+         "SELECT * FROM assignment_overview WHERE hw_addr = '00:00:00:00:0f'",
+         {"SEARCH a USING INDEX assignment_hw_addr (hw_addr=?)"},
+         "4"},
+        {"all that a line ever had",
+         "SELECT * FROM assignment_overview WHERE remote_id = " + blob(number(10)),
+         {"SEARCH a USING INDEX assignment_remote_id (remote_id=?)"},
+         "5"},
+        {"all that a port ever had",
+         "SELECT * FROM assignment_overview WHERE circuit_id = " + blob(number(10)),
+         {"SEARCH a USING INDEX assignment_circuit_id (circuit_id=?)"},
+         "5"},
+        {"all behind a relay, ever",
+         "SELECT * FROM assignment_overview WHERE relay_id = " + blob(number(1)),
+         {"SEARCH a USING INDEX assignment_relay_id (relay_id=?)"},
+         "650"},
+        {"lease by circuit_id",
+         lease_by("circuit_id = " + blob(number(10))),
+         {"SEARCH b USING INDEX binding_circuit_id (circuit_id=?)"},
          "3"},
         {"the next changes",
          "SELECT * FROM binding_change WHERE seq > 700 ORDER BY seq LIMIT 100",
