@@ -70,9 +70,18 @@ public:
     /// `inferred` of the open assignment.
     virtual std::vector<Record> leases_of(const Sought& sought) = 0;
 
-    /// Rows of `assignment` that held what is sought at that moment (began_at <= at < ended_at), the most specific
-    /// first: its columns, with `server` by name.
-    virtual std::vector<Record> holders_of(const Sought& sought, UtcSeconds at) = 0;
+    /// The same of a client or a line, in the order of their addresses.
+    virtual std::vector<Record> leases_of(const HolderSought& sought) = 0;
+
+    /// Rows of `assignment` that held what is sought within that time (began_at < to, ended_at > from), the most specific
+    /// first, then by when they began: its columns, with `server` by name.
+    virtual std::vector<Record> holders_of(const Sought& sought, const TimeSpan& within) = 0;
+    /// The same of a client or a line, by when they began.
+    virtual std::vector<Record> holders_of(const HolderSought& sought, const TimeSpan& within) = 0;
+    /// At a moment.
+    std::vector<Record> holders_of(const Sought& sought, UtcSeconds at) {
+        return holders_of(sought, {at, at + std::chrono::seconds{1}});
+    }
 
     /// Where the change feed begins and ends: the lowest and highest `seq` there is, and the highest there ever was. All
     /// 0 while it has never had a row; `first` is last + 1 if retention has emptied it.

@@ -32,4 +32,20 @@ struct Sought {
     friend bool operator==(const Sought&, const Sought&) = default;
 };
 
+/// A client, or the line that it is on: what `who` is asked for all that it held.
+struct HolderSought {
+    enum class By : std::uint8_t { hw_addr, client_id, remote_id, circuit_id };
+    By by = By::client_id;
+    Bytes value;
+
+    friend bool operator==(const HolderSought&, const HolderSought&) = default;
+};
+
+/// Half-open.
+struct TimeSpan {
+    UtcSeconds from{}, to{};
+
+    friend bool operator==(const TimeSpan&, const TimeSpan&) = default;
+};
+
 }  // namespace leasemirror

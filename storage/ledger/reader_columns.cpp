@@ -57,6 +57,10 @@ constexpr std::array assignment{
     ReaderColumn{"client_id", "a.client_id", bytes},
     ReaderColumn{"hw_addr", "a.hw_addr", text},
     ReaderColumn{"remote_id", "a.remote_id", bytes},
+    ReaderColumn{"relay_id", "a.relay_id", bytes},
+    ReaderColumn{"circuit_id", "a.circuit_id", bytes},
+    ReaderColumn{"subscriber_id", "a.subscriber_id", bytes},
+    ReaderColumn{"hostname", "a.hostname", text},
     ReaderColumn{"began_at", "a.began_at", time},
     ReaderColumn{"ended_at", "a.ended_at", time},
     ReaderColumn{"end_reason", "a.end_reason", text},
@@ -88,5 +92,19 @@ constexpr std::array change{
 constinit const std::span<const ReaderColumn> lease_columns{lease};
 constinit const std::span<const ReaderColumn> assignment_columns{assignment};
 constinit const std::span<const ReaderColumn> change_columns{change};
+
+std::string_view column_of(HolderSought::By by) {
+    switch (by) {
+        case HolderSought::By::hw_addr:
+            return "hw_addr";
+        case HolderSought::By::client_id:
+            return "client_id";
+        case HolderSought::By::remote_id:
+            return "remote_id";
+        case HolderSought::By::circuit_id:
+            break;
+    }
+    return "circuit_id";
+}
 
 }  // namespace leasemirror

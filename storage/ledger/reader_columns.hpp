@@ -2,6 +2,9 @@
 // the readers of this folder.
 #pragma once
 
+#include "storage/record.hpp"
+
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -22,5 +25,11 @@ extern const std::span<const ReaderColumn> lease_columns;
 extern const std::span<const ReaderColumn> assignment_columns;
 /// c: `binding_change`, s: `server`. The first is `seq`.
 extern const std::span<const ReaderColumn> change_columns;
+
+/// All that there are, in their order.
+inline constexpr std::array every_holder_column{HolderSought::By::hw_addr, HolderSought::By::client_id,
+                                                HolderSought::By::remote_id, HolderSought::By::circuit_id};
+/// Of `lease` and of `assignment`.
+[[nodiscard]] std::string_view column_of(HolderSought::By by);
 
 }  // namespace leasemirror

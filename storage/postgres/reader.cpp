@@ -2,11 +2,13 @@
 
 #include "storage/ledger/reader_columns.hpp"
 #include "storage/ledger/server_row.hpp"
+#include "storage/ledger/stored_text.hpp"
 #include "storage/postgres/gaps.hpp"
 #include "storage/postgres/schema.hpp"
 
 #include <poll.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <iterator>
 #include <optional>
@@ -25,34 +27,66 @@ std::string select_list(std::span<const ReaderColumn> columns) {
     return out;
 }
 
-std::string leases_sql(const std::string& condition) {
+std::string leases_sql(const std::string& condition,
+                       const std::string& order = "l.prefix_len DESC, l.kind, l.vpn_id, l.server") {
     return "SELECT " + select_list(lease_columns) +
            " FROM lease AS l LEFT JOIN assignment AS a ON a.assignment_id = "
            "(SELECT b.assignment_id FROM binding AS b WHERE b.server_id = l.server_id AND b.binding_id = l.binding_id) "
            "WHERE " +
-           condition + " ORDER BY l.prefix_len DESC, l.kind, l.vpn_id, l.server";
+           condition + " ORDER BY " + order;
 }
 
-std::string holders_sql(const std::string& condition) {
+std::string holders_sql(const std::string& condition,
+                        const std::string& order = "a.prefix_len DESC, a.kind, a.vpn_id, s.name, a.began_at") {
     return "SELECT " + select_list(assignment_columns) +
            " FROM assignment AS a JOIN server AS s ON s.server_id = a.server_id WHERE " + condition +
-           " AND a.began_at <= $2 AND (a.ended_at IS NULL OR a.ended_at > $2) "
-           "ORDER BY a.prefix_len DESC, a.kind, a.vpn_id, s.name";
+           " AND a.began_at < $3 AND (a.ended_at IS NULL OR a.ended_at > $2) ORDER BY " + order;
+}
+
+using By = HolderSought::By;
+
+std::string leases_by_sql(By by) {
+    return leases_sql("l." + std::string(column_of(by)) + " = $1", "l.address, l.prefix_len, l.vpn_id, l.server");
+}
+std::string holders_by_sql(By by) {
+    const auto column = "a." + std::string(column_of(by));
+    // Of these it is a digest that is indexed: 0007_lines.sql.
+    const auto digest =
+        by == By::remote_id || by == By::circuit_id ? "md5(" + column + ") = md5($1::bytea) AND " : std::string();
+    return holders_sql(digest + column + " = $1", "a.began_at, a.assignment_id");
 }
 
 struct Queries {
-    // $1 the address; $2 of leases the length, of holders the time and $3 the length.
+    // $1 the address; $2 of leases the length, of holders the time from $2 to $3, and $4 the length.
     const std::string lease_at = leases_sql("l.address = $1::inet AND l.kind = 'address'");
     const std::string lease_like = leases_sql("l.address = $1::inet AND l.prefix_len = $2");
     const std::string leases_around = leases_sql("l.network >>= $1::inet");
     const std::string holder_at = holders_sql("a.address = $1::inet AND a.kind = 'address'");
-    const std::string holder_like = holders_sql("a.address = $1::inet AND a.prefix_len = $3");
+    const std::string holder_like = holders_sql("a.address = $1::inet AND a.prefix_len = $4");
     const std::string holders_around = holders_sql("a.network >>= $1::inet");
+    // $1 the value; of holders from $2 to $3. By HolderSought::By.
+    const std::array<std::string, 4> leases_by{leases_by_sql(By::hw_addr), leases_by_sql(By::client_id),
+                                               leases_by_sql(By::remote_id), leases_by_sql(By::circuit_id)};
+    const std::array<std::string, 4> holders_by{holders_by_sql(By::hw_addr), holders_by_sql(By::client_id),
+                                                holders_by_sql(By::remote_id), holders_by_sql(By::circuit_id)};
     // $1 after which seq, $2 up to which, $3 a server's name or NULL.
     const std::string changes = "SELECT " + select_list(change_columns) +
                                 " FROM binding_change AS c JOIN server AS s ON s.server_id = c.server_id "
                                 "WHERE c.seq > $1 AND c.seq <= $2 AND ($3::text IS NULL OR s.name = $3) ORDER BY c.seq";
 };
+
+constexpr std::array leases_by_names{"leases_by_hw_addr", "leases_by_client_id", "leases_by_remote_id",
+                                     "leases_by_circuit_id"};
+constexpr std::array holders_by_names{"holders_by_hw_addr", "holders_by_client_id", "holders_by_remote_id",
+                                      "holders_by_circuit_id"};
+
+Parameters value_of(const HolderSought& sought) {
+    Parameters out;
+    if (sought.by != By::hw_addr) return out.bytes(sought.value);
+    std::string text;
+    colon_hex(sought.value, text);
+    return out.text(text);
+}
 
 /// Statements have to live as long as the program.
 const Queries& queries() {
@@ -175,7 +209,10 @@ public:
 
     std::vector<ServerOverview> servers() override;
     std::vector<Record> leases_of(const Sought& sought) override;
-    std::vector<Record> holders_of(const Sought& sought, UtcSeconds at) override;
+    std::vector<Record> leases_of(const HolderSought& sought) override;
+    using Reader::holders_of;
+    std::vector<Record> holders_of(const Sought& sought, const TimeSpan& within) override;
+    std::vector<Record> holders_of(const HolderSought& sought, const TimeSpan& within) override;
     FeedEnds feed_ends() override;
     FeedPart changes_after(std::int64_t seq, const std::optional<std::string>& server, std::size_t rows) override;
     void wait_for_changes(std::chrono::milliseconds patience) override;
@@ -271,10 +308,28 @@ std::vector<Record> PostgresReader::leases_of(const Sought& sought) {
     });
 }
 
-std::vector<Record> PostgresReader::holders_of(const Sought& sought, UtcSeconds at) {
+std::vector<Record> PostgresReader::leases_of(const HolderSought& sought) {
+    return in_snapshot("look up leases", [&](PostgresTransaction& transaction) {
+        const auto by = static_cast<std::size_t>(sought.by);
+        return read_rows(transaction.run({leases_by_names[by], queries().leases_by[by]}, value_of(sought)),
+                         lease_columns);
+    });
+}
+
+std::vector<Record> PostgresReader::holders_of(const HolderSought& sought, const TimeSpan& within) {
+    return in_snapshot("look up assignments", [&](PostgresTransaction& transaction) {
+        const auto by = static_cast<std::size_t>(sought.by);
+        auto parameters = value_of(sought);
+        return read_rows(transaction.run({holders_by_names[by], queries().holders_by[by]},
+                                         parameters.time(within.from).time(within.to)),
+                         assignment_columns);
+    });
+}
+
+std::vector<Record> PostgresReader::holders_of(const Sought& sought, const TimeSpan& within) {
     return in_snapshot("look up an assignment", [&](PostgresTransaction& transaction) {
         Parameters moment;
-        moment.address(sought.address).time(at);
+        moment.address(sought.address).time(within.from).time(within.to);
         if (sought.prefix_len)
             return read_rows(transaction.run({"holder_like", queries().holder_like},
                                              moment.number(std::int64_t{*sought.prefix_len})),
@@ -325,8 +380,11 @@ std::unique_ptr<Reader> open_postgres_reader(const StoreSettings& settings) {
 
 std::vector<std::string> postgres_lookup_queries() {
     const auto& all = queries();
-    return {all.lease_at,    all.lease_like,     all.leases_around, all.holder_at,
-            all.holder_like, all.holders_around, all.changes};
+    std::vector<std::string> out{all.lease_at,    all.lease_like,     all.leases_around, all.holder_at,
+                                 all.holder_like, all.holders_around, all.changes};
+    out.insert(out.end(), all.leases_by.begin(), all.leases_by.end());
+    out.insert(out.end(), all.holders_by.begin(), all.holders_by.end());
+    return out;
 }
 
 }  // namespace leasemirror

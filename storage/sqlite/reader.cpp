@@ -2,9 +2,11 @@
 
 #include "storage/ledger/reader_columns.hpp"
 #include "storage/ledger/server_row.hpp"
+#include "storage/ledger/stored_text.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/sqlite/error.hpp"
 #include "storage/sqlite/gaps.hpp"
+#include "storage/sqlite/reader_sql.hpp"
 #include "storage/sqlite/schema.hpp"
 
 #include <SQLiteCpp/Transaction.h>
@@ -18,69 +20,6 @@
 
 namespace leasemirror {
 namespace {
-
-// ---- queries ----
-
-/// What the view gives as text for people is brought back to seconds.
-std::string select_list(std::span<const ReaderColumn> columns) {
-    std::string out;
-    for (const auto& column : columns) {
-        const bool readable_time = column.type == ColumnType::time && column.source.starts_with("l.");
-        out.append(out.empty() ? "" : ", ").append(readable_time ? "unixepoch(" : "").append(column.source);
-        out.append(readable_time ? ")" : "");
-    }
-    return out;
-}
-
-/// The lengths of the prefixes in a table, found by skipping through its index: see 0001_bindings.sql.
-std::string with_lengths_in(const std::string& table) {
-    return "WITH RECURSIVE len (n) AS (SELECT max(prefix_len) FROM " + table +
-           " WHERE last_key IS NOT NULL UNION ALL SELECT (SELECT max(prefix_len) FROM " + table +
-           " WHERE last_key IS NOT NULL AND prefix_len < n) FROM len WHERE n > 0 LIMIT 129) ";
-}
-
-std::string last_prefix_in(const std::string& table) {
-    return "(SELECT max(address_key) FROM " + table +
-           " WHERE last_key IS NOT NULL AND prefix_len = n AND address_key <= ?1)";
-}
-
-std::string lease_source() {
-    return " lease AS l LEFT JOIN assignment AS a ON a.assignment_id = "
-           "(SELECT b.assignment_id FROM binding AS b WHERE b.binding_id = l.binding_id) ";
-}
-
-/// ?1 address, ?2 prefix length or NULL.
-std::string lease_at_sql() {
-    return "SELECT " + select_list(lease_columns) + " FROM" + lease_source() +
-           "WHERE l.address = ?1 AND (l.prefix_len = ?2 OR ?2 IS NULL AND l.kind = 'address') "
-           "ORDER BY l.kind, l.vpn_id, l.server";
-}
-
-/// ?1 address_key, ?2 family.
-std::string leases_around_sql() {
-    return with_lengths_in("binding") + "SELECT " + select_list(lease_columns) + " FROM len CROSS JOIN" +
-           lease_source() + "WHERE l.prefix_len = n AND l.last_key >= ?1 AND l.family = ?2 AND l.address_key = " +
-           last_prefix_in("binding") + " ORDER BY n DESC, l.vpn_id, l.server";
-}
-
-const std::string held_then = "a.began_at <= ?3 AND (a.ended_at IS NULL OR a.ended_at > ?3) ";
-
-/// ?1 address, ?2 prefix length or NULL, ?3 time.
-std::string holder_at_sql() {
-    return "SELECT " + select_list(assignment_columns) +
-           " FROM assignment AS a JOIN server AS s ON s.server_id = a.server_id WHERE a.address = ?1 AND "
-           "(a.prefix_len = ?2 OR ?2 IS NULL AND a.kind = 'address') AND " +
-           held_then + "ORDER BY a.kind, a.vpn_id, s.name";
-}
-
-/// ?1 address_key, ?2 family, ?3 time.
-std::string holders_around_sql() {
-    return with_lengths_in("assignment") + "SELECT " + select_list(assignment_columns) +
-           " FROM len CROSS JOIN assignment AS a JOIN server AS s ON s.server_id = a.server_id "
-           "WHERE a.last_key IS NOT NULL AND a.prefix_len = n AND a.last_key >= ?1 AND s.family = ?2 "
-           "AND a.address_key = " +
-           last_prefix_in("assignment") + " AND " + held_then + "ORDER BY n DESC, a.vpn_id, s.name";
-}
 
 constexpr const char* overview_sql = R"sql(
     SELECT server_id, s.name, family, endpoint, server_identity, phase, base_time, fresh_as_of, coverage, clock_skew_ms,
@@ -100,12 +39,6 @@ constexpr const char* ends_sql = R"sql(
 
 constexpr const char* part_end_sql =
     "SELECT max(seq) FROM (SELECT seq FROM binding_change WHERE seq > ?1 ORDER BY seq LIMIT ?2)";
-
-std::string changes_sql() {
-    return "SELECT " + select_list(change_columns) +
-           " FROM binding_change AS c JOIN server AS s ON s.server_id = c.server_id "
-           "WHERE c.seq > ?1 AND c.seq <= ?2 AND (?3 IS NULL OR s.name = ?3) ORDER BY c.seq";
-}
 
 // ---- rows ----
 
@@ -212,6 +145,26 @@ struct SoughtText {
     std::optional<std::int64_t> prefix_len;
 };
 
+struct HolderText {
+    explicit HolderText(const HolderSought& sought) : value(sought.value) {
+        if (sought.by == HolderSought::By::hw_addr) colon_hex(sought.value, hw_addr);
+    }
+    void bind(Use& use) const {
+        if (hw_addr.empty())
+            use.bytes(1, value);
+        else
+            use.text(1, hw_addr);
+    }
+
+    const Bytes& value;
+    std::string hw_addr;  // empty: by another column, which has octets
+};
+
+void bind_span(Use& use, const TimeSpan& within) {
+    use.time(3, within.from);
+    use.time(4, within.to);
+}
+
 // ---- the connection ----
 
 /// SQLite tells nobody that something was committed: this is how often it is asked. It costs a look at the index of
@@ -314,17 +267,41 @@ public:
         });
     }
 
-    std::vector<Record> holders_of(const Sought& sought, UtcSeconds at) override {
+    std::vector<Record> leases_of(const HolderSought& sought) override {
+        return connection_.in_snapshot("look up leases", [&](SQLite::Database& db) {
+            std::vector<Record> out;
+            const HolderText text(sought);
+            find(
+                db, leases_by_sql(column_of(sought.by)), lease_columns, [&](Use& use) { text.bind(use); }, out);
+            return out;
+        });
+    }
+
+    std::vector<Record> holders_of(const HolderSought& sought, const TimeSpan& within) override {
+        return connection_.in_snapshot("look up assignments", [&](SQLite::Database& db) {
+            std::vector<Record> out;
+            const HolderText text(sought);
+            const auto bind = [&](Use& use) {
+                text.bind(use);
+                bind_span(use, within);
+            };
+            find(db, holders_by_sql(column_of(sought.by)), assignment_columns, bind, out);
+            return out;
+        });
+    }
+
+    using Reader::holders_of;
+    std::vector<Record> holders_of(const Sought& sought, const TimeSpan& within) override {
         return connection_.in_snapshot("look up an assignment", [&](SQLite::Database& db) {
             const SoughtText text(sought);
             std::vector<Record> out;
             const auto exact = [&](Use& use) {
                 text.bind_exact(use);
-                use.time(3, at);
+                bind_span(use, within);
             };
             const auto around = [&](Use& use) {
                 text.bind_around(use);
-                use.time(3, at);
+                bind_span(use, within);
             };
             find(db, holder_at_sql(), assignment_columns, exact, out);
             if (!sought.prefix_len) find(db, holders_around_sql(), assignment_columns, around, out);
@@ -398,7 +375,13 @@ std::unique_ptr<Reader> open_sqlite_reader(const std::string& path) {
 }
 
 std::vector<std::string> sqlite_lookup_queries() {
-    return {lease_at_sql(), leases_around_sql(), holder_at_sql(), holders_around_sql(), changes_sql()};
+    std::vector<std::string> out{lease_at_sql(), leases_around_sql(), holder_at_sql(), holders_around_sql(),
+                                 changes_sql()};
+    for (const auto by : every_holder_column) {
+        out.push_back(leases_by_sql(column_of(by)));
+        out.push_back(holders_by_sql(column_of(by)));
+    }
+    return out;
 }
 
 }  // namespace leasemirror

@@ -79,7 +79,8 @@ std::vector<std::string> plans(const Fixture& f, const std::string& engine) {
             explain =
                 "SET enable_seqscan TO off; SET plan_cache_mode TO force_generic_plan; DEALLOCATE ALL; PREPARE q AS " +
                 sql + "; EXPLAIN (COSTS OFF) EXECUTE q (" +
-                (sql.find("$3") != std::string::npos   ? "NULL, NULL, NULL"
+                (sql.find("$4") != std::string::npos   ? "NULL, NULL, NULL, NULL"
+                 : sql.find("$3") != std::string::npos ? "NULL, NULL, NULL"
                  : sql.find("$2") != std::string::npos ? "NULL, NULL"
                                                        : "NULL") +
                 ")";
@@ -282,6 +283,54 @@ TEST_CASE("who held an address then: whoever's interval that moment lies in, wit
         CHECK(then(sought("2001:db8:1:100::"), 160) == Rows{"2001:db8:1:: 48 west e 150 - - no no no"});
         CHECK(then(prefix("2001:db8:1::", 56), 160) == Rows{"2001:db8:1:: 56 west d 100 200 reported no no no"});
         CHECK(then(prefix("2001:db8:1::", 56), 200).empty());
+    }
+}
+
+TEST_CASE("what a client or a line holds, and what it held within a time") {
+    for (const auto& factory : engines()) {
+        CAPTURE(factory.name);
+        TwoServers f(factory);
+        const auto of_line = [](const std::string& address, std::int64_t base, std::string_view client,
+                                BindingState state = BindingState::active) {
+            auto out = told_of(address, base, client);
+            out.binding.state = state;
+            out.binding.hw_type = 1;
+            out.binding.hw_addr = {2, 0, 0, 0, 0, 0xab};
+            out.binding.remote_id = Bytes(3000, 'r');  // longer than an index entry may be
+            out.binding.circuit_id = id("eth0/1");
+            out.binding.hostname = "pc";
+            return out;
+        };
+        f.apply({of_line("10.0.0.9", 100, "a"), told_of("10.0.0.3", 100, "b")});
+        f.apply({of_line("10.0.0.9", 200, "a", BindingState::ended)});
+        f.apply({of_line("10.0.0.8", 200, "a")});
+        f.apply_west({of_line("2001:db8:1::/56", 300, "duid")});
+        const auto reader = open_reader(f.settings);
+        const auto mac = HolderSought{HolderSought::By::hw_addr, {2, 0, 0, 0, 0, 0xab}};
+        const auto client = HolderSought{HolderSought::By::client_id, id("a")};
+        const auto line = HolderSought{HolderSought::By::remote_id, Bytes(3000, 'r')};
+        const auto port = HolderSought{HolderSought::By::circuit_id, id("eth0/1")};
+        for (const auto& sought : {mac, line, port}) {
+            CHECK(columns(reader->leases_of(sought), {"address", "server"}) ==
+                  Rows{"10.0.0.8 east", "2001:db8:1:: west"});
+            CHECK(columns(reader->holders_of(sought, {utc(0), utc(1000)}),
+                          {"address", "client_id", "circuit_id", "hostname", "began_at", "ended_at"}) ==
+                  Rows{"10.0.0.9 a eth0/1 pc 100 200", "10.0.0.8 a eth0/1 pc 200 -",
+                       "2001:db8:1:: duid eth0/1 pc 300 -"});
+        }
+        CHECK(columns(reader->leases_of(client), {"address"}) == Rows{"10.0.0.8"});
+        const auto held = [&](std::int64_t from, std::int64_t to) {
+            return columns(reader->holders_of(client, {utc(from), utc(to)}), {"address"});
+        };
+        CHECK(held(0, 100).empty());  // it is half-open
+        CHECK(held(0, 101) == Rows{"10.0.0.9"});
+        CHECK(held(199, 200) == Rows{"10.0.0.9"});
+        CHECK(held(200, 201) == Rows{"10.0.0.8"});
+        CHECK(held(150, 250) == Rows{"10.0.0.9", "10.0.0.8"});
+        CHECK(reader->holders_of({HolderSought::By::client_id, id("c")}, {utc(0), utc(1000)}).empty());
+        CHECK(columns(reader->holders_of(sought("10.0.0.9"), {utc(0), utc(1000)}), {"client_id", "ended_at"}) ==
+              Rows{"a 200"});
+        CHECK(reader->holders_of(sought("10.0.0.9"), {utc(200), utc(1000)}).empty());
     }
 }
 

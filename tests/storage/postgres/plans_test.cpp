@@ -118,10 +118,13 @@ const struct {
     const char* where;
     const char* index;
 } lookups_then[] = {
-    {"address = '10.0.5.5'", "assignment_address"},        {"network >>= '2001:db8:77::1'", "assignment_network"},
-    {"client_id = 'client 1 77'", "assignment_client_id"}, {"hw_addr = 'hw 1 77'", "assignment_hw_addr"},
-    {"relay_id = 'relay 1 5'", "assignment_relay_id"},     {"remote_id = 'line 1 8'", "assignment_remote_id"},
-    {"circuit_id = 'port 1 8'", "assignment_circuit_id"},
+    {"address = '10.0.5.5'", "assignment_address"},
+    {"network >>= '2001:db8:77::1'", "assignment_network"},
+    {"client_id = 'client 1 77'", "assignment_client_id"},
+    {"hw_addr = 'hw 1 77'", "assignment_hw_addr"},
+    {"md5(relay_id) = md5('relay 1 5'::bytea) AND relay_id = 'relay 1 5'", "assignment_relay_id"},
+    {"md5(remote_id) = md5('line 1 8'::bytea) AND remote_id = 'line 1 8'", "assignment_remote_id"},
+    {"md5(circuit_id) = md5('port 1 8'::bytea) AND circuit_id = 'port 1 8'", "assignment_circuit_id"},
 };
 
 }  // namespace
