@@ -110,21 +110,58 @@ struct StatusOptions {
 
 struct WhoOptions {
     static constexpr const char* name = "who";
-    static constexpr const char* what = "Who holds an address, or held it at a time";
+    static constexpr const char* what = "Who holds an address, or held it; what a client or a line held";
 
     explicit WhoOptions(CLI::App& app) {
         add_config(app, out.config);
-        add_parsed(app, "ADDRESS", out.sought, parse_sought,
-                   "Finds the delegated prefix around it too. PREFIX/LENGTH finds that prefix alone")
-            ->required();
-        app.add_option("--at", out.at, "2026-11-20T12:00:00Z, 2026-11-20 (its midnight in UTC), 2h (before now), now")
-            ->type_name("TIME")
-            ->check(checked(parse_some_time));
+        add_parsed(app, "ADDRESS", address, parse_sought,
+                   "Finds the delegated prefix around it too. PREFIX/LENGTH finds that prefix alone");
+        add_holder(app, "--mac", HolderSought::By::hw_addr, parse_mac, "Instead: all of this hardware address")
+            ->type_name("MAC");
+        add_holder(app, "--client-id", HolderSought::By::client_id, parse_client_id,
+                   "Of this client: v4 option 61, v6 its DUID")
+            ->type_name("ID");
+        add_holder(app, "--remote-id", HolderSought::By::remote_id, parse_query_id,
+                   "Of this line; v6: enterprise number (four octets) and identifier")
+            ->type_name("ID");
+        add_holder(app, "--circuit-id", HolderSought::By::circuit_id, parse_query_id,
+                   "Of this port: option 82.1, or v6 Interface-ID")
+            ->type_name("ID");
+        auto* const at = add_time(app, "--at", out.at,
+                                  "2026-11-20T12:00:00Z, 2026-11-20 (its midnight in UTC), 2h (before now), now");
+        auto* const from = add_time(app, "--from", out.from, "All that was held at some time from then on ...");
+        add_time(app, "--to", out.to, "... and before then; now if left out")->needs(from);
+        from->excludes(at);
         add_json(app, out.json);
+        app.footer(
+            "Identifiers are hex, with or without colons, or text:... Exit codes: 0 found; 1 nobody, or nothing;\n"
+            "2 usage or configuration error; 3 no database.");
     }
-    [[nodiscard]] Command command() const { return out; }
+    [[nodiscard]] Command command() const {
+        if ((address ? 1 : 0) + holders != 1)
+            return usage_error("expected an ADDRESS, or one of --mac, --client-id, --remote-id and --circuit-id");
+        auto asked = out;
+        if (address) asked.sought = *address;
+        return asked;
+    }
 
     WhoCommand out;
+    std::optional<Sought> address;
+    int holders = 0;
+
+private:
+    template <class Parse>
+    CLI::Option* add_holder(CLI::App& app, const std::string& option, HolderSought::By by, Parse parse,
+                            const std::string& help) {
+        const auto store = [this, by, parse](const std::string& text) {
+            out.holder = HolderSought{by, *parse(text)};
+            ++holders;
+        };
+        return app.add_option_function<std::string>(option, store, help)->check(checked(parse));
+    }
+    static CLI::Option* add_time(CLI::App& app, const std::string& option, std::string& text, const std::string& help) {
+        return app.add_option(option, text, help)->type_name("TIME")->check(checked(parse_some_time));
+    }
 };
 
 struct WatchOptions {

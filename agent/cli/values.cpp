@@ -1,5 +1,8 @@
 #include "agent/cli/values.hpp"
 
+#include "agent/query/record_text.hpp"
+#include "proto/binding.hpp"
+
 namespace leasemirror {
 namespace {
 
@@ -27,6 +30,20 @@ std::string to_string(const Sought& sought) {
     auto out = sought.address.to_string();
     if (sought.prefix_len) out += "/" + std::to_string(*sought.prefix_len);
     return out;
+}
+
+std::string to_string(const HolderSought& sought) {
+    switch (sought.by) {
+        case HolderSought::By::hw_addr:
+            return "MAC " + to_hex(sought.value, ':');
+        case HolderSought::By::client_id:
+            return "client-id " + identifier_text(sought.value);
+        case HolderSought::By::remote_id:
+            return "remote-id " + identifier_text(sought.value);
+        case HolderSought::By::circuit_id:
+            break;
+    }
+    return "circuit-id " + identifier_text(sought.value);
 }
 
 Parsed<Bytes> parse_client_id(std::string_view text) {

@@ -11,6 +11,9 @@ namespace leasemirror {
 /// The other way round.
 [[nodiscard]] std::string to_string(const Sought& sought);
 
+/// "client-id 01:02:00:00:00:00:01", "MAC 02:00:00:00:00:01"
+[[nodiscard]] std::string to_string(const HolderSought& sought);
+
 /// As a client gives it to its server; of a length that is not found in just any message.
 [[nodiscard]] Parsed<Bytes> parse_client_id(std::string_view text);
 

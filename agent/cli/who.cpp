@@ -81,12 +81,15 @@ void print_leases(const std::vector<Record>& rows, std::ostream& out) {
 void print_holders(const std::vector<Record>& rows, std::ostream& out) {
     using Column = TextTable::Column;
     TextTable table({Column{"ADDRESS"}, Column{.heading = "VPN", .optional = true}, Column{"SERVER"}, Column{"CLIENT"},
-                     Column{"MAC"}, Column{.heading = "REMOTE ID", .optional = true}, Column{"SINCE"}, Column{"UNTIL"},
+                     Column{"MAC"}, Column{.heading = "HOSTNAME", .optional = true},
+                     Column{.heading = "REMOTE ID", .optional = true},
+                     Column{.heading = "CIRCUIT ID", .optional = true}, Column{"SINCE"}, Column{"UNTIL"},
                      Column{"ENDED"}});
     for (const auto& row : rows) {
         const auto until = boundary_cell(row, "ended_at", "ended_inferred");
         table.add({address_cell(row), cell_of(row, "vpn_id"), cell_of(row, "server"), cell_of(row, "client_id"),
-                   cell_of(row, "hw_addr"), cell_of(row, "remote_id"), boundary_cell(row, "began_at", "began_inferred"),
+                   cell_of(row, "hw_addr"), cell_of(row, "hostname"), cell_of(row, "remote_id"),
+                   cell_of(row, "circuit_id"), boundary_cell(row, "began_at", "began_inferred"),
                    until.empty() ? "now" : until, cell_of(row, "end_reason")});
     }
     table.print(out);
@@ -109,24 +112,74 @@ std::string caveat_of(const ServerOverview& server, UtcSeconds at, bool in_the_p
     return {};
 }
 
+/// "nobody holds 192.0.2.7 now", "MAC 02:00:00:00:00:01 held nothing from ... to ..."
+std::string nothing_found(const WhoAnswer& answer) {
+    const bool past = answer.at || answer.within;
+    std::string when = " now";
+    if (answer.at) when = " at " + iso_utc(*answer.at);
+    if (answer.within) when = " from " + iso_utc(answer.within->from) + " to " + iso_utc(answer.within->to);
+    if (answer.holder) return to_string(*answer.holder) + (past ? " held nothing" : " holds nothing") + when;
+    return std::string("nobody ") + (past ? "held " : "holds ") + to_string(answer.sought) + when;
+}
+
+/// The latest moment that is asked about, and the earliest.
+UtcSeconds last_moment(const WhoAnswer& answer) {
+    return answer.within ? answer.within->to - std::chrono::seconds{1} : answer.at.value_or(answer.now);
+}
+UtcSeconds first_moment(const WhoAnswer& answer) {
+    return answer.within ? answer.within->from : answer.at.value_or(answer.now);
+}
+
+void print_caveats(const WhoAnswer& answer, std::ostream& out) {
+    const bool past = answer.at || answer.within;
+    bool mirrored = false;
+    for (const auto& server : answer.servers) {
+        if (!answer.holder && server.family != answer.sought.address.family()) continue;
+        mirrored = true;
+        auto caveat = caveat_of(server, last_moment(answer), past);
+        if (caveat.empty() && answer.within) caveat = caveat_of(server, first_moment(answer), past);
+        if (!caveat.empty()) out << "  " << caveat << '\n';
+    }
+    if (!mirrored && answer.holder) out << "  no server is mirrored\n";
+    if (!mirrored && !answer.holder)
+        out << "  no " << to_string(answer.sought.address.family()) << " server is mirrored\n";
+    if (past && answer.retention.count() > 0 && first_moment(answer) < answer.now - answer.retention)
+        out << "  what ended more than " << duration_text(answer.retention)
+            << " ago is removed (storage.retention.assignments)\n";
+}
+
+/// A mistake in the times, in words; empty if there is none.
+std::string read_times(const WhoCommand& command, WhoAnswer& answer) {
+    const auto in_the_future = [&](UtcSeconds t) { return t > answer.now; };
+    const auto future = [](UtcSeconds t) { return iso_utc(t) + " is in the future"; };
+    if (!command.at.empty()) answer.at = *parse_time(command.at, answer.now);  // the command line has checked it
+    if (answer.at && in_the_future(*answer.at)) return future(*answer.at);
+    if (command.from.empty()) return {};
+    TimeSpan within{*parse_time(command.from, answer.now), answer.now};
+    if (!command.to.empty()) within.to = *parse_time(command.to, answer.now);
+    if (in_the_future(within.from)) return future(within.from);
+    if (in_the_future(within.to)) return future(within.to);
+    if (within.from >= within.to) return "--from " + iso_utc(within.from) + " is not before --to " + iso_utc(within.to);
+    answer.within = within;
+    return {};
+}
+
+std::vector<Record> rows_of(Reader& reader, const WhoAnswer& answer) {
+    const auto find = [&](const auto& sought) {
+        if (answer.within) return reader.holders_of(sought, *answer.within);
+        if (answer.at) return reader.holders_of(sought, TimeSpan{*answer.at, *answer.at + std::chrono::seconds{1}});
+        return reader.leases_of(sought);
+    };
+    return answer.holder ? find(*answer.holder) : find(answer.sought);
+}
+
 }  // namespace
 
 void print_who(const WhoAnswer& answer, std::ostream& out) {
-    if (!answer.rows.empty()) return answer.at ? print_holders(answer.rows, out) : print_leases(answer.rows, out);
-    out << "nobody " << (answer.at ? "held " : "holds ") << to_string(answer.sought)
-        << (answer.at ? " at " + iso_utc(*answer.at) : " now") << " as far as is known here\n";
-    bool mirrored = false;
-    for (const auto& server : answer.servers) {
-        if (server.family != answer.sought.address.family()) continue;
-        mirrored = true;
-        if (const auto caveat = caveat_of(server, answer.at.value_or(answer.now), answer.at.has_value());
-            !caveat.empty())
-            out << "  " << caveat << '\n';
-    }
-    if (!mirrored) out << "  no " << to_string(answer.sought.address.family()) << " server is mirrored\n";
-    if (answer.at && answer.retention.count() > 0 && *answer.at < answer.now - answer.retention)
-        out << "  what ended more than " << duration_text(answer.retention)
-            << " ago is removed (storage.retention.assignments)\n";
+    if (!answer.rows.empty())
+        return answer.at || answer.within ? print_holders(answer.rows, out) : print_leases(answer.rows, out);
+    out << nothing_found(answer) << " as far as is known here\n";
+    print_caveats(answer, out);
 }
 
 int execute(const WhoCommand& command, std::ostream& out, std::ostream& err) {
@@ -134,17 +187,17 @@ int execute(const WhoCommand& command, std::ostream& out, std::ostream& err) {
     if (!config) return exit_usage;
     WhoAnswer answer;
     answer.sought = command.sought;
+    answer.holder = command.holder;
     answer.now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     answer.retention = config->storage.retention.assignments;
-    if (!command.at.empty()) answer.at = *parse_time(command.at, answer.now);  // the command line has checked it
-    if (answer.at > answer.now) {
-        err << "leasemirror who: " << iso_utc(*answer.at) << " is in the future\n";
+    if (const auto mistake = read_times(command, answer); !mistake.empty()) {
+        err << "leasemirror who: " << mistake << '\n';
         return exit_usage;
     }
     try {
         const auto reader = open_reader(store_settings(*config));
         answer.servers = reader->servers();
-        answer.rows = answer.at ? reader->holders_of(command.sought, *answer.at) : reader->leases_of(command.sought);
+        answer.rows = rows_of(*reader, answer);
     } catch (const StoreError& e) {
         err << "leasemirror who: " << e.what() << '\n';
         return exit_code_of(e);

@@ -44,6 +44,20 @@ TEST_CASE("each command parses into its own values") {
     CHECK(parse({"who", "-c", "a.yaml", "192.0.2.7"}) == Command{WhoCommand{"a.yaml", address, "", false}});
     CHECK(parse({"who", "2001:db8::/56", "-c", "a.yaml", "--at", "2h", "--json"}) ==
           Command{WhoCommand{"a.yaml", prefix, "2h", true}});
+    WhoCommand line;
+    line.config = "a.yaml";
+    line.holder = HolderSought{HolderSought::By::circuit_id, {'a', '/', '1'}};
+    CHECK(parse({"who", "-c", "a.yaml", "--circuit-id", "text:a/1"}) == Command{line});
+    line.holder = HolderSought{HolderSought::By::hw_addr, {2, 0x42, 0xac, 0x11, 0, 2}};
+    line.from = "2h";
+    line.to = "1h";
+    CHECK(parse({"who", "-c", "a.yaml", "--mac", "02:42:ac:11:00:02", "--from", "2h", "--to", "1h"}) == Command{line});
+    const std::string one_of = "expected an ADDRESS, or one of --mac, --client-id, --remote-id and --circuit-id";
+    CHECK(complaint({"who", "-c", "a"}) == one_of);
+    CHECK(complaint({"who", "-c", "a", "192.0.2.7", "--client-id", "0102"}) == one_of);
+    CHECK(complaint({"who", "-c", "a", "--remote-id", "0102", "--client-id", "0102"}) == one_of);
+    CHECK(complaint({"who", "-c", "a", "192.0.2.7", "--to", "1h"}).find("--from") != std::string::npos);
+    CHECK(complaint({"who", "-c", "a", "192.0.2.7", "--at", "1h", "--from", "2h"}).find("--at") != std::string::npos);
     CHECK(parse({"status", "-c", "a.yaml", "--check", "--max-age", "90s"}) ==
           Command{StatusCommand{"a.yaml", false, true, std::chrono::seconds{90}}});
     CHECK(complaint({"status", "-c", "a.yaml", "--max-age", "90s"}).find("--check") != std::string::npos);
@@ -154,7 +168,6 @@ TEST_CASE("missing and superfluous arguments are usage errors") {
     CHECK(complaint({"schema", "-c", "a"}) == "ACTION is required");
     CHECK(complaint({"schema", "-c", "a", "prnt"}) == "ACTION: prnt not in {print,migrate,version}");
     CHECK(complaint({"decode", "--family", "v5", "x"}) == "--family: v5 not in {v4,v6}");
-    CHECK(complaint({"who", "-c", "a"}) == "ADDRESS is required");
     CHECK(complaint({"watch"}) == "--config is required");
     CHECK(complaint({"query", "-c", "a"}) == "SERVER is required");
     CHECK(complaint({"query", "-c", "a", "east", "--udp", "--bulk"}) == "--bulk excludes --udp");

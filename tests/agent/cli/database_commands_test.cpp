@@ -114,6 +114,27 @@ TEST_CASE("who finds the lease, the prefix around an address, and who held it th
         CHECK(then[0]["ended_at"] == "2023-11-14T22:16:40Z");
         CHECK(then[0]["end_reason"] == "replaced");
         CHECK(then[0]["ended_inferred"] == true);
+        WhoCommand client;
+        client.config = here.config();
+        client.holder = HolderSought{HolderSought::By::client_id, {'a', 'a', 'a', 'a'}};
+        client.json = true;
+        CHECK(outcome_of(client).code == 1);
+        CHECK(outcome_of(client).err.starts_with("client-id aaaa holds nothing now as far as is known here\n"));
+        client.from = "2023-11-14T22:15:00Z";
+        client.to = "2023-11-14T22:20:00Z";
+        const auto held = outcome_of(client).rows();
+        REQUIRE(held.size() == 1);
+        CHECK(held[0]["address"] == "192.0.2.7");
+        CHECK(held[0]["circuit_id"] == nullptr);
+        client.from = "2023-11-14T22:16:40Z";
+        CHECK(outcome_of(client).code == 1);
+        CHECK(outcome_of(client).err.starts_with(
+            "client-id aaaa held nothing from 2023-11-14T22:16:40Z to 2023-11-14T22:20:00Z as far as is known here\n"));
+        client.to = client.from;
+        CHECK(outcome_of(client).err ==
+              "leasemirror who: --from 2023-11-14T22:16:40Z is not before --to 2023-11-14T22:16:40Z\n");
+        client.to = "2999-01-01";
+        CHECK(outcome_of(client).code == 2);
         const auto before = outcome_of(WhoCommand{here.config(), sought("192.0.2.7"), "2023-11-14", false});
         CHECK(before.code == 1);
         CHECK(before.out.starts_with("nobody held 192.0.2.7 at 2023-11-14T00:00:00Z as far as is known here\n"));

@@ -24,7 +24,9 @@ public:
 
     std::vector<ServerOverview> servers() override { return {}; }
     std::vector<Record> leases_of(const Sought&) override { return {}; }
-    std::vector<Record> holders_of(const Sought&, UtcSeconds) override { return {}; }
+    std::vector<Record> leases_of(const HolderSought&) override { return {}; }
+    std::vector<Record> holders_of(const Sought&, const TimeSpan&) override { return {}; }
+    std::vector<Record> holders_of(const HolderSought&, const TimeSpan&) override { return {}; }
 
     FeedEnds feed_ends() override {
         fail_if_told();
