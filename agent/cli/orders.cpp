@@ -43,7 +43,7 @@ std::string outcome_of(OrderKind kind, OrderAnswer answer, const std::string& se
 
 /// Why the order has to wait, if it has to; it stays in the database.
 std::string what_it_waits_for(const ServerOverview& server, OrderKind kind, UtcSeconds now) {
-    if (const auto missing = missing_agent(server, now); !missing.empty()) return missing;
+    if (auto missing = missing_agent(server, now); !missing.empty()) return missing;
     if (kind == OrderKind::resync && server.paused_at) return paused_text(server, now);
     return {};
 }

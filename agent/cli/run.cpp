@@ -83,7 +83,7 @@ int execute(const RunCommand& command, std::ostream&, std::ostream& err) {
     const auto agent = identity_of_this_process(settings->config, whole_seconds(host_now()));
     Log log(settings->config.log);
     log_warnings(*settings, log);
-    return run_daemon(*std::move(settings), agent, log, [&](const Config& now) {
+    return run_daemon(*settings, agent, log, [&](const Config& now) {
         auto next = reload(command.config, now, log);
         if (next) log_warnings(*next, log);
         return next;

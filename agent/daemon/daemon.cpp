@@ -316,8 +316,8 @@ private:
 
 }  // namespace
 
-int run_daemon(DaemonSettings settings, const AgentIdentity& agent, Log& log, Reload reload) {
-    Daemon daemon(std::move(settings), agent, log, std::move(reload));
+int run_daemon(const DaemonSettings& settings, const AgentIdentity& agent, Log& log, Reload reload) {
+    Daemon daemon(settings, agent, log, std::move(reload));
     return daemon.run();
 }
 

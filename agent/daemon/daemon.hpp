@@ -24,6 +24,6 @@ using Reload = std::function<std::optional<DaemonSettings>(const Config& now)>;
 
 /// Runs until a signal or a database that no retry heals. `agent` is who we are to readers of the database. Returns the
 /// exit code: 0 after an orderly stop, 3 if the database cannot be used.
-[[nodiscard]] int run_daemon(DaemonSettings settings, const AgentIdentity& agent, Log& log, Reload reload);
+[[nodiscard]] int run_daemon(const DaemonSettings& settings, const AgentIdentity& agent, Log& log, Reload reload);
 
 }  // namespace leasemirror

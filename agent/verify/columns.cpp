@@ -38,15 +38,15 @@ class Taken final : public ColumnWriter {
 public:
     using Held = std::variant<std::monostate, std::int64_t, std::string_view, ByteView, UtcSeconds, IpAddress>;
 
-    void word(std::string_view value) override { text_(value); }
+    void word(std::string_view value) override { keep(value); }
     void number(std::optional<std::int64_t> value) override {
         if (value) held = *value;
     }
     void time(std::optional<UtcSeconds> value) override {
         if (value) held = *value;
     }
-    void text(const std::string& value) override { text_(value); }
-    void text_or_null(const std::string& value) override { text_(value); }
+    void text(const std::string& value) override { keep(value); }
+    void text_or_null(const std::string& value) override { keep(value); }
     void bytes_or_null(ByteView value) override {
         if (!value.empty()) held = value;
     }
@@ -60,7 +60,7 @@ public:
     Held held;
 
 private:
-    void text_(std::string_view value) {
+    void keep(std::string_view value) {
         if (!value.empty()) held = value;
     }
 };

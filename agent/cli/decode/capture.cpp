@@ -219,7 +219,7 @@ int decode_capture(std::FILE* file, std::optional<Family> family, std::ostream& 
     std::array<char, PCAP_ERRBUF_SIZE> why{};
     const std::unique_ptr<pcap_t, ClosePcap> pcap(pcap_fopen_offline(file, why.data()));
     if (!pcap) {
-        std::fclose(file);
+        (void)std::fclose(file);
         err << "leasemirror decode: the capture cannot be read: " << why.data() << '\n';
         return exit_usage;
     }

@@ -47,7 +47,7 @@ std::FILE* as_file(ByteView head, std::istream& in) {
     if (file == nullptr) return nullptr;
     for (Bytes octets(head.begin(), head.end()); !octets.empty(); octets = read_some(in, FrameBuffer::read_bytes_max))
         if (std::fwrite(octets.data(), 1, octets.size(), file) != octets.size()) {
-            std::fclose(file);
+            (void)std::fclose(file);
             return nullptr;
         }
     std::rewind(file);
