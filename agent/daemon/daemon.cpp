@@ -12,6 +12,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <map>
+#include <optional>
 
 namespace leasemirror {
 namespace {
@@ -42,7 +43,6 @@ public:
           reload_(std::move(reload)),
           timer_(loop_),
           patience_(loop_),
-          claimed_timer_(loop_),
           signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}),
           writers_(loop_, config_, agent, hooks_of_writers()),
           pulse_(loop_, agent, roster_.wanted(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }) {}
@@ -129,7 +129,7 @@ private:
         pulse_.stop();
         engine_.reset();
         writers_.close();
-        claimed_timer_.cancel();
+        claimed_timer_.reset();
         take_what_is_wanted();
         timer_.expires_after(anew_after);
         timer_.async_wait([this](const asio::error_code& error) {
@@ -234,10 +234,10 @@ private:
     }
 
     void try_claimed_later() {
-        if (std::exchange(claimed_waits_, true)) return;
-        claimed_timer_.expires_after(claimed_pause);
-        claimed_timer_.async_wait([this](const asio::error_code& error) {
-            claimed_waits_ = false;
+        if (claimed_timer_) return;
+        claimed_timer_.emplace(loop_, claimed_pause);
+        claimed_timer_->async_wait([this](const asio::error_code& error) {
+            if (!error) claimed_timer_.reset();
             if (!error && engine_) feed([this] { roster_.try_claimed_again(); });
         });
     }
@@ -303,8 +303,7 @@ private:
     asio::io_context loop_{1};
     asio::steady_timer timer_;
     asio::steady_timer patience_;
-    asio::steady_timer claimed_timer_;
-    bool claimed_waits_ = false;
+    std::optional<asio::steady_timer> claimed_timer_;  // while another agent works a server of ours
     SignalHandler signals_;
     Writers writers_;
     Pulse pulse_;

@@ -10,10 +10,7 @@ namespace leasemirror {
 
 Engine::Engine(const Config& config, const std::vector<ResumePoint>& resume, const Bytes& requestor_duid,
                std::uint64_t seed)
-    : batch_(config.storage.batch),
-      queue_bytes_(config.limits.queue_bytes),
-      requestor_duid_(requestor_duid),
-      seeds_(seed),
+    : common_{config.storage.batch, config.limits.queue_bytes, requestor_duid, Jitter(seed)},
       slots_(config.limits.bulk_connections) {
     for (std::size_t i = 0; i < config.servers.size(); ++i)
         put(i, config.servers[i], resume[i]);
@@ -25,7 +22,12 @@ void Engine::put(std::size_t server, const ServerConfig& config, const ResumePoi
     auto& slot = servers_[server];
     if (slot.sync) slot.connections_before = slot.sync->connections_so_far();
     // All the memory, until it is shared out.
-    SyncSettings settings{server, batch_, queue_bytes_, requestor_duid_, seeds_.next(), slot.connections_before};
+    SyncSettings settings{server,
+                          common_.batch,
+                          common_.queue_bytes,
+                          common_.requestor_duid,
+                          common_.seeds.next(),
+                          slot.connections_before};
     slot.sync = std::make_unique<ServerSync>(config, resume, std::move(settings), slots_);
     slot.orders = resume.orders;
     slot.reopens = slot.retires = false;
@@ -35,7 +37,7 @@ void Engine::put(std::size_t server, const ServerConfig& config, const ResumePoi
 void Engine::share_memory() {
     std::size_t worked = 0;
     for_each([&](const ServerSync&) { ++worked; });
-    for_each([&](ServerSync& server) { server.set_queue_bytes(queue_bytes_ / worked); });
+    for_each([&](ServerSync& server) { server.set_queue_bytes(common_.queue_bytes / worked); });
 }
 
 void Engine::start(Now now) {

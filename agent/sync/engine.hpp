@@ -88,10 +88,14 @@ private:
         std::uint64_t connections_before = 0;
     };
 
-    const BatchConfig batch_;
-    const std::uint64_t queue_bytes_;
-    const Bytes requestor_duid_;
-    Jitter seeds_;
+    /// Of every server.
+    struct Common {
+        BatchConfig batch;
+        std::uint64_t queue_bytes = 0;  ///< of all together
+        Bytes requestor_duid;
+        Jitter seeds;
+    };
+    Common common_;
     BulkSlots slots_;
     std::vector<Slot> servers_;
     std::size_t turn_ = 0;       // whose actions come next: all servers get their turn

@@ -152,27 +152,30 @@ void ServerSync::on_deadline(Now now) {
 }
 
 void ServerSync::on_resync_asked(std::uint64_t number, Now now) {
-    if (number <= std::max(resync_.asked, resync_.done)) return;
+    if (number <= std::max(asked_.resync, asked_.resync_done)) return;
     happened(now);
-    resync_.asked = number;
+    asked_.resync = number;
     if (bulk_.can_ask()) {
         bulk_.need_full_at_once("resync");
-        if (const auto* job = bulk_.job(); job && job->is_full() && !job->any_asked()) resync_.begun = number;
+        if (const auto* job = bulk_.job(); job && job->is_full() && !job->any_asked()) asked_.resync_begun = number;
         return;
     }
     report_.error("resync: nothing can be asked without bulk.queries", now);
-    outbox_.edit(now.steady).resync_done = resync_.done = number;
+    outbox_.edit(now.steady).resync_done = asked_.resync_done = number;
 }
 
 void ServerSync::pause(Now now) {
-    paused_ = true;
     report_.log(LogLevel::info, "paused");
-    stop(now);
+    end_work(Work::paused, now);
 }
 
 void ServerSync::stop(Now now) {
+    end_work(is_paused() ? Work::paused : Work::stopped, now);
+}
+
+void ServerSync::end_work(Work work, Now now) {
     happened(now);
-    stopping_ = true;
+    asked_.work = work;
     while (!connections_.empty())
         drop(connections_.all().back().id, true);
     bulk_.drop_job();
@@ -215,7 +218,7 @@ std::optional<SteadyTime> ServerSync::next_deadline() const {
     first.consider(connections_.next_deadline());
     first.consider(outbox_.deadline());
     first.consider(report_.next_deadline());
-    if (stopping_) return first.get();
+    if (is_stopped()) return first.get();
     // What was due when plan() last ran has been tried, and waits for an event, not for the time.
     const auto planned_at = planned_at_.value_or(SteadyTime::min());
     if (support_.active_pacing().due() > planned_at) first.consider(support_.active_pacing().due());
@@ -235,7 +238,7 @@ void ServerSync::drop(ConnectionKey id, bool tell_shell) {
 
 void ServerSync::plan() {
     planned_at_ = now_.steady;
-    if (stopping_) return;
+    if (is_stopped()) return;
     const auto known = support_.known();
     if (support_.on_deadline(now_) && !epoch_.checkpoint.committed()) bulk_.need_full(nothing_to_resume_from);
     if (support_.known() != known) report_.touch();
@@ -265,7 +268,7 @@ std::uint32_t ServerSync::new_xid() {
 
 void ServerSync::commit_if_due(bool at_once) {
     // Nobody knows yet by which clock it has to be told. The server tells it again.
-    if (stopping_ && outbox_.is_held()) return outbox_.discard();
+    if (is_stopped() && outbox_.is_held()) return outbox_.discard();
     if (report_.take_changed()) (void)outbox_.edit(now_.steady);
     if (outbox_.dirty() && (at_once || outbox_.due(now_.steady))) close_batch();
     while (auto batch = outbox_.next())
@@ -308,7 +311,7 @@ std::optional<UtcSeconds> ServerSync::freshness() const {
 
 /// Nothing while something is open or on its way, or waits for an event and not for a time.
 std::optional<UtcSeconds> ServerSync::next_attempt_at() const {
-    if (stopping_ || !connections_.empty()) return std::nullopt;
+    if (is_stopped() || !connections_.empty()) return std::nullopt;
     Earliest first;
     const auto consider = [&](std::optional<SteadyTime> at) {
         if (at && *at > now_.steady) first.consider(at);
@@ -321,8 +324,8 @@ std::optional<UtcSeconds> ServerSync::next_attempt_at() const {
 
 Activity ServerSync::activity() const {
     Activity out;
-    out.stopping = stopping_;
-    out.paused = paused_;
+    out.stopping = is_stopped();
+    out.paused = is_paused();
     if (const auto* active = connections_.active()) out.active = std::get<ActiveSession>(active->session).state();
     const auto* job = bulk_.job();
     if (connections_.has_open_bulk())

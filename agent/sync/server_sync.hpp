@@ -94,12 +94,12 @@ public:
     /// How many octets to read from the connection now; 0: do not read.
     [[nodiscard]] std::size_t wants_bytes(ConnectionKey id) const;
     [[nodiscard]] bool wants_slot() const { return connections_.wants_slot(); }
-    [[nodiscard]] bool done() const { return stopping_ && outbox_.idle() && actions_.empty(); }
+    [[nodiscard]] bool done() const { return is_stopped() && outbox_.idle() && actions_.empty(); }
 
     [[nodiscard]] Phase phase() const { return report_.phase(); }
     [[nodiscard]] const ServerConfig& config() const { return config_; }
     [[nodiscard]] ServerId id() const { return outbox_.server(); }
-    [[nodiscard]] bool is_paused() const { return paused_; }
+    [[nodiscard]] bool is_paused() const { return asked_.work == Work::paused; }
     [[nodiscard]] std::uint64_t connections_so_far() const { return connections_.so_far(); }
 
 private:
@@ -112,13 +112,18 @@ private:
         std::optional<UtcSeconds> fresh_as_of = std::nullopt;  ///< as last told to the database
     };
 
-    /// Full reads that were asked for, by their numbers.
-    struct Resync {
-        std::uint64_t asked = 0;
-        std::uint64_t begun = 0;  ///< the last full bulk does for those up to here
-        std::uint64_t done = 0;   ///< as the database is told
+    enum class Work : std::uint8_t { going_on, stopped, paused };
+    /// What somebody outside wants.
+    struct Asked {
+        Work work = Work::going_on;
+        // Full reads, by their numbers.
+        std::uint64_t resync = 0;
+        std::uint64_t resync_begun = 0;  ///< the last full bulk does for those up to here
+        std::uint64_t resync_done = 0;   ///< as the database is told
     };
+    [[nodiscard]] bool is_stopped() const { return asked_.work != Work::going_on; }
 
+    void end_work(Work work, Now now);
     /// Every event and every word of a session comes through here: plan() has to look again.
     void happened(Now now);
     void plan_anew() { planned_at_.reset(); }
@@ -198,9 +203,7 @@ private:
     const ServerConfig config_;
     Now now_{};
     std::optional<SteadyTime> planned_at_;  // nothing has happened since
-    bool stopping_ = false;
-    bool paused_ = false;
-    Resync resync_;
+    Asked asked_;
     SyncActions actions_;
     Jitter jitter_;
     Outbox outbox_;

@@ -53,7 +53,7 @@ void ServerSync::plan_bulk() {
         auto& batch = open_run(bulk_.job()->run());
         if (bulk_.job()->is_full()) {
             batch.begin_full = bulk_.job()->run();
-            resync_.begun = resync_.asked;
+            asked_.resync_begun = asked_.resync;
             doubts_.on_full_bulk_begun();
         }
         announce(*bulk_.job());
@@ -184,10 +184,11 @@ void ServerSync::finish_full(const BulkJob& job) {
 
 /// With the end of a bulk that asked everything. One that was cut off is repeated, and the order stays.
 void ServerSync::end_resync(const FullConclusion& conclusion) {
-    if (resync_.asked > resync_.begun) bulk_.need_full_at_once("resync");  // asked for while this one was under way
-    if (resync_.begun <= resync_.done) return;
+    if (asked_.resync > asked_.resync_begun)
+        bulk_.need_full_at_once("resync");  // asked for while this one was under way
+    if (asked_.resync_begun <= asked_.resync_done) return;
     if (!conclusion.asked_to_the_end && conclusion.answer != FullConclusion::Answer::refused) return;
-    outbox_.edit(now_.steady).resync_done = resync_.done = resync_.begun;
+    outbox_.edit(now_.steady).resync_done = asked_.resync_done = asked_.resync_begun;
     report_.log(LogLevel::info, "resync-done");
 }
 
