@@ -46,7 +46,7 @@ void BulkReading::start(SessionNow now) {
 }
 
 void BulkReading::ask(SessionNow now) {
-    if (!heard_) asked_at_ = now.server + std::chrono::floor<std::chrono::seconds>(skew_);
+    if (!seen_.any) seen_.asked_at = now.server + std::chrono::floor<std::chrono::seconds>(skew_);
     session_.start(asked_[next_].query, {}, asks_all_vpns(), now);
 }
 
@@ -74,38 +74,39 @@ void BulkReading::on_action(const SessionAction& action, Now now, SessionNow ses
 
 void BulkReading::on_heard(const action::Heard& heard, Now now) {
     const auto ours = std::chrono::floor<std::chrono::seconds>(now.utc);
-    message_skew_ = heard.base_time ? skew_ : Skew{0};
-    heard_at_ = heard.base_time ? to_utc(*heard.base_time, skew_) : ours;
-    heard_ = true;
+    message_.skew = heard.base_time ? skew_ : Skew{0};
+    message_.heard_at = heard.base_time ? to_utc(*heard.base_time, skew_) : ours;
+    seen_.any = true;
     const auto& base = heard.base_time;
-    if (base && !first_base_) {  // a refusal before it may have had none
-        if (std::chrono::abs(heard_at_ - ours) > clock_slack)
+    if (base && !seen_.first_base) {  // a refusal before it may have had none
+        if (std::chrono::abs(message_.heard_at - ours) > clock_slack)
             return fail("its clock shows " + iso_utc(*base) +
                         ", more than a minute from what the mirror knows of it: that clock, the agent's or this host's "
                         "was set");
-        first_base_ = base;
+        seen_.first_base = base;
     }
-    distrusted_ = heard_at_ > ours + clock_slack || (base && *base + Change::disorder_window < *first_base_);
-    if (!distrusted_) ended_ = std::max(ended_, heard_at_);
+    message_.distrusted =
+        message_.heard_at > ours + clock_slack || (base && *base + Change::disorder_window < *seen_.first_base);
+    if (!message_.distrusted) seen_.ended = std::max(seen_.ended, message_.heard_at);
 }
 
 void BulkReading::on_binding(const Binding& binding) {
-    if (distrusted_) {
-        unreadable_.insert(binding.key.address);
-        asked_[next_].lease_lost = asked_[next_].lease_lost || unreadable_.size() > unreadable_max;
-        if (not_understood_++ < quarantine_lines_max) say_("a message has a base-time that cannot be right");
+    if (message_.distrusted) {
+        seen_.unreadable.insert(binding.key.address);
+        asked_[next_].lease_lost = asked_[next_].lease_lost || seen_.unreadable.size() > unreadable_max;
+        if (seen_.not_understood++ < quarantine_lines_max) say_("a message has a base-time that cannot be right");
         return;
     }
-    ++listed_;
-    vpns_seen_ = vpns_seen_ || !binding.key.vpn_id.empty();
-    on_listed_(told_row(binding, message_skew_, scratch_), heard_at_);
+    ++seen_.listed;
+    seen_.vpns = seen_.vpns || !binding.key.vpn_id.empty();
+    on_listed_(told_row(binding, message_.skew, scratch_), message_.heard_at);
 }
 
 void BulkReading::on_quarantine(const action::Quarantine& quarantine) {
-    if (not_understood_++ < quarantine_lines_max) say_("a message could not be understood: " + quarantine.reason);
+    if (seen_.not_understood++ < quarantine_lines_max) say_("a message could not be understood: " + quarantine.reason);
     if (!quarantine.lease_lost) return;
-    if (quarantine.address && unreadable_.size() < unreadable_max)
-        unreadable_.insert(*quarantine.address);
+    if (quarantine.address && seen_.unreadable.size() < unreadable_max)
+        seen_.unreadable.insert(*quarantine.address);
     else
         asked_[next_].lease_lost = true;
 }
@@ -113,7 +114,7 @@ void BulkReading::on_quarantine(const action::Quarantine& quarantine) {
 void BulkReading::on_done(const action::QueryDone& done, SessionNow now) {
     auto& asked = asked_[next_];
     if (done.outcome == QueryOutcome::failed) {
-        if (asks_all_vpns() && listed_ == 0 && done.status != StatusCode::query_terminated) {
+        if (asks_all_vpns() && seen_.listed == 0 && done.status != StatusCode::query_terminated) {
             all_vpns_ = false;
             say_("refused for all VPNs (" + done.text + "); asking for the default VPN alone");
             return ask(now);
@@ -139,19 +140,19 @@ void BulkReading::fail(const std::string& why) {
 
 Reading BulkReading::reading() const {
     Reading out;
-    out.began = first_base_.value_or(asked_at_);
-    out.ended = ended_;
+    out.began = seen_.first_base.value_or(seen_.asked_at);
+    out.ended = seen_.ended;
     const auto complete = [](const Asked& a) { return a.state == State::complete; };
     const auto lost = [](const Asked& a) { return a.lease_lost; };
     const bool all_complete = std::all_of(asked_.begin(), asked_.end(), complete);
     const bool all_placed = std::none_of(asked_.begin(), asked_.end(), lost);
     out.absence.everything = verify_covers(server_) && all_complete && all_placed;
     out.absence.all_vpns =
-        vpns_seen_ && all_vpns_ && server_.family == Family::v4 && asked_.front().query.kind == QueryKind::all;
-    out.absence.unreadable = unreadable_;
+        seen_.vpns && all_vpns_ && server_.family == Family::v4 && asked_.front().query.kind == QueryKind::all;
+    out.absence.unreadable = seen_.unreadable;
     for (const auto& asked : asked_)
         if (complete(asked)) out.absence.scopes.push_back(absence_scope(asked.query, asked.lease_lost));
-    out.whole = all_complete && not_understood_ == 0;
+    out.whole = all_complete && seen_.not_understood == 0;
     return out;
 }
 

@@ -45,7 +45,7 @@ public:
 
     [[nodiscard]] bool over() const { return over_; }
     [[nodiscard]] BulkSession& session() { return session_; }
-    [[nodiscard]] std::uint64_t listed() const { return listed_; }
+    [[nodiscard]] std::uint64_t listed() const { return seen_.listed; }
     /// When over().
     [[nodiscard]] Reading reading() const;
 
@@ -55,6 +55,24 @@ private:
         BulkQuery query;
         State state = State::waiting;
         bool lease_lost = false;  // a reply could not be read, not even whose lease it was
+    };
+
+    /// The one at hand.
+    struct Message {
+        Skew skew{0};  // without base-time its times were built on our clock
+        UtcSeconds heard_at{};
+        bool distrusted = false;  // it has a base-time that cannot be right
+    };
+    /// In all answers.
+    struct Seen {
+        bool any = false;
+        bool vpns = false;
+        std::optional<ServerTime> first_base;
+        ServerTime asked_at{};  // the first query, by our clock and the skew
+        UtcSeconds ended{};
+        std::set<IpAddress> unreadable;
+        std::uint64_t listed = 0;
+        std::uint64_t not_understood = 0;
     };
 
     void ask(SessionNow now);
@@ -72,17 +90,8 @@ private:
     std::vector<Asked> asked_;
     std::size_t next_ = 0;
     bool all_vpns_ = true;  // the server has not refused a query for all VPNs
-    bool vpns_seen_ = false;
-    Skew message_skew_{0};  // of the message at hand: without base-time its times were built on our clock
-    UtcSeconds heard_at_{};
-    bool distrusted_ = false;  // the message at hand has a base-time that cannot be right
-    std::optional<ServerTime> first_base_;
-    ServerTime asked_at_{};  // the first query, by our clock and the skew
-    bool heard_ = false;
-    UtcSeconds ended_{};
-    std::set<IpAddress> unreadable_;
-    std::uint64_t listed_ = 0;
-    std::uint64_t not_understood_ = 0;
+    Message message_;
+    Seen seen_;
     bool over_ = false;
     std::string scratch_;
 };

@@ -18,7 +18,7 @@ import tempfile
 import wire
 from certificates import DAY, Authority
 from harness import PATIENCE, EndToEnd, Lines, Moment, command, main, sim_server, wait_until, yaml_server
-from recorder import Recorder, clear_text
+from wire import Recorder, clear_text
 
 MODES = [("v4", "starttls"), ("v6", "starttls"), ("v4", "direct"), ("v6", "direct")]
 
