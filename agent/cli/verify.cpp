@@ -70,13 +70,13 @@ void print(const std::string& server, const std::vector<Difference>& differences
 Result<std::vector<const ServerConfig*>, std::string> chosen_servers(const VerifyCommand& command,
                                                                      const Config& config) {
     std::vector<const ServerConfig*> out;
-    std::vector<std::string_view> names;
-    for (const auto& server : config.servers) {
-        names.push_back(server.name);
-        if (!command.server || *command.server == server.name) out.push_back(&server);
+    if (command.server) {
+        const auto server = find_server(*command.server, config);
+        if (!server) return Unexpected{server.error()};
+        return std::vector{*server};
     }
-    if (command.server && out.empty())
-        return Unexpected{"unknown server " + in_quotes(*command.server) + "; " + did_you_mean(*command.server, names)};
+    for (const auto& server : config.servers)
+        out.push_back(&server);
     return out;
 }
 

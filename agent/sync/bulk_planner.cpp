@@ -11,11 +11,6 @@ namespace {
 /// that base-time, or was written down by the server a little later than it happened.
 constexpr std::chrono::seconds window_overlap{10};
 
-std::vector<BulkQuery> queries_of(const ServerConfig& config) {
-    if (config.bulk.queries.empty() && config.family == Family::v4) return {BulkQuery{}};
-    return config.bulk.queries;
-}
-
 /// Jitter on top, so that servers which were started together are not all asked in the same moment.
 SteadyTime after(SteadyTime now, std::chrono::milliseconds interval, Jitter& jitter) {
     return now + interval + jitter.up_to(interval / 10);
@@ -25,21 +20,13 @@ SteadyTime after(SteadyTime now, std::chrono::milliseconds interval, Jitter& jit
 
 BulkPlanner::BulkPlanner(const ServerConfig& config, const ResumePoint& resume)
     : config_(config),
-      queries_(queries_of(config)),
+      queries_(full_read_queries(config)),
       gaps_(resume.open_gaps, resume.last_gap),
       last_run_(resume.last_run),
       gaps_first_(!resume.open_gaps.empty() && !queries_.empty()),
       read_whole_(resume.last_full_sync_at && resume.coverage == Coverage::full),
       pacing_(config.timeouts.retry / 10, config.timeouts.retry),
       repair_pacing_(config.timeouts.retry, 60 * config.timeouts.retry) {}
-
-bool BulkPlanner::covers_everything() const {
-    const auto& queries = config_.bulk.queries;
-    if (queries.empty()) return config_.family == Family::v4;
-    const auto all =
-        std::any_of(queries.begin(), queries.end(), [](const auto& q) { return q.kind == QueryKind::all; });
-    return all || config_.bulk.covers == BulkCovers::all;
-}
 
 bool BulkPlanner::asks_all_vpns(const BulkQuery& query) const {
     return config_.family == Family::v4 && query.kind == QueryKind::all && ask_all_vpns_;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "agent/config/config.hpp"
+#include "agent/config/full_read.hpp"
 #include "agent/sync/bulk_job.hpp"
 #include "agent/sync/conclusion.hpp"
 #include "agent/sync/gap_book.hpp"
@@ -34,7 +35,7 @@ public:
     /// False: no bulk query is configured, and v6 has none for everything (RFC 5460 §5.4).
     [[nodiscard]] bool can_ask() const { return !queries_.empty(); }
     /// The configured queries together ask for all that the server has.
-    [[nodiscard]] bool covers_everything() const;
+    [[nodiscard]] bool covers_everything() const { return full_read_covers_everything(config_); }
     /// The server refused every bulk query the last time: what an active query tells is all there is.
     [[nodiscard]] bool is_refused() const { return refused_; }
     /// The last full bulk answered every configured query to its end: what is told since brings the mirror up to then.

@@ -1,5 +1,6 @@
 #include "agent/verify/bulk_reading.hpp"
 
+#include "agent/config/full_read.hpp"
 #include "agent/config/time_text.hpp"
 #include "storage/batch.hpp"
 #include "storage/ledger/told_row.hpp"
@@ -22,22 +23,10 @@ bool ends_all(StatusCode status) {
 
 }  // namespace
 
-std::vector<BulkQuery> verify_queries(const ServerConfig& server) {
-    if (server.bulk.queries.empty() && server.family == Family::v4) return {BulkQuery{}};
-    return server.bulk.queries;
-}
-
-bool verify_covers(const ServerConfig& server) {
-    const auto queries = verify_queries(server);
-    const auto all = [](const BulkQuery& query) { return query.kind == QueryKind::all; };
-    if (std::any_of(queries.begin(), queries.end(), all)) return true;
-    return !queries.empty() && server.bulk.covers == BulkCovers::all;
-}
-
 BulkReading::BulkReading(const ServerConfig& server, const SessionSettings& settings, Skew skew, OnListed on_listed,
                          Say say)
     : server_(server), skew_(skew), on_listed_(std::move(on_listed)), say_(std::move(say)), session_(settings) {
-    for (const auto& query : verify_queries(server))
+    for (const auto& query : full_read_queries(server))
         asked_.push_back({query});
 }
 
@@ -146,7 +135,7 @@ Reading BulkReading::reading() const {
     const auto lost = [](const Asked& a) { return a.lease_lost; };
     const bool all_complete = std::all_of(asked_.begin(), asked_.end(), complete);
     const bool all_placed = std::none_of(asked_.begin(), asked_.end(), lost);
-    out.absence.everything = verify_covers(server_) && all_complete && all_placed;
+    out.absence.everything = full_read_covers_everything(server_) && all_complete && all_placed;
     out.absence.all_vpns =
         seen_.vpns && all_vpns_ && server_.family == Family::v4 && asked_.front().query.kind == QueryKind::all;
     out.absence.unreadable = seen_.unreadable;

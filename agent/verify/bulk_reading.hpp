@@ -19,11 +19,6 @@
 
 namespace leasemirror {
 
-/// A v4 server without bulk.queries is asked for everything; a v6 one cannot be asked then.
-[[nodiscard]] std::vector<BulkQuery> verify_queries(const ServerConfig& server);
-/// Together they are all of the server (bulk.covers).
-[[nodiscard]] bool verify_covers(const ServerConfig& server);
-
 class BulkReading {
 public:
     /// A first base-time further than this from what the mirror's skew makes of our clock: a clock was set. A later one so

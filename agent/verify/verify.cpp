@@ -1,6 +1,7 @@
 #include "agent/verify/verify.hpp"
 
 #include "agent/config/exit_codes.hpp"
+#include "agent/config/full_read.hpp"
 #include "agent/config/time_text.hpp"
 #include "agent/net/host.hpp"
 #include "agent/query/probe_connection.hpp"
@@ -96,7 +97,7 @@ void Verification::compare() {
     const auto server = overview();
     if (!server) return fail("it is not in the database yet: there is nothing to compare with", exit_found_wrong);
     report_.server_id = server->server_id;
-    if (verify_queries(config_).empty())
+    if (full_read_queries(config_).empty())
         return fail("DHCPv6 has no query for everything, and no bulk.queries are configured", exit_found_wrong);
     if (!server->fresh_as_of)
         return fail("the mirror has not read it in full yet: there is nothing to compare with", exit_found_wrong);

@@ -142,4 +142,13 @@ void WalKeeper::after_commit() {
     if (force) sqlite3_busy_timeout(handle, static_cast<int>(tuning_.busy_timeout.count()));
 }
 
+SQLite::Database open_beside_agent(const std::string& path) {
+    constexpr int busy_timeout_ms = 10000;
+    {
+        auto look = open_for_reading(path);  // says what to do where there is none
+        require_known_sqlite_version(look, path);
+    }
+    return {path, SQLite::OPEN_READWRITE | SQLite::OPEN_NOMUTEX, busy_timeout_ms};
+}
+
 }  // namespace leasemirror

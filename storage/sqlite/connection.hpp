@@ -49,4 +49,8 @@ private:
     int frames_tried_ = 0;  // when the last checkpoint was tried
 };
 
+/// For a command that writes beside an agent at work: waits for the lock of a writer, and takes none for itself. Refuses a
+/// schema that it does not know, and creates nothing.
+[[nodiscard]] SQLite::Database open_beside_agent(const std::string& path);
+
 }  // namespace leasemirror

@@ -20,7 +20,6 @@ namespace {
 constexpr std::size_t rows_per_step = 200;        // removed at one time
 constexpr std::int64_t rows_per_look = 5000;      // of the feed, looked at in one time
 constexpr std::chrono::milliseconds breather{2};  // for a writer that waits: it asks again and again
-constexpr int busy_timeout_ms = 10000;
 constexpr std::chrono::milliseconds checkpoint_wait{500};
 
 constexpr const char* feed_begin_sql =
@@ -82,11 +81,7 @@ public:
 
 private:
     static SQLite::Database open(const std::string& path) {
-        {
-            auto look = open_for_reading(path);  // says what to do where there is none
-            require_known_sqlite_version(look, path);
-        }
-        SQLite::Database db(path, SQLite::OPEN_READWRITE | SQLite::OPEN_NOMUTEX, busy_timeout_ms);
+        auto db = open_beside_agent(path);
         db.exec("PRAGMA secure_delete = ON");  // overwritten with zeros, and not only marked as free
         return db;
     }

@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::int64_t rows_per_step = 500;       // looked at in one transaction
 constexpr std::chrono::milliseconds breather{2};  // for a writer that waits: it asks again and again
-constexpr int busy_timeout_ms = 10000;
 
 constexpr const char* find_sql = R"sql(
     SELECT server_id, owner, coalesce((SELECT alive FROM agent_overview WHERE agent_overview.name = owner), 0)
@@ -63,7 +62,7 @@ constexpr const char* end_sql = R"sql(
 
 class SqliteForgetServer {
 public:
-    SqliteForgetServer(const std::string& path, const std::string& name) : db_(open(path)), name_(name) {}
+    SqliteForgetServer(const std::string& path, const std::string& name) : db_(open_beside_agent(path)), name_(name) {}
 
     ForgottenServer run() {
         ForgottenServer out;
@@ -76,14 +75,6 @@ public:
     }
 
 private:
-    static SQLite::Database open(const std::string& path) {
-        {
-            auto look = open_for_reading(path);  // says what to do where there is none
-            require_known_sqlite_version(look, path);
-        }
-        return {path, SQLite::OPEN_READWRITE | SQLite::OPEN_NOMUTEX, busy_timeout_ms};
-    }
-
     /// `work` is given the rows after the first id, up to and with the second.
     template <class Work>
     void in_steps(const char* next_sql, Work work) {

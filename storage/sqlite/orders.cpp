@@ -10,8 +10,6 @@
 namespace leasemirror {
 namespace {
 
-constexpr int busy_timeout_ms = 10000;
-
 constexpr const char* read_sql = R"sql(
     SELECT server_id, paused_at IS NOT NULL, iif(resync_asked_at IS NULL, 0, resync_number) FROM server
     WHERE (paused_at IS NOT NULL OR resync_asked_at IS NOT NULL) AND server_id IN (SELECT value FROM json_each(?1)))sql";
@@ -50,11 +48,7 @@ bool is_known(SQLite::Database& db, const std::string& server) {
 }
 
 OrderAnswer give(const std::string& path, const Order& order) {
-    {
-        auto look = open_for_reading(path);  // says what to do where there is none
-        require_known_sqlite_version(look, path);
-    }
-    SQLite::Database db(path, SQLite::OPEN_READWRITE | SQLite::OPEN_NOMUTEX, busy_timeout_ms);
+    auto db = open_beside_agent(path);
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     if (!is_known(db, order.server)) return OrderAnswer::unknown_server;
     SQLite::Statement statement(db, sql_of(order.kind));

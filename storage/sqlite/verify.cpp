@@ -12,8 +12,6 @@
 namespace leasemirror {
 namespace {
 
-constexpr int busy_timeout_ms = 10000;
-
 std::string at_address_sql() {
     return select_bindings_sql("INDEXED BY binding_key WHERE address = ?2 AND server_id = ?1");
 }
@@ -101,11 +99,7 @@ std::unique_ptr<MirrorReader> open_sqlite_mirror_reader(const std::string& path)
 
 void record_sqlite_verify(const std::string& path, ServerId server, UtcSeconds at, std::uint64_t differences) {
     translated(path, "record the result", [&] {
-        {
-            auto look = open_for_reading(path);  // says what to do where there is none
-            require_known_sqlite_version(look, path);
-        }
-        SQLite::Database db(path, SQLite::OPEN_READWRITE | SQLite::OPEN_NOMUTEX, busy_timeout_ms);
+        auto db = open_beside_agent(path);
         SQLite::Statement statement(
             db, "UPDATE server SET last_verify_at = ?2, verify_differences = ?3 WHERE server_id = ?1");
         Use use(statement);

@@ -1,4 +1,6 @@
 #include "agent/verify/bulk_reading.hpp"
+
+#include "agent/config/full_read.hpp"
 #include "proto/wire/message_v4.hpp"
 #include "storage/scope.hpp"
 
@@ -192,20 +194,20 @@ TEST_CASE("a connection that breaks off proves only what was answered before") {
 
 TEST_CASE("queries cover the server only where the configuration says so, or one asks for everything") {
     ServerConfig server;
-    CHECK(verify_covers(server));
-    CHECK(verify_queries(server).size() == 1);
+    CHECK(full_read_covers_everything(server));
+    CHECK(full_read_queries(server).size() == 1);
     server.bulk.queries = two_relays;
-    CHECK_FALSE(verify_covers(server));
+    CHECK_FALSE(full_read_covers_everything(server));
     server.bulk.covers = BulkCovers::all;
-    CHECK(verify_covers(server));
+    CHECK(full_read_covers_everything(server));
     server.bulk.covers = BulkCovers::partial;
     server.bulk.queries.push_back({});
-    CHECK(verify_covers(server));
+    CHECK(full_read_covers_everything(server));
     server.family = Family::v6;
     server.bulk.queries.clear();
     server.bulk.covers = BulkCovers::all;
-    CHECK_FALSE(verify_covers(server));
-    CHECK(verify_queries(server).empty());
+    CHECK_FALSE(full_read_covers_everything(server));
+    CHECK(full_read_queries(server).empty());
 }
 
 TEST_CASE("a clock that was set ends it: every time would differ") {
