@@ -213,7 +213,9 @@ QueryOptions::QueryOptions(CLI::App& app) {
     add_parsed(app, "--tries", out.tries, parse_tries,
                "Over UDP: how often to send a query that is not answered; default 5, as the RFCs")
         ->type_name("N");
-    add_parsed(app, "--limit", out.limit, parse_limit, "Leave after so many bindings")->type_name("ROWS");
+    add_parsed(app, "--limit", out.limit, parse_limit,
+               "At most so many bindings of each server; over UDP, of all together")
+        ->type_name("ROWS");
     add_json(app, out.json);
     app.footer(
         "Without a filter it asks for everything: by bulk.queries where they are configured. Give one filter; --link,\n"

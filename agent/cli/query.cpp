@@ -80,8 +80,9 @@ int execute(const QueryCommand& command, std::ostream& out, std::ostream& err) {
     StopSignal stop;
     QueryRows rows(out, command.json, command.limit);
     int code = exit_fine;
-    while (!planned->empty() && !rows.full() && !rows.broken() && !stop.asked()) {
+    while (!planned->empty() && !rows.broken() && !stop.asked()) {
         const auto group = take_group(*planned);
+        rows.begin();
         // Rows on the same terminal show by themselves that it goes on.
         const bool shown =
             ::isatty(STDERR_FILENO) == 1 && (group.front().plan.over_udp || ::isatty(STDOUT_FILENO) == 0);

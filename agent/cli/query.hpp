@@ -17,7 +17,7 @@ struct QueryCommand {
     QueryFilter filter;
     QueryVia via = QueryVia::automatic;
     std::optional<std::uint32_t> tries;  ///< transmissions of each question over UDP
-    std::optional<std::uint64_t> limit;  ///< leave after so many bindings
+    std::optional<std::uint64_t> limit;  ///< of each server, or of all that are asked together over UDP
     bool json = false;
     bool multicast = false;  ///< over UDP, v6: All_DHCP_Servers too
 

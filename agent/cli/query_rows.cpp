@@ -59,6 +59,11 @@ bool QueryRows::add(const Record& row) {
     return true;
 }
 
+void QueryRows::begin() {
+    count_ = 0;
+    full_ = false;
+}
+
 void QueryRows::flush() {
     table_.print_part(out_);
     out_.flush();

@@ -14,13 +14,15 @@ namespace leasemirror {
 
 class QueryRows final : public RowSink {
 public:
-    /// `limit`: rows that may be added.
+    /// `limit`: rows that may be added since begin().
     QueryRows(std::ostream& out, bool json, std::optional<std::uint64_t> limit);
 
     /// Also full() from the row that is one too many on.
     [[nodiscard]] bool add(const Record& row) override;
     /// A table is printed in parts, so nothing is kept back until the end.
     void flush() override;
+    /// The rows of what is asked next: the limit is its own.
+    void begin();
     [[nodiscard]] bool full() const { return full_; }
     [[nodiscard]] bool broken() const override;
     [[nodiscard]] std::uint64_t count() const override { return count_; }

@@ -75,8 +75,8 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::function<void(Event)> post_;
-    std::deque<Step>
-        queue_;  // bounded: Outbox::batches_in_flight_max and one Reopening per server, a sweep, a heartbeat
+    // Bounded: Outbox::batches_in_flight_max and one opening or release for each server, a sweep, a heartbeat.
+    std::deque<Step> queue_;
     bool stopping_ = false;
     bool ended_ = false;
 };
@@ -224,4 +224,3 @@ void Writer::release_server(std::size_t server, std::string name) {
 }
 
 }  // namespace leasemirror
-   // heartbeat

@@ -131,6 +131,8 @@ class Bulk(Asking):
         self.assert_same([row for row in rows if row["server"] == "six" and row["state"] == "active"], truth)
         self.assert_same([row for row in rows if row["server"] == "four" and row["state"] == "active"], other.dump())
         self.assertRegex(self.stderr, r"bindings from six in (.|\n)* bindings from four in ")
+        self.assertEqual([row["server"] for row in self.rows("six", "four", "--limit", 2)], ["six", "six", "four", "four"])
+        self.assertEqual(self.stderr.count("there is more; --limit ended the query"), 2)
 
     def test_interrupted(self):
         self.v4("--rate-limit", 20)

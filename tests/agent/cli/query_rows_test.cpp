@@ -103,6 +103,19 @@ TEST_CASE("the row after the limit is not printed, and tells that there is more"
     CHECK(std::count(text.begin(), text.end(), '\n') == 1);
 }
 
+TEST_CASE("each server has the limit to itself") {
+    std::ostringstream out;
+    QueryRows rows(out, true, 1);
+    for (const auto* const server : {"a", "b"}) {
+        rows.begin();
+        CHECK(rows.add(query_record(v4_binding(), server, 0s)));
+        CHECK_FALSE(rows.add(query_record(v4_binding(), server, 0s)));
+        CHECK(rows.count() == 1);
+    }
+    rows.flush();
+    CHECK(out.str().find("\"server\":\"b\"") != std::string::npos);
+}
+
 TEST_CASE("an output that takes nothing any more is noticed") {
     std::ostringstream out;
     QueryRows rows(out, true, std::nullopt);
