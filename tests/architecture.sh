@@ -44,7 +44,7 @@ may_include agent/sync agent/config proto storage
 may_include agent/net agent/config proto
 may_include agent/query agent/net agent/sync agent/config proto storage
 may_include agent/verify agent/query agent/net agent/config proto storage
-may_include agent/daemon agent/query agent/net agent/sync agent/config proto storage
+may_include agent/daemon agent/verify agent/query agent/net agent/sync agent/config proto storage
 may_include agent/cli agent/daemon agent/verify agent/query agent/net agent/sync agent/config proto storage
 
 forbid "proto/ includes nothing but the standard library and itself:" '^#include +<[^>]*[./]' proto

@@ -61,6 +61,14 @@ std::string never_read(const ServerOverview& server, const ServerConfig* configu
     return cannot ? "never read in full: no bulk.queries" : "never read in full";
 }
 
+std::string differences_text(const ServerOverview& server, UtcSeconds now) {
+    const auto differences = server.verify_differences.value_or(0);
+    if (differences == 0 || !server.last_verify_at) return {};
+    if (server.last_full_sync_at && *server.last_full_sync_at > *server.last_verify_at) return {};
+    return std::to_string(differences) + (differences == 1 ? " difference was" : " differences were") + " found " +
+           when(*server.last_verify_at, now) + "; 'leasemirror verify' names them";
+}
+
 const ServerConfig* configured_as(const std::string& name, std::span<const ServerConfig> servers) {
     const auto at =
         std::find_if(servers.begin(), servers.end(), [&](const auto& server) { return server.name == name; });
@@ -99,8 +107,11 @@ std::vector<std::string> problems_of(std::span<const ServerOverview> servers, co
 
 std::vector<std::string> remarks_on(std::span<const ServerOverview> servers, UtcSeconds now) {
     std::vector<std::string> out;
-    for (const auto& server : servers)
+    for (const auto& server : servers) {
         if (server.paused_at) out.push_back(printable(server.name) + ": " + paused_text(server, now));
+        if (const auto found = differences_text(server, now); !found.empty())
+            out.push_back(printable(server.name) + ": " + found);
+    }
     return out;
 }
 

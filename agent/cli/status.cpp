@@ -94,6 +94,7 @@ void add_details(const ServerOverview& server, const ServerConfig* configured, U
             others += (others.empty() ? "" : ", ") + std::to_string(count) + " " + state;
     if (!others.empty()) table.add_note("not in force: " + others);
     add_lacking(server, table);
+    if (const auto found = differences_text(server, now); !found.empty()) table.add_note(found);
     for (const auto& gap : server.open_gaps)
         table.add_note(recovery_text(gap));
     if (const auto lacks = lacking_support(server.support, now); !lacks.empty())

@@ -37,16 +37,6 @@ std::string client_cell(const Difference& difference) {
     return difference.client_id.empty() ? difference.hw_addr : identifier_text(difference.client_id);
 }
 
-/// "mirror: a, server: b"
-std::string column_note(const ColumnDifference& difference) {
-    const Record both{{"mirror", difference.mirror}, {"server", difference.server}};
-    const auto cell = [&](const std::string& side) {
-        const auto text = cell_of(both, side);
-        return text.empty() ? std::string("nothing") : text;
-    };
-    return "  " + std::string(difference.column) + "  mirror: " + cell("mirror") + "  server: " + cell("server");
-}
-
 void print_table(const std::string& server, const std::vector<Difference>& differences, std::ostream& out) {
     TextTable table({{"ADDRESS"}, {.heading = "VPN", .optional = true}, {"DIFFERENCE"}, {"CLIENT"}, {"SERVER"}});
     for (const auto& difference : differences) {
@@ -55,7 +45,7 @@ void print_table(const std::string& server, const std::vector<Difference>& diffe
                    cell_of(row, "server")});
         if (difference.kind != Difference::Kind::changed) continue;
         for (const auto& column : difference.columns)
-            table.add_note(column_note(column));
+            table.add_note("  " + to_string(column));
     }
     if (!differences.empty()) table.print(out);
 }

@@ -94,6 +94,7 @@ struct ServerConfig {
     TlsConfig tls;
     BulkConfig bulk;
     ClientData client_data = ClientData::automatic;
+    std::chrono::milliseconds verify_interval{0};  ///< between comparisons of the daemon itself; 0: none
     std::vector<std::uint16_t> request_options;
     TimeoutsConfig timeouts;
 

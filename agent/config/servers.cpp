@@ -139,6 +139,7 @@ ServerConfig read_server(MapReader& server) {
                      "bulk needs bulk.queries: DHCPv6 has no query for everything; list the server's links, "
                      "relay-ids or remote-ids");
     read_client_data(server, family, out.client_data);
+    server.read("verify_interval", out.verify_interval, [](auto t) { return parse_duration(t, milliseconds{0}); });
     read_request_options(server, family, out.request_options);
     read_timeouts(server.section("timeouts"), out.timeouts);
     server.finish();

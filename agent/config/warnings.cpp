@@ -1,5 +1,6 @@
 #include "agent/config/warnings.hpp"
 
+#include "agent/config/full_read.hpp"
 #include "agent/config/values.hpp"
 #include "proto/numbers_v4.hpp"
 #include "storage/store_url.hpp"
@@ -16,6 +17,7 @@ using std::chrono::milliseconds;
 /// Half of what a server grants to all its requestors together by default.
 constexpr std::uint32_t polite_connections = 4;
 constexpr milliseconds polite_poll_interval = std::chrono::minutes{1};
+constexpr milliseconds polite_verify_interval = std::chrono::minutes{10};
 
 /// Where the RFCs say of each family that timeouts SHOULD NOT be set lower than their defaults.
 struct Citation {
@@ -63,6 +65,15 @@ void warn_of_bulk(const ServerConfig& server, Warnings& out) {
             "stays 'partial'");
 }
 
+void warn_of_verify(const ServerConfig& server, Warnings& out) {
+    if (server.verify_interval == milliseconds{0}) return;
+    if (full_read_queries(server).empty())
+        out.add("verify_interval has no effect: without bulk.queries there is nothing to compare with");
+    else if (server.verify_interval < polite_verify_interval)
+        out.add("verify_interval is " + duration_text(server.verify_interval) +
+                "; each comparison makes the server send all its bindings");
+}
+
 std::vector<std::string> server_warnings(const ServerConfig& server) {
     Warnings out(server);
     const auto where = citation(server.family);
@@ -70,6 +81,7 @@ std::vector<std::string> server_warnings(const ServerConfig& server) {
     out.below("data", server.timeouts.data, bulk_lq_data_timeout, where.bulk);
     out.below("retry", server.timeouts.retry, active_lq_idle_timeout, where.active);
     warn_of_bulk(server, out);
+    warn_of_verify(server, out);
     return out.take();
 }
 

@@ -1,8 +1,10 @@
 #include "agent/daemon/daemon.hpp"
 
+#include "agent/config/store_settings.hpp"
 #include "agent/daemon/pulse.hpp"
 #include "agent/daemon/roster.hpp"
 #include "agent/daemon/shutdown.hpp"
+#include "agent/daemon/verify_thread.hpp"
 #include "agent/daemon/writers.hpp"
 #include "agent/net/connection.hpp"
 #include "agent/net/host.hpp"
@@ -39,10 +41,10 @@ public:
     Daemon(const DaemonSettings& settings, const AgentIdentity& agent, Log& log, Reload reload)
         : config_(settings.config),
           roster_(servers_of(settings)),
+          agent_(agent.name),
           log_(log),
           reload_(std::move(reload)),
-          timer_(loop_),
-          patience_(loop_),
+          timers_{asio::steady_timer(loop_), asio::steady_timer(loop_), std::nullopt},
           signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}),
           writers_(loop_, config_, agent, hooks_of_writers()),
           pulse_(loop_, agent, roster_.wanted(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }) {}
@@ -81,6 +83,8 @@ private:
         log_.info("started", {{"servers", config_.servers.size()}, {"database", redacted_url(config_.storage.url)}});
         pulse_.start();
         engine_->start(host_now());
+        verify_ = std::make_unique<VerifyThread>(VerifyThreadMeans{store_settings(config_), duid, agent_}, log_);
+        verify_->want(config_.servers);
         drain();
     }
 
@@ -127,12 +131,13 @@ private:
     void begin_anew() {
         close_connections();
         pulse_.stop();
+        verify_.reset();
         engine_.reset();
         writers_.close();
-        claimed_timer_.reset();
+        timers_.claimed.reset();
         take_what_is_wanted();
-        timer_.expires_after(anew_after);
-        timer_.async_wait([this](const asio::error_code& error) {
+        timers_.engine.expires_after(anew_after);
+        timers_.engine.async_wait([this](const asio::error_code& error) {
             if (!error) writers_.open();
         });
     }
@@ -160,9 +165,10 @@ private:
         config_.servers = next->config.servers;
         roster_.want(servers_of(*next));
         pulse_.set_servers(roster_.wanted());
+        if (verify_) verify_->want(config_.servers);
         if (engine_) return drain();
         // It waits for the database, or for another agent that works one of the servers of before.
-        timer_.cancel();
+        timers_.engine.cancel();
         writers_.close();
         take_what_is_wanted();
         writers_.open();
@@ -171,8 +177,9 @@ private:
     void stop() {
         if (std::exchange(stopping_, true)) return;
         if (!engine_) return finish(exit_fine);
-        patience_.expires_after(drain_patience);
-        patience_.async_wait([this](const asio::error_code& error) {
+        verify_->stop();
+        timers_.patience.expires_after(drain_patience);
+        timers_.patience.async_wait([this](const asio::error_code& error) {
             if (error) return;
             log_.warn("stop-incomplete", {{"text",
                                            "the database did not answer in time; the next start asks again for "
@@ -234,10 +241,10 @@ private:
     }
 
     void try_claimed_later() {
-        if (claimed_timer_) return;
-        claimed_timer_.emplace(loop_, claimed_pause);
-        claimed_timer_->async_wait([this](const asio::error_code& error) {
-            if (!error) claimed_timer_.reset();
+        if (timers_.claimed) return;
+        timers_.claimed.emplace(loop_, claimed_pause);
+        timers_.claimed->async_wait([this](const asio::error_code& error) {
+            if (!error) timers_.claimed.reset();
             if (!error && engine_) feed([this] { roster_.try_claimed_again(); });
         });
     }
@@ -290,24 +297,30 @@ private:
     void arm_timer() {
         const auto due = engine_->next_deadline();
         if (!due) return;
-        timer_.expires_at(*due);
-        timer_.async_wait([this](const asio::error_code& error) {
+        timers_.engine.expires_at(*due);
+        timers_.engine.async_wait([this](const asio::error_code& error) {
             if (!error && engine_) feed([this] { engine_->on_deadline(host_now()); });
         });
     }
 
+    struct TimersOfLoop {
+        asio::steady_timer engine;
+        asio::steady_timer patience;                ///< of an orderly stop
+        std::optional<asio::steady_timer> claimed;  ///< while another agent works a server of ours
+    };
+
     Config config_;  // its servers: those wanted
     Roster roster_;
+    const std::string agent_;  // our name
     Log& log_;
     const Reload reload_;
     asio::io_context loop_{1};
-    asio::steady_timer timer_;
-    asio::steady_timer patience_;
-    std::optional<asio::steady_timer> claimed_timer_;  // while another agent works a server of ours
+    TimersOfLoop timers_;
     SignalHandler signals_;
     Writers writers_;
     Pulse pulse_;
     std::unique_ptr<Engine> engine_;
+    std::unique_ptr<VerifyThread> verify_;  // as long as there is an engine
     std::map<ConnectionKey, std::shared_ptr<Connection>> connections_;
     bool stopping_ = false;
     int exit_code_ = exit_fine;

@@ -1,5 +1,6 @@
 #include "agent/verify/columns.hpp"
 
+#include "agent/query/record_text.hpp"
 #include "storage/ledger/binding_columns.hpp"
 
 #include <algorithm>
@@ -109,6 +110,15 @@ Value to_value(const Taken& taken, const BindingColumn& column) {
 }
 
 }  // namespace
+
+std::string to_string(const ColumnDifference& difference) {
+    const Record both{{"mirror", difference.mirror}, {"server", difference.server}};
+    const auto side = [&](const std::string& name) {
+        const auto text = cell_of(both, name);
+        return name + ": " + (text.empty() ? "nothing" : text);
+    };
+    return std::string(difference.column) + "  " + side("mirror") + "  " + side("server");
+}
 
 std::vector<ColumnDifference> column_differences(const BindingRow* mirror, const BindingRow* server, UtcSeconds now) {
     std::vector<ColumnDifference> out;

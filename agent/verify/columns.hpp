@@ -5,6 +5,7 @@
 #include "storage/record.hpp"
 
 #include <chrono>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct ColumnDifference {
 
     friend bool operator==(const ColumnDifference&, const ColumnDifference&) = default;
 };
+/// "hostname  mirror: printer-7  server: nothing"
+[[nodiscard]] std::string to_string(const ColumnDifference& difference);
 
 /// Of all columns that a server tells; of a row that is null there is nothing in any of them. Left out are the key, what
 /// the mirror decides for itself, and client_last_seen: a server need not tell live that it heard a client of which nothing

@@ -1,6 +1,8 @@
 """`leasemirror verify` against a simulated server that goes on changing, and a database that was damaged by hand."""
 
 import json
+import re
+import signal
 import sqlite3
 
 from harness import EndToEnd, Moment, command, logged_time, main, sim_server, wait_until
@@ -150,6 +152,46 @@ class Verify:
             self.agent()
             self.wait_sql("SELECT resync_asked_at IS NULL FROM server WHERE phase = 'live'")
             self.assertEqual(self.verify("s")[:2], (0, {}))
+
+    def test_the_daemon_compares_by_itself(self):
+        """Each verify_interval: the result in its log, in `server` and in `status`; nothing is repaired by that."""
+        agent = self.start("--churn", 3, verify_interval="500ms")
+        self.wait_live()
+        self.wait_sql("SELECT verify_differences = 0 FROM server")
+        rows = self.chosen(3)  # of which the server may tell one anew meanwhile
+        self.damage(*(f"UPDATE binding SET hostname = 'somebody else' WHERE binding_id = {row['binding_id']}" for row in rows))
+        self.wait_sql("SELECT verify_differences > 0 FROM server")
+        differs = agent.log.wait("warn differs server=s address=")
+        self.assertIn(re.search("address=([^ ]+)", differs)[1], {str(row["address"]) for row in rows})
+        self.assertIn("difference=changed columns=\"hostname  mirror: somebody else  server: ", differs)
+        agent.log.wait(r"warn verified server=s bindings=\d+ differences=[123] missing=0 extra=0 changed=[123] whole=true")
+        self.assertRegex(command("status", "-c", self.config).stdout, "[123] differences? (was|were) found")
+        checked = command("status", "-c", self.config, "--check")
+        self.assertEqual(checked.returncode, 0, checked)
+        self.assertRegex(checked.stdout, "s: [123] difference")
+        self.assertGreater(self.one("SELECT count(*) FROM binding WHERE hostname = 'somebody else'"), 0)
+
+        self.assertEqual(command("resync", "-c", self.config, "s").returncode, 0)
+        self.wait_sql("SELECT verify_differences = 0 FROM server")
+        self.configure(sim_server("s", self.family, self.sim.port))
+        agent.send_signal(signal.SIGHUP)
+        agent.log.wait("server-ends")
+        self.wait_live()
+        self.assertEqual(agent.terminate(), 0)
+
+    def test_the_end_waits_for_no_comparison(self):
+        """A quiet server: the comparison waits for the keep-alive, and SIGTERM ends it."""
+        agent = self.start(verify_interval="1h")
+        self.wait_live()
+        row = self.chosen(1)[0]
+        agent.kill()
+        self.damage(f"UPDATE binding SET hostname = 'somebody else' WHERE binding_id = {row['binding_id']}",
+                    "UPDATE server SET last_verify_at = NULL")
+        before = self.sim.stats()["bulk_queries"]
+        agent = self.agent()
+        wait_until(lambda: self.sim.stats()["bulk_queries"] > before, "the comparison")
+        self.assertEqual(agent.terminate(), 0)
+        self.assertEqual(self.rows("SELECT last_verify_at FROM server")[0]["last_verify_at"], None)
 
     def octets(self, text):
         return f"x'{text}'" if self.engine == "sqlite" else f"'\\x{text}'::bytea"

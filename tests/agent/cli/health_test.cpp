@@ -49,6 +49,19 @@ TEST_CASE("nothing is wrong with a server whose mirror is fresh, or that is not 
     CHECK(problem_of(server("disabled"), nullptr, 5min, now).empty());
 }
 
+TEST_CASE("differences that were found are a remark, until a full read has mended them") {
+    auto one = server("live");
+    one.last_verify_at = now - 2min;
+    one.verify_differences = 0;
+    CHECK(remarks_on(std::vector{one}, now).empty());
+    one.verify_differences = 1;
+    one.last_full_sync_at = now - 3min;
+    CHECK(remarks_on(std::vector{one}, now) ==
+          Words{"east: 1 difference was found 2 min ago, 2026-11-20T13:18:00Z; 'leasemirror verify' names them"});
+    one.last_full_sync_at = now - 1min;
+    CHECK(remarks_on(std::vector{one}, now).empty());
+}
+
 TEST_CASE("a server that is paused is well, and worth a remark, as long as its agent runs") {
     const auto configured = polled_each(5min);
     auto paused = server("disabled");

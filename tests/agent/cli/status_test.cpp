@@ -91,6 +91,7 @@ TEST_CASE("the status table tells phase, lag, skew, gaps with their cause, and t
           "  in doubt: 2 bindings\n"
           "  could not be read: 1 message of the last full read and since (see quarantine)\n"
           "  refused by the database: 3 bindings of the last full read and since (see quarantine)\n"
+          "  2 differences were found 20 min ago, 2026-11-20T13:00:00Z; 'leasemirror verify' names them\n"
           "  recovering 2026-11-20T13:18:20Z to 2026-11-20T13:19:10Z (server's clock): DataMissing in mid-stream\n"
           "  does not know: active leasequery, start times in bulk (found out 2 h 0 min ago)\n"
           "  certificate expired 2026-11-20T12:20:00Z\n"
