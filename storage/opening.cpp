@@ -49,9 +49,9 @@ SchemaVersion schema_version(const StoreSettings& settings) {
                                   : postgres_schema_version(settings);
 }
 
-int migrate_schema(const StoreSettings& settings) {
-    return names_sqlite(settings) ? migrate_sqlite_schema(sqlite_path(settings.url))
-                                  : migrate_postgres_schema(settings);
+int migrate_schema(const StoreSettings& settings, const OnMigration& before_each) {
+    return names_sqlite(settings) ? migrate_sqlite_schema(sqlite_path(settings.url), before_each)
+                                  : migrate_postgres_schema(settings, before_each);
 }
 
 StoreReport inspect_store(const StoreSettings& settings) {

@@ -28,10 +28,10 @@ class Store;
 [[nodiscard]] std::unique_ptr<Reader> open_reader(const StoreSettings& settings);
 
 /// For `schema`: the migrations as SQL text; the version in the database and the one we know; and the migration itself,
-/// which returns the version reached.
+/// which returns the version reached. Migrations may take long.
 [[nodiscard]] std::string schema_sql(const StoreSettings& settings);
 [[nodiscard]] SchemaVersion schema_version(const StoreSettings& settings);
-int migrate_schema(const StoreSettings& settings);
+int migrate_schema(const StoreSettings& settings, const OnMigration& before_each = {});
 
 /// For `check`. Connects as an agent does, and changes nothing.
 [[nodiscard]] StoreReport inspect_store(const StoreSettings& settings);

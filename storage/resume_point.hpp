@@ -98,7 +98,8 @@ struct ResumePoint {
     std::optional<UtcSeconds> certificate_expires_at;
     ServerSupport support;
     std::uint64_t unreadable = 0;
-    std::uint64_t lacking = 0;  ///< Applied::lacking
+    std::uint64_t lacking = 0;   ///< Applied::lacking
+    std::uint64_t bindings = 0;  ///< in force
     std::optional<UtcSeconds> known_since;
     std::optional<UtcSeconds> written_at;  ///< our clock when the last batch was closed
     std::vector<DoubtfulBinding> doubts;   ///< doubts_told_max at most

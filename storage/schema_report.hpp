@@ -1,7 +1,9 @@
 // What `schema` and `check` tell of a database.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace leasemirror {
@@ -11,6 +13,14 @@ struct SchemaVersion {
     int found = 0;
     int known = 0;
 };
+
+/// One migration that is about to be applied.
+struct MigrationStep {
+    std::string_view file;  ///< "0007_lines.sql"
+    int version = 0;        ///< that it leads to
+};
+/// Called before each step; may be empty.
+using OnMigration = std::function<void(const MigrationStep&)>;
 
 struct StoreReport {
     std::string engine;  ///< "PostgreSQL 15.8 on 127.0.0.1, database 'leases', schema 'public', role 'mirror'"

@@ -6,6 +6,9 @@
 #include "agent/config/store_settings.hpp"
 #include "storage/opening.hpp"
 
+#include <fmt/format.h>
+
+#include <chrono>
 #include <ostream>
 
 namespace leasemirror {
@@ -19,16 +22,25 @@ int print_version(const SchemaVersion& version, std::ostream& out) {
     return version.found == version.known ? exit_fine : exit_found_wrong;
 }
 
-int run_action(SchemaAction action, const StoreSettings& settings, std::ostream& out) {
+int migrate(const StoreSettings& settings, std::ostream& out, std::ostream& err) {
+    const auto last = schema_version(settings).known;
+    const auto began = std::chrono::steady_clock::now();
+    const auto version = migrate_schema(settings, [&](const MigrationStep& step) {
+        const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began;
+        err << fmt::format("{:7.1f} s  applying {} ({} of {})", passed.count(), step.file, step.version, last)
+            << std::endl;
+    });
+    out << "schema of the database is now version " << version << '\n';
+    return exit_fine;
+}
+
+int run_action(SchemaAction action, const StoreSettings& settings, std::ostream& out, std::ostream& err) {
     switch (action) {
         case SchemaAction::print:
             out << schema_sql(settings);
             return exit_fine;
-        case SchemaAction::migrate: {
-            const auto version = migrate_schema(settings);
-            out << "schema of the database is now version " << version << '\n';
-            return exit_fine;
-        }
+        case SchemaAction::migrate:
+            return migrate(settings, out, err);
         case SchemaAction::version:
             return print_version(schema_version(settings), out);
     }
@@ -41,7 +53,7 @@ int execute(const SchemaCommand& command, std::ostream& out, std::ostream& err) 
     const auto config = load_or_complain(command.config, err);
     if (!config) return exit_usage;
     try {
-        return run_action(command.action, store_settings(*config), out);
+        return run_action(command.action, store_settings(*config), out, err);
     } catch (const StoreError& e) {
         err << "leasemirror schema: " << e.what() << '\n';
         return exit_code_of(e);

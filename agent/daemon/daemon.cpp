@@ -1,6 +1,7 @@
 #include "agent/daemon/daemon.hpp"
 
 #include "agent/config/store_settings.hpp"
+#include "agent/daemon/load_display.hpp"
 #include "agent/daemon/pulse.hpp"
 #include "agent/daemon/roster.hpp"
 #include "agent/daemon/shutdown.hpp"
@@ -41,13 +42,14 @@ public:
     Daemon(const DaemonSettings& settings, const AgentIdentity& agent, Log& log, Reload reload)
         : config_(settings.config),
           roster_(servers_of(settings)),
-          agent_(agent.name),
           log_(log),
           reload_(std::move(reload)),
           timers_{asio::steady_timer(loop_), asio::steady_timer(loop_), std::nullopt},
           signals_(loop_, {[this](int signal) { on_signal(signal); }, [this] { on_reload(); }}),
           writers_(loop_, config_, agent, hooks_of_writers()),
-          pulse_(loop_, agent, roster_.wanted(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }) {}
+          pulse_(loop_, agent, roster_.wanted(), [this](auto heartbeat) { writers_.beat(std::move(heartbeat)); }),
+          verify_(store_settings(config_), agent.name, log_),
+          loading_(loop_, log_, [this] { return full_reads(); }) {}
 
     int run() {
         writers_.open();
@@ -80,11 +82,13 @@ private:
     void begin(const Writer::Opened& opened) {
         const auto& duid = config_.requestor.duid.empty() ? opened.requestor_duid : config_.requestor.duid;
         engine_ = std::make_unique<Engine>(config_, opened.resume, duid, host_seed());
+        for (std::size_t i = 0; i < opened.resume.size(); ++i)
+            loading_.on_opened(config_.servers[i].name, opened.resume[i]);
         log_.info("started", {{"servers", config_.servers.size()}, {"database", redacted_url(config_.storage.url)}});
         pulse_.start();
         engine_->start(host_now());
-        verify_ = std::make_unique<VerifyThread>(VerifyThreadMeans{store_settings(config_), duid, agent_}, log_);
-        verify_->want(config_.servers);
+        verify_.want(config_.servers, duid);
+        loading_.start();
         drain();
     }
 
@@ -103,6 +107,7 @@ private:
             return feed([&] { roster_.on_claimed(e.server); });
         }
         feed([&] {
+            loading_.on_opened(server.name, *e.resume);
             if (roster_.on_opened(e.server)) engine_->open(e.server, server, *e.resume, host_now());
         });
     }
@@ -131,7 +136,8 @@ private:
     void begin_anew() {
         close_connections();
         pulse_.stop();
-        verify_.reset();
+        verify_.want_none();
+        loading_.stop();
         engine_.reset();
         writers_.close();
         timers_.claimed.reset();
@@ -165,8 +171,10 @@ private:
         config_.servers = next->config.servers;
         roster_.want(servers_of(*next));
         pulse_.set_servers(roster_.wanted());
-        if (verify_) verify_->want(config_.servers);
-        if (engine_) return drain();
+        if (engine_) {
+            verify_.want(config_.servers, engine_->requestor_duid());
+            return drain();
+        }
         // It waits for the database, or for another agent that works one of the servers of before.
         timers_.engine.cancel();
         writers_.close();
@@ -177,7 +185,8 @@ private:
     void stop() {
         if (std::exchange(stopping_, true)) return;
         if (!engine_) return finish(exit_fine);
-        verify_->stop();
+        verify_.stop();
+        loading_.stop();
         timers_.patience.expires_after(drain_patience);
         timers_.patience.async_wait([this](const asio::error_code& error) {
             if (error) return;
@@ -192,6 +201,7 @@ private:
     void finish(int exit_code) {
         exit_code_ = exit_code;
         pulse_.stop();
+        loading_.stop();
         close_connections();
         signals_.cancel();
         loop_.stop();
@@ -294,6 +304,15 @@ private:
         log_.write(event.level, event.name, fields);
     }
 
+    std::vector<LoadProgress::Read> full_reads() const {
+        std::vector<LoadProgress::Read> out;
+        for (std::size_t i = 0; i < engine_->size(); ++i) {
+            const auto read = engine_->works(i) ? engine_->server(i).full_read() : std::nullopt;
+            if (read) out.push_back({engine_->server(i).config().name, *read});
+        }
+        return out;
+    }
+
     void arm_timer() {
         const auto due = engine_->next_deadline();
         if (!due) return;
@@ -311,7 +330,6 @@ private:
 
     Config config_;  // its servers: those wanted
     Roster roster_;
-    const std::string agent_;  // our name
     Log& log_;
     const Reload reload_;
     asio::io_context loop_{1};
@@ -320,7 +338,8 @@ private:
     Writers writers_;
     Pulse pulse_;
     std::unique_ptr<Engine> engine_;
-    std::unique_ptr<VerifyThread> verify_;  // as long as there is an engine
+    VerifyThread verify_;
+    LoadDisplay loading_;
     std::map<ConnectionKey, std::shared_ptr<Connection>> connections_;
     bool stopping_ = false;
     int exit_code_ = exit_fine;

@@ -5,11 +5,16 @@
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <nlohmann/json.hpp>
 
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <iostream>
+#include <mutex>
+#include <utility>
 
 namespace leasemirror {
 namespace {
@@ -69,13 +74,23 @@ std::string_view word_of(LogLevel level) {
     return "error";
 }
 
+std::optional<std::size_t> columns_of_stderr() {
+    winsize size{};
+    if (::isatty(STDERR_FILENO) == 0 || ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) return std::nullopt;
+    return size.ws_col > 0 ? size.ws_col : 80;
+}
+
 constexpr const char* text_pattern = "%Y-%m-%dT%H:%M:%S.%eZ %v";
 constexpr const char* json_pattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})";
 
 }  // namespace
 
+/// Where the lines go, and what stands below them.
 struct Log::Impl {
-    Impl(const LogConfig& config, spdlog::sink_ptr sink) : logger("leasemirror", std::move(sink)) {
+    Impl(const LogConfig& config, std::ostream& to, std::function<std::optional<std::size_t>()> width)
+        : out(to),
+          columns(std::move(width)),
+          logger("leasemirror", std::make_shared<spdlog::sinks::ostream_sink_st>(to)) {
         logger.flush_on(spdlog::level::debug);
         configure(config);
     }
@@ -86,29 +101,62 @@ struct Log::Impl {
         logger.set_level(level_of(config.level));
     }
 
+    void erase() {
+        if (shown.empty()) return;
+        out << '\r';
+        if (shown.size() > 1) out << "\x1b[" << shown.size() - 1 << 'A';
+        out << "\x1b[J";
+    }
+    void draw() {
+        for (std::size_t i = 0; i < shown.size(); ++i)
+            out << (i > 0 ? "\n" : "") << shown[i];
+        out << std::flush;
+    }
+
+    std::mutex mutex;  // of all that follows
+    std::ostream& out;
+    const std::function<std::optional<std::size_t>()> columns;
+    std::vector<std::string> shown;
     std::atomic<LogFormat> format = LogFormat::text;
     spdlog::logger logger;
 };
 
-Log::Log(const LogConfig& config)
-    : impl_(std::make_unique<Impl>(config, std::make_shared<spdlog::sinks::stderr_sink_mt>())) {}
-Log::Log(const LogConfig& config, std::ostream& out)
-    : impl_(std::make_unique<Impl>(config, std::make_shared<spdlog::sinks::ostream_sink_mt>(out))) {}
-Log::~Log() = default;
+Log::Log(const LogConfig& config) : impl_(std::make_unique<Impl>(config, std::cerr, columns_of_stderr)) {}
+Log::Log(const LogConfig& config, std::ostream& out, std::optional<std::size_t> columns)
+    : impl_(std::make_unique<Impl>(config, out, [columns] { return columns; })) {}
+Log::~Log() {
+    show({});
+}
 
 void Log::configure(const LogConfig& config) {
+    const std::lock_guard lock(impl_->mutex);
     impl_->configure(config);
+}
+
+std::optional<std::size_t> Log::columns() const {
+    return impl_->format == LogFormat::text ? impl_->columns() : std::nullopt;
+}
+
+void Log::show(std::vector<std::string> lines) {
+    const std::lock_guard lock(impl_->mutex);
+    if (lines == impl_->shown) return;
+    impl_->erase();
+    impl_->shown = std::move(lines);
+    impl_->draw();
 }
 
 void Log::write(LogLevel level, std::string_view event, LogFields fields) {
     const auto spdlog_level = level_of(level);
+    const std::lock_guard lock(impl_->mutex);
     if (!impl_->logger.should_log(spdlog_level)) return;
     // Our own word for the level, the one that the configuration uses; spdlog's differ.
     const std::string word(word_of(level));
     const auto line = impl_->format == LogFormat::text
                           ? word + " " + log_text(event, fields)
                           : "\"level\":\"" + word + "\"," + log_json_members(event, fields);
+    impl_->erase();
     impl_->logger.log(spdlog_level, spdlog::string_view_t(line.data(), line.size()));
+    impl_->draw();
 }
 
 std::string log_text(std::string_view event, LogFields fields) {

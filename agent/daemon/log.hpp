@@ -8,10 +8,12 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace leasemirror {
 
@@ -40,10 +42,17 @@ using LogFields = std::span<const LogField>;
 class Log {
 public:
     explicit Log(const LogConfig& config);  // to stderr
-    Log(const LogConfig& config, std::ostream& out);
+    /// `columns`: of the terminal that `out` is, if it is one.
+    Log(const LogConfig& config, std::ostream& out, std::optional<std::size_t> columns = std::nullopt);
     ~Log();
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;
+
+    /// How wide the terminal is that the log goes to; nothing if it is none, or the format is not for people.
+    [[nodiscard]] std::optional<std::size_t> columns() const;
+    /// Keeps these lines below the log, on a terminal: they are written anew after each line of it, and replace those of
+    /// before. None of them is longer than columns().
+    void show(std::vector<std::string> lines);
 
     /// From the next line on.
     void configure(const LogConfig& config);

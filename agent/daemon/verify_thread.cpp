@@ -39,14 +39,15 @@ std::string columns_of(const Difference& difference) {
 
 class VerifyThread::Work {
 public:
-    Work(VerifyThreadMeans means, Log& log) : means_(std::move(means)), log_(&log), schedule_(means_.agent) {}
+    Work(StoreSettings storage, std::string agent, Log& log)
+        : storage_(std::move(storage)), log_(&log), schedule_(std::move(agent)) {}
 
     // On its thread.
     void run();
 
     // On any other.
     /// Whether there is something to compare.
-    [[nodiscard]] bool want(std::span<const ServerConfig> servers);
+    [[nodiscard]] bool want(std::span<const ServerConfig> servers, const Bytes& requestor_duid);
     void stop();
     /// Whether run() has returned; after this the log is not used any more.
     [[nodiscard]] bool wait_for_end(std::chrono::milliseconds patience);
@@ -54,6 +55,7 @@ public:
 private:
     struct Job {
         ServerConfig server;
+        Bytes requestor_duid;
         std::shared_ptr<Cancellation> cancellation;
     };
     [[nodiscard]] std::optional<Job> next_job();
@@ -65,13 +67,14 @@ private:
     void log(LogLevel level, std::string_view event, const std::vector<LogField>& fields);
     void log_failure(const std::string& server, const std::string& why);
 
-    const VerifyThreadMeans means_;
+    const StoreSettings storage_;
     std::string database_trouble_;  // the thread's alone: as it was said last
 
     std::mutex mutex_;
     std::condition_variable changed_;
     Log* log_;  // null: nobody listens any more
     VerifySchedule schedule_;
+    Bytes requestor_duid_;
     std::optional<Job> job_;  // under way
     std::optional<SteadyTime> not_before_;
     bool stopping_ = false;
@@ -89,8 +92,9 @@ void VerifyThread::Work::run() {
     changed_.notify_all();
 }
 
-bool VerifyThread::Work::want(std::span<const ServerConfig> servers) {
+bool VerifyThread::Work::want(std::span<const ServerConfig> servers, const Bytes& requestor_duid) {
     const std::lock_guard lock(mutex_);
+    requestor_duid_ = requestor_duid;
     schedule_.want(servers);
     if (job_ && !schedule_.wants(job_->server)) job_->cancellation->cancel();
     changed_.notify_all();
@@ -115,12 +119,12 @@ bool VerifyThread::Work::wait_for_end(std::chrono::milliseconds patience) {
 std::optional<VerifyThread::Work::Job> VerifyThread::Work::next_job() {
     while (wait_for_turn()) {
         try {
-            const auto servers = open_reader(means_.storage)->servers();
+            const auto servers = open_reader(storage_)->servers();
             database_trouble_.clear();
             const std::lock_guard lock(mutex_);
             auto server = schedule_.take(servers, host_now());
             if (stopping_) break;
-            if (server) return job_ = Job{*std::move(server), std::make_shared<Cancellation>()};
+            if (server) return job_ = Job{*std::move(server), requestor_duid_, std::make_shared<Cancellation>()};
         } catch (const StoreError& error) {
             if (database_trouble_ != error.what()) log_failure({}, database_trouble_ = error.what());
             const std::lock_guard lock(mutex_);
@@ -156,10 +160,10 @@ void VerifyThread::Work::compare(const Job& job) {
     const auto began = host_now().steady;
     bool whole = false;
     try {
-        const auto reader = open_reader(means_.storage);
-        const auto mirror = open_mirror_reader(means_.storage);
+        const auto reader = open_reader(storage_);
+        const auto mirror = open_mirror_reader(storage_);
         const auto found =
-            verify_server(job.server, {means_.requestor_duid, *reader, *mirror, progress, *job.cancellation, say});
+            verify_server(job.server, {job.requestor_duid, *reader, *mirror, progress, *job.cancellation, say});
         if (!job.cancellation->asked()) whole = report(job.server, found);
     } catch (const StoreError& error) {
         log_failure(name, error.what());
@@ -212,7 +216,7 @@ void VerifyThread::Work::name_differences(const ServerConfig& server, const Comp
 bool VerifyThread::Work::record(const ServerConfig& server, const VerifyReport& report) {
     const auto now = std::chrono::floor<std::chrono::seconds>(host_now().utc);
     try {
-        record_verify(means_.storage, report.server_id, now, report.compared.differences.size());
+        record_verify(storage_, report.server_id, now, report.compared.differences.size());
         return true;
     } catch (const StoreError& error) {
         log_failure(server.name, std::string("the result could not be recorded: ") + error.what());
@@ -233,7 +237,8 @@ void VerifyThread::Work::log(LogLevel level, std::string_view event, const std::
     if (log_ != nullptr) log_->write(level, event, fields);
 }
 
-VerifyThread::VerifyThread(VerifyThreadMeans means, Log& log) : work_(std::make_shared<Work>(std::move(means), log)) {}
+VerifyThread::VerifyThread(StoreSettings storage, std::string agent, Log& log)
+    : work_(std::make_shared<Work>(std::move(storage), std::move(agent), log)) {}
 
 VerifyThread::~VerifyThread() {
     if (!thread_.joinable()) return;
@@ -244,8 +249,9 @@ VerifyThread::~VerifyThread() {
         thread_.detach();
 }
 
-void VerifyThread::want(std::span<const ServerConfig> servers) {
-    if (work_->want(servers) && !thread_.joinable()) thread_ = std::thread([work = work_] { work->run(); });
+void VerifyThread::want(std::span<const ServerConfig> servers, const Bytes& requestor_duid) {
+    if (work_->want(servers, requestor_duid) && !thread_.joinable())
+        thread_ = std::thread([work = work_] { work->run(); });
 }
 
 void VerifyThread::stop() {

@@ -15,12 +15,6 @@
 
 namespace leasemirror {
 
-struct VerifyThreadMeans {
-    StoreSettings storage;
-    Bytes requestor_duid;
-    std::string agent;  ///< our name in server.owner: the servers of others are theirs to compare
-};
-
 /// What it finds goes to the log and to the row of the server (storage/opening.hpp, record_verify()).
 class VerifyThread {
 public:
@@ -29,8 +23,8 @@ public:
     /// How long the end waits for a database that does not answer.
     static constexpr std::chrono::milliseconds end_patience{2000};
 
-    /// `log` outlives it.
-    VerifyThread(VerifyThreadMeans means, Log& log);
+    /// `agent`: our name in server.owner; the servers of others are theirs to compare. `log` outlives it.
+    VerifyThread(StoreSettings storage, std::string agent, Log& log);
     /// Breaks off what is under way.
     ~VerifyThread();
     VerifyThread(const VerifyThread&) = delete;
@@ -38,7 +32,9 @@ public:
 
     /// Compares those of these whose configuration says so, from now on. One that is being compared and is not among them as
     /// it was is let go. The thread begins with the first that there is.
-    void want(std::span<const ServerConfig> servers);
+    void want(std::span<const ServerConfig> servers, const Bytes& requestor_duid);
+    /// None any more.
+    void want_none() { want({}, {}); }
     /// Breaks off what is under way, begins nothing more, and waits for nothing.
     void stop();
 

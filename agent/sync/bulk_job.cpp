@@ -164,6 +164,13 @@ std::uint64_t BulkJob::bindings() const {
                            [](std::uint64_t sum, const Item& i) { return sum + i.bindings; });
 }
 
+FullReadProgress BulkJob::progress() const {
+    FullReadProgress out{run_, bindings(), items_.size(), 0};
+    for (const auto& item : items_)
+        if (item.state != ItemState::waiting && item.state != ItemState::running) ++out.queries_over;
+    return out;
+}
+
 bool BulkJob::any_cut_off() const {
     return std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.state == ItemState::cut_off; });
 }

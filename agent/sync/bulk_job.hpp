@@ -15,6 +15,15 @@
 
 namespace leasemirror {
 
+/// How far a full read has come.
+struct FullReadProgress {
+    std::uint64_t run = 0;  ///< another one: another read
+    std::uint64_t bindings = 0;
+    std::size_t queries = 0, queries_over = 0;
+
+    friend bool operator==(const FullReadProgress&, const FullReadProgress&) = default;
+};
+
 class BulkJob {
 public:
     /// A query that was cut off this often is given up for this job. Where a gap's window cannot be had, a full load
@@ -108,6 +117,7 @@ public:
     /// (RFC 7653 §9.3, RFC 6926 §8.3).
     [[nodiscard]] bool base_times_seen() const { return base_times_seen_; }
     [[nodiscard]] std::uint64_t bindings() const;
+    [[nodiscard]] FullReadProgress progress() const;
     /// Of a question: the binding that it is about, if the answer has it in force.
     [[nodiscard]] const std::optional<Binding>& sought() const { return found_; }
     /// A binding was listed that is in a VPN other than the default one.

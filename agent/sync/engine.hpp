@@ -54,6 +54,8 @@ public:
     [[nodiscard]] std::size_t wants_bytes(ConnectionKey connection) const;
     [[nodiscard]] bool done() const;
 
+    /// By which it names itself to DHCPv6 servers.
+    [[nodiscard]] const Bytes& requestor_duid() const { return common_.requestor_duid; }
     [[nodiscard]] std::size_t size() const { return servers_.size(); }
     [[nodiscard]] bool works(std::size_t i) const { return i < servers_.size() && servers_[i].sync; }
     /// One that it works.

@@ -97,6 +97,8 @@ public:
     [[nodiscard]] bool done() const { return is_stopped() && outbox_.idle() && actions_.empty(); }
 
     [[nodiscard]] Phase phase() const { return report_.phase(); }
+    /// Nothing: none is under way.
+    [[nodiscard]] std::optional<FullReadProgress> full_read() const;
     [[nodiscard]] const ServerConfig& config() const { return config_; }
     [[nodiscard]] ServerId id() const { return outbox_.server(); }
     [[nodiscard]] bool is_paused() const { return asked_.work == Work::paused; }

@@ -76,6 +76,11 @@ bool ServerSync::has_room_for_bulk() const {
     return connections_.bulk_count() + kept < most;
 }
 
+std::optional<FullReadProgress> ServerSync::full_read() const {
+    const auto* const job = bulk_.job();
+    return job != nullptr && job->is_full() ? std::optional(job->progress()) : std::nullopt;
+}
+
 void ServerSync::announce(const BulkJob& job) {
     const auto run = std::to_string(job.run());
     switch (job.kind()) {

@@ -185,7 +185,7 @@ void require_current_postgres_schema(PostgresConnection& connection) {
                                                   ": start the agent, or run 'leasemirror schema migrate'");
 }
 
-void migrate_postgres(PostgresConnection& connection) {
+void migrate_postgres(PostgresConnection& connection, const OnMigration& before_each) {
     if (postgres_version_found(connection) == known_postgres_version()) return;
     connection.translated("migrate the schema", [&] {
         const MigrationLock one_at_a_time(connection);
@@ -193,8 +193,10 @@ void migrate_postgres(PostgresConnection& connection) {
         if (found == known_postgres_version()) return;
         require_rights(connection, found);
         if (found == 0) create_schema(connection);
-        for (int version = found; version < known_postgres_version(); ++version)
+        for (int version = found; version < known_postgres_version(); ++version) {
+            if (before_each) before_each({postgresql_migrations[static_cast<std::size_t>(version)].file, version + 1});
             apply_migration(connection, version);
+        }
     });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/postgres/connection.hpp"
+#include "storage/schema_report.hpp"
 
 #include <string>
 
@@ -19,6 +20,6 @@ void require_current_postgres_schema(PostgresConnection& connection);
 
 /// Creates the schema where it is named and missing, and applies the migrations that are, each in a transaction of its
 /// own. Waits for another one who is at it. Where nothing is missing it needs no rights and changes nothing.
-void migrate_postgres(PostgresConnection& connection);
+void migrate_postgres(PostgresConnection& connection, const OnMigration& before_each = {});
 
 }  // namespace leasemirror

@@ -60,7 +60,7 @@ constexpr PostgresSql take_over_sql{"take_over", R"sql(
               coverage, last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support,
               window_support, support_seen_at, client_data, unreadable, known_since, written_at, doubts,
               disorder, lacking, paused_at IS NOT NULL,
-              CASE WHEN resync_asked_at IS NULL THEN 0 ELSE resync_number END)sql"};
+              CASE WHEN resync_asked_at IS NULL THEN 0 ELSE resync_number END, bindings)sql"};
 
 constexpr PostgresSql disable_sql{"disable_servers", R"sql(
     UPDATE server SET phase = 'disabled', connected_since = NULL, next_attempt_at = NULL, owner = NULL,
@@ -154,6 +154,7 @@ ResumePoint read_resume_point(Fields& row, std::int64_t& owner_epoch) {
     out.lacking = static_cast<std::uint64_t>(row.number());
     out.orders.paused = row.flag();
     out.orders.resync = static_cast<std::uint64_t>(row.number());
+    out.bindings = static_cast<std::uint64_t>(row.number());
     return out;
 }
 

@@ -251,9 +251,9 @@ SchemaVersion postgres_schema_version(const StoreSettings& settings) {
     return {postgres_version_found(connection), known_postgres_version()};
 }
 
-int migrate_postgres_schema(const StoreSettings& settings) {
+int migrate_postgres_schema(const StoreSettings& settings, const OnMigration& before_each) {
     PostgresConnection connection(settings, PostgresUse::writing);
-    migrate_postgres(connection);
+    migrate_postgres(connection, before_each);
     return postgres_version_found(connection);
 }
 

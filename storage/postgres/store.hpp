@@ -11,6 +11,6 @@ namespace leasemirror {
 
 [[nodiscard]] std::unique_ptr<Store> open_postgres_store(const StoreSettings& settings);
 [[nodiscard]] SchemaVersion postgres_schema_version(const StoreSettings& settings);
-int migrate_postgres_schema(const StoreSettings& settings);
+int migrate_postgres_schema(const StoreSettings& settings, const OnMigration& before_each);
 
 }  // namespace leasemirror

@@ -24,12 +24,12 @@ bool has_content(const std::string& path) {
 }
 
 /// Settings that belong to the file must be made while it is empty, or outside a transaction.
-void prepare_file(SQLite::Database& db, const std::string& path) {
+void prepare_file(SQLite::Database& db, const std::string& path, const OnMigration& before_each) {
     const int found = sqlite_version_found(db, path);
     if (found == 0) db.exec("PRAGMA auto_vacuum = NONE");  // freed pages are used again; Debian's default moves them
     if (found >= 1) restore_left_out_indexes(db);
     // Before the switch to WAL: so the file's own header, and not only a log beside it, says that it is ours.
-    migrate_sqlite(db, found);
+    migrate_sqlite(db, found, before_each);
     const std::string mode = db.execAndGet("PRAGMA journal_mode = WAL").getString();
     if (mode != "wal")
         throw StoreError(StoreFault::unusable, path + " cannot use a write-ahead log (journal mode stays '" + mode +
@@ -92,12 +92,12 @@ void make_file(const std::string& path) {
 
 }  // namespace
 
-SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& tuning) {
+SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& tuning, const OnMigration& before_each) {
     return translated(path, "open the database", [&] {
         make_file(path);
         const int flags = SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX;
         SQLite::Database db(path, flags, static_cast<int>(tuning.busy_timeout.count()));
-        prepare_file(db, path);
+        prepare_file(db, path, before_each);
         tune_writer(db, tuning);
         // A reader without write permission can open a WAL database only if log and index are there already.
         int keep = 1;

@@ -1,6 +1,8 @@
 // Opening a leasemirror database file, to write and to read, with the settings each needs.
 #pragma once
 
+#include "storage/schema_report.hpp"
+
 #include <SQLiteCpp/Database.h>
 #include <chrono>
 #include <string>
@@ -27,7 +29,8 @@ void refuse_foreign_file(const std::string& path);
 void refuse_directory(const std::string& path);
 
 /// Creates and migrates as needed; throws StoreError. The caller holds the FileLock.
-[[nodiscard]] SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& tuning);
+[[nodiscard]] SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& tuning,
+                                                const OnMigration& before_each = {});
 
 /// Writes nothing, waits for no writer, and works while one is busy. Throws StoreError, `unavailable` if there is no
 /// file. The schema may be an older one: see sqlite_version_found().

@@ -37,13 +37,13 @@ StoreReport inspect_sqlite(const std::string& path) {
     return out;
 }
 
-int migrate_sqlite_schema(const std::string& path) {
+int migrate_sqlite_schema(const std::string& path, const OnMigration& before_each) {
     refuse_foreign_file(path);
     // An agent at work has migrated already: no need to fight it for the lock.
     const auto version = sqlite_schema_version(path);
     if (version.found == version.known) return version.found;
     const FileLock lock(path);
-    auto db = open_for_writing(path, {});
+    auto db = open_for_writing(path, {}, before_each);
     return translated(path, "read the schema version", [&] { return sqlite_version_found(db, path); });
 }
 

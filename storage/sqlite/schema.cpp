@@ -61,11 +61,13 @@ void require_known_sqlite_version(SQLite::Database& db, const std::string& path)
                                                   ": start the agent, or run 'leasemirror schema migrate'");
 }
 
-void migrate_sqlite(SQLite::Database& db, int found) {
+void migrate_sqlite(SQLite::Database& db, int found, const OnMigration& before_each) {
     for (int version = found; version < known_sqlite_version(); ++version) {
+        const auto& migration = sqlite_migrations[static_cast<std::size_t>(version)];
+        if (before_each) before_each({migration.file, version + 1});
         SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
         db.exec("PRAGMA application_id = " + std::to_string(application_id));
-        db.exec(std::string(sqlite_migrations[static_cast<std::size_t>(version)].sql));
+        db.exec(std::string(migration.sql));
         db.exec("PRAGMA user_version = " + std::to_string(version + 1));
         transaction.commit();
     }

@@ -1,6 +1,8 @@
 // Whether a file is ours, and of which version; and bringing it up to date.
 #pragma once
 
+#include "storage/schema_report.hpp"
+
 #include <SQLiteCpp/Database.h>
 #include <string>
 
@@ -18,6 +20,6 @@ namespace leasemirror {
 void require_known_sqlite_version(SQLite::Database& db, const std::string& path);
 
 /// Applies the migrations after `found`, each in a transaction of its own.
-void migrate_sqlite(SQLite::Database& db, int found);
+void migrate_sqlite(SQLite::Database& db, int found, const OnMigration& before_each);
 
 }  // namespace leasemirror

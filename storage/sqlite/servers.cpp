@@ -32,7 +32,7 @@ constexpr const char* take_over_sql = R"sql(
     RETURNING server_id, epoch, base_time, server_identity, clock_skew_ms, last_run, last_gap, owner_epoch, coverage,
               last_full_sync_at, last_error, last_error_at, certificate_expires_at, active_support, window_support,
               support_seen_at, client_data, unreadable, known_since, written_at, doubts, disorder, lacking,
-              paused_at IS NOT NULL, iif(resync_asked_at IS NULL, 0, resync_number))sql";
+              paused_at IS NOT NULL, iif(resync_asked_at IS NULL, 0, resync_number), bindings)sql";
 
 constexpr const char* all_names_sql = "SELECT server_id, name FROM server";
 constexpr const char* disable_sql = R"sql(
@@ -135,6 +135,7 @@ ResumePoint SqliteServers::take_over_one(const ServerSpec& spec, const std::stri
     out.lacking = static_cast<std::uint64_t>(use.number(22));
     out.orders.paused = use.number(23) != 0;
     out.orders.resync = static_cast<std::uint64_t>(use.number(24));
+    out.bindings = static_cast<std::uint64_t>(use.number(25));
     out.open_gaps = read_open_gaps(db_, out.id);
     return out;
 }

@@ -13,6 +13,6 @@ namespace leasemirror {
 
 [[nodiscard]] std::unique_ptr<Store> open_sqlite_store(const StoreSettings& settings, const SqliteTuning& tuning = {});
 [[nodiscard]] SchemaVersion sqlite_schema_version(const std::string& path);
-int migrate_sqlite_schema(const std::string& path);
+int migrate_sqlite_schema(const std::string& path, const OnMigration& before_each = {});
 
 }  // namespace leasemirror

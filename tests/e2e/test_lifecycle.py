@@ -1,14 +1,20 @@
 """The daemon as an operator meets it: signals, the database in all its states, and the commands beside it."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
 import signal
 import sqlite3
 import stat
+import struct
+import subprocess
+import termios
 
-from harness import EndToEnd, changes_of, command, logged_time, main, program, sim_server, sqlite_only, wait_until, yaml_server
+from harness import (EndToEnd, Process, changes_of, command, logged_time, main, program, sim_server, sqlite_only, wait_until,
+                     yaml_server)
 
 NOBODY = 65534
 
@@ -39,6 +45,59 @@ class Lifecycle(EndToEnd):
         status = command("status", "-c", self.config)
         self.assertNotEqual(status.returncode, 0)
         self.assertRegex(status.stderr, pattern)
+
+
+def screen_of(octets):
+    """What a terminal shows of it, line by line: of all that it knows, what the log uses."""
+    lines, row, returned = [""], 0, True
+    for part in re.findall(r"\x1b\[(?:\d+A|J)|\r|\n|[^\x1b\r\n]+|\x1b", octets.decode(errors="replace")):
+        if part == "\r":
+            returned = True
+        elif part == "\n":
+            row += 1
+            lines[row:] = lines[row:] or [""]
+            returned = True
+        elif part == "\x1b[J":
+            assert returned, "erased in the middle of a line"
+            lines[row:] = [""]
+        elif part.endswith("A") and part.startswith("\x1b"):
+            row -= int(part[2:-1])
+            assert row >= 0
+        else:
+            lines[row] = part if returned else lines[row] + part
+            returned = False
+    return lines
+
+
+class Terminal(Lifecycle):
+    def test_a_load_shows_how_far_it_is_below_the_log(self):
+        self.sim = self.leasesim("--bindings", 4000, "--rate-limit", 800)
+        self.configure(sim_server("s", "v4", self.sim.port))
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        agent = Process([program("LEASEMIRROR"), "run", "-c", str(self.config)], stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL, stderr=its)
+        self.addCleanup(agent.kill)
+        os.close(its)
+        self.addCleanup(os.close, ours)
+        shown = b""
+        while b"phase server=s from=catch_up to=live" not in shown:
+            shown += os.read(ours, 65536)
+        agent.send_signal(signal.SIGTERM)
+        try:
+            while octets := os.read(ours, 65536):
+                shown += octets
+        except OSError:  # EIO: nobody has the other end open any more
+            pass
+        self.assertEqual(agent.wait(), 0)
+        said = [int(count) for count in re.findall(rb"s  (\d+) bindings, \d+ per second", shown)]
+        self.assertGreater(len(set(said)), 1, shown)
+        self.assertEqual(said, sorted(said))
+        lines = screen_of(shown)
+        self.assertEqual(lines.pop(), "")
+        for line in lines:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT[0-9:.]{12}Z (debug|info|warn) [a-z_-]+( |$)")
+        self.assertTrue(any("full-bulk-done server=s" in line for line in lines))
 
 
 class Signals(Lifecycle):

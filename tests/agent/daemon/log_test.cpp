@@ -65,3 +65,33 @@ TEST_CASE("each line of a JSON log parses by itself, whatever is in it") {
     CHECK(line.at("text") == "100%");
     CHECK(line.at("time").get<std::string>().ends_with("Z"));
 }
+
+TEST_CASE("what is shown below the log on a terminal makes way for each line of it, and comes back") {
+    std::ostringstream out;
+    Log log({LogLevel::info, LogFormat::text}, out, 80);
+    CHECK(log.columns() == 80);
+    log.show({"one", "two"});
+    CHECK(out.str() == "one\ntwo");
+    log.show({"one", "two"});
+    CHECK(out.str() == "one\ntwo");
+    out.str("");
+    log.debug("d");
+    CHECK(out.str().empty());
+    log.info("i");
+    const auto text = out.str();
+    CHECK(text.starts_with("\r\x1b[1A\x1b[J2"));
+    CHECK(text.ends_with("Z info i\none\ntwo"));
+    out.str("");
+    log.show({});
+    CHECK(out.str() == "\r\x1b[1A\x1b[J");
+    out.str("");
+    log.show({"one"});
+    log.show({});
+    CHECK(out.str() == "one\r\x1b[J");
+}
+
+TEST_CASE("nothing is shown below a log that is no terminal, or not for people") {
+    std::ostringstream out;
+    CHECK_FALSE(Log({LogLevel::info, LogFormat::text}, out).columns());
+    CHECK_FALSE(Log({LogLevel::info, LogFormat::json}, out, 80).columns());
+}

@@ -47,10 +47,9 @@ private:
     std::string text_;
 };
 
-VerifyThreadMeans means() {
-    VerifyThreadMeans out;
-    out.storage.url = "sqlite:///nonexistent/leases.db";
-    out.agent = "us";
+StoreSettings storage() {
+    StoreSettings out;
+    out.url = "sqlite:///nonexistent/leases.db";
     return out;
 }
 
@@ -58,7 +57,7 @@ struct Verifying {
     Lines lines;
     std::ostream out{&lines};
     Log log{LogConfig{}, out};
-    VerifyThread thread{means(), log};
+    VerifyThread thread{storage(), "us", log};
 };
 
 std::vector<ServerConfig> servers(std::chrono::milliseconds interval) {
@@ -72,15 +71,15 @@ std::vector<ServerConfig> servers(std::chrono::milliseconds interval) {
 
 TEST_CASE("verify: without an interval nothing is looked at, and the end waits for nothing") {
     Verifying v;
-    v.thread.want(servers(0ms));
+    v.thread.want(servers(0ms), {});
     v.thread.stop();
     CHECK(v.lines.text().empty());
 }
 
 TEST_CASE("verify: a database that cannot be read is said once, and does not hold up the end") {
     Verifying v;
-    v.thread.want(servers(1h));
+    v.thread.want(servers(1h), {});
     CHECK(v.lines.wait_for("warn verify-failed text="));
     CHECK(v.lines.wait_for("/nonexistent"));
-    v.thread.want(servers(2h));
+    v.thread.want_none();
 }
