@@ -1,6 +1,7 @@
 #include "agent/daemon/daemon.hpp"
 
 #include "agent/config/store_settings.hpp"
+#include "agent/config/time_text.hpp"
 #include "agent/daemon/load_display.hpp"
 #include "agent/daemon/pulse.hpp"
 #include "agent/daemon/roster.hpp"
@@ -74,7 +75,7 @@ private:
         hooks.beaten = [this] {
             if (pulse_.on_written()) finish(exit_code_);
         };
-        hooks.trouble = [this](const auto& text, const auto& which) { on_trouble(text, which); };
+        hooks.trouble = [this](const auto& e, const auto& which) { on_trouble(e, which); };
         hooks.lost = [this](const auto& lost, const auto& which) { on_lost(lost, which); };
         return hooks;
     }
@@ -112,10 +113,16 @@ private:
         });
     }
 
-    void on_trouble(const std::string& text, const std::string& which) {
-        if (text.empty()) return engine_ ? log_database(LogLevel::info, "database-back", which, {}) : void();
+    void on_trouble(const Writer::Trouble& e, const std::string& which) {
+        if (e.text.empty()) return engine_ ? log_database(LogLevel::info, "database-back", which, {}) : void();
         const auto* then = engine_ ? "reading from the servers waits" : "waiting, and trying again";
-        log_database(LogLevel::error, "database", which, {{"error", text}, {"then", then}});
+        std::vector<LogField> fields{{"error", e.text}, {"then", then}};
+        const auto since = iso_utc(std::chrono::floor<std::chrono::seconds>(e.since));
+        if (e.times > 1) {
+            fields.emplace_back("times", e.times);
+            fields.emplace_back("since", since);
+        }
+        log_database(LogLevel::error, "database", which, std::move(fields));
     }
 
     void on_lost(const Writer::Lost& lost, const std::string& which) {

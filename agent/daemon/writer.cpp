@@ -1,5 +1,7 @@
 #include "agent/daemon/writer.hpp"
 
+#include "agent/net/host.hpp"
+#include "agent/sync/repeated_error.hpp"
 #include "storage/store_error.hpp"
 
 #include <algorithm>
@@ -98,11 +100,12 @@ void Writer::Work::run() {
 template <class Action>
 bool Writer::Work::persist(Action action, bool opening) {
     auto pause = retry_first;
-    std::string said;
+    RepeatedError errors;
+    bool troubled = false;
     for (;;) {
         try {
             auto done = action();
-            if (!said.empty()) post(Trouble{});
+            if (troubled) post(Trouble{});
             post(std::move(done));
             return true;
         } catch (const StoreError& error) {
@@ -113,7 +116,9 @@ bool Writer::Work::persist(Action action, bool opening) {
                 post(Lost{error.what(), anew});
                 return false;
             }
-            if (said != error.what()) post(Trouble{said = error.what()});
+            troubled = true;
+            if (const auto said = errors.on_error(error.what(), host_now()))
+                post(Trouble{said->text, said->times, said->since});
         } catch (const std::exception& error) {
             // Not the database's doing: out of memory, or a mistake of ours. Better to stop than to go on unsure.
             post(Lost{error.what()});

@@ -53,10 +53,12 @@ public:
     };
     /// A sign of life is written.
     struct Beaten {};
-    /// The database could not be opened or written; it is tried again until it works. Said once per kind of trouble, and
-    /// again when it is over (empty text).
+    /// The database could not be opened or written; it is tried again until it works. Said at once, again and again at
+    /// growing distances with how often it has come (sync/repeated_error.hpp), and when it is over (empty text).
     struct Trouble {
         std::string text;
+        std::uint64_t times = 1;
+        UtcMillis since{};
     };
     /// No retry heals this, and nothing more is written: the database is not ours. Or (`anew`) it has lost commits, or
     /// another agent has taken over: to be opened anew, which waits for that one, and tells where to go on.

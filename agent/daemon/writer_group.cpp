@@ -42,6 +42,9 @@ bool WriterGroup::on_trouble(std::size_t writer, const std::string& text) {
         return std::any_of(members_.begin(), members_.end(),
                            [&](const Member& m) { return &m.trouble != &own && m.trouble == trouble; });
     };
+    if (!text.empty() && own == text)  // again: the first of those in the same trouble says so
+        return std::none_of(members_.begin(), members_.begin() + static_cast<std::ptrdiff_t>(writer),
+                            [&](const Member& m) { return m.trouble == text; });
     const auto over = std::exchange(own, text);
     return text.empty() ? !over.empty() && !shared(over) : !shared(text);
 }

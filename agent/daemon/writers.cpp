@@ -115,7 +115,7 @@ void Writers::on_event(std::size_t, Writer::Beaten&) {
 }
 
 void Writers::on_event(std::size_t writer, Writer::Trouble& e) {
-    if (group_->on_trouble(writer, e.text)) hooks_.trouble(e.text, which(writer));
+    if (group_->on_trouble(writer, e.text)) hooks_.trouble(e, which(writer));
 }
 
 void Writers::on_event(std::size_t writer, Writer::Lost& e) {

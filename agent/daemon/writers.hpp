@@ -26,8 +26,8 @@ struct WritersHooks {
     std::function<void(Writer::Committed& committed)> committed;
     std::function<void(const Swept& all)> swept;
     std::function<void()> beaten;
-    /// Said once while several are in the same trouble. An empty text: it is over.
-    std::function<void(const std::string& text, const std::string& which)> trouble;
+    /// Said by one while several are in the same trouble. An empty text: it is over.
+    std::function<void(const Writer::Trouble& trouble, const std::string& which)> trouble;
     std::function<void(const Writer::Lost& lost, const std::string& which)> lost;
 };
 

@@ -58,6 +58,7 @@ SessionSettings session_settings(const ServerConfig& server, const Bytes& reques
     out.requestor_duid = requestor_duid;
     out.request_options = std::move(request_options);
     out.data_timeout = data_timeout;
+    out.secured = server.tls.mode != TlsMode::off;
     out.first_xid = static_cast<std::uint32_t>(host_seed()) & transaction_id_mask(server.family);
     return out;
 }

@@ -35,6 +35,7 @@ SessionSettings Connections::settings(std::uint32_t first_xid) const {
     out.request_options = config_.request_options;
     out.receive_timeout = config_.timeouts.receive;
     out.data_timeout = config_.timeouts.data;
+    out.secured = config_.tls.mode != TlsMode::off;
     out.first_xid = first_xid;
     return out;
 }

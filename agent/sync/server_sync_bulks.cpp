@@ -6,6 +6,14 @@
 #include <utility>
 
 namespace leasemirror {
+namespace {
+
+/// What went wrong with a job whose queries were not refused says less than a server's own words did before.
+StatusReport::Source source_of(const BulkJob& job) {
+    return job.any_refused() ? StatusReport::Source::told : StatusReport::Source::guess;
+}
+
+}  // namespace
 
 /// Questions about doubts go beside the other queries, one at a time: what nobody answers must not hold up anything.
 void ServerSync::plan_questions() {
@@ -151,7 +159,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     context.something_missed |= polling || !epoch_.checkpoint.is_resumable();
     const auto conclusion = conclude_full(job, context);
     auto closed = bulk_.on_full_ended(job, conclusion, now_.steady, jitter_);
-    if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
+    if (!conclusion.error.empty()) report_.error(conclusion.error, now_, source_of(job));
     end_resync(conclusion);
     if (conclusion.answer != FullConclusion::Answer::some) return;
     report_.on_recovered();  // it answers: what is wrong with some of it does not make the server unreachable
@@ -216,7 +224,7 @@ void ServerSync::finish_poll(const BulkJob& job) {
     const auto conclusion = conclude_poll(job, bulk_.context(job, support_.is_polling()), bulk_.oldest_change());
     report_.log(LogLevel::debug, "windowed-poll-done",
                 {{"run", std::to_string(job.run())}, {"bindings", std::to_string(job.bindings())}});
-    if (!conclusion.error.empty()) report_.error(conclusion.error, now_);
+    if (!conclusion.error.empty()) report_.error(conclusion.error, now_, source_of(job));
     learn_windows(conclusion.heeds_start, conclusion.told_by);
     bulk_.on_poll_ended(job, conclusion, support_, now_.steady, jitter_);
 }

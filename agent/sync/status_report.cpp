@@ -39,12 +39,33 @@ void StatusReport::log(LogLevel level, std::string name, Fields fields) {
     actions_.push_back(LogEvent{level, std::move(name), std::move(fields)});
 }
 
-void StatusReport::error(const std::string& text, Now now) {
+void StatusReport::error(const std::string& text, Now now, Source source) {
     failing_ = true;
-    status_.last_error = text;
-    status_.last_error_at = whole_seconds(now);
+    if (source != Source::guess || !cause_told_) {
+        status_.last_error = text;
+        status_.last_error_at = whole_seconds(now);
+        cause_told_ = source == Source::told;
+    }
     touch();
-    log(LogLevel::warn, "error", {{"error", text}});
+    const auto said = errors_.on_error(text, now);
+    if (!said) return;
+    Fields fields{{"error", text}};
+    if (said->times > 1) {
+        fields.emplace_back("times", std::to_string(said->times));
+        fields.emplace_back("since", iso_utc(std::chrono::floor<std::chrono::seconds>(said->since)));
+    }
+    log(LogLevel::warn, "error", std::move(fields));
+}
+
+void StatusReport::on_answered(Now now) {
+    cause_told_ = false;
+    for (const auto& over : errors_.on_over()) {
+        const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(now.utc - over.since);
+        log(LogLevel::info, "error-over",
+            {{"error", over.text},
+             {"times", std::to_string(over.times)},
+             {"after_seconds", std::to_string(lasted.count())}});
+    }
 }
 
 void StatusReport::on_heard(Now now) {

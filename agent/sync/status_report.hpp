@@ -8,6 +8,7 @@
 #include "agent/sync/actions.hpp"
 #include "agent/sync/certificate_watch.hpp"
 #include "agent/sync/log_limit.hpp"
+#include "agent/sync/repeated_error.hpp"
 #include "proto/session/active.hpp"
 #include "storage/batch.hpp"
 
@@ -46,8 +47,17 @@ public:
     StatusReport(std::string server, const ResumePoint& resume, SyncActions& actions);
 
     void log(LogLevel level, std::string name, Fields fields = {});
-    /// Something went wrong: it becomes last_error, and a line of the log.
-    void error(const std::string& text, Now now);
+    /// Where the text of an error is from.
+    enum class Source : std::uint8_t {
+        seen,  ///< we
+        told,  ///< the server's own words
+        guess  ///< it said nothing, and we can only guess why: its own words, said before, are the likelier cause
+    };
+    /// Something went wrong: it becomes last_error, and a line of the log, or counts as one more of the same
+    /// (repeated_error.hpp). A guess does not take the place of what the server told.
+    void error(const std::string& text, Now now, Source source = Source::seen);
+    /// A query was answered: what kept the server from that is over.
+    void on_answered(Now now);
     /// A message has arrived: whatever went wrong before is over.
     void on_heard(Now now);
     void on_recovered() { failing_ = false; }
@@ -97,6 +107,8 @@ private:
     SyncActions& actions_;
     ServerStatus status_;
     bool failing_ = false;
+    bool cause_told_ = false;  // last_error has the server's own words, and nothing was answered since
+    RepeatedError errors_;
     bool lacking_ = false;  // something, and no row of the mirror is in doubt for it
     bool changed_ = false;
     CertificateWatch certificate_;

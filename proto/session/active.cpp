@@ -12,7 +12,7 @@ constexpr ExchangeKind active{
     Via::active,
     &SessionSettings::receive_timeout,
     "active query",
-    "no active leasequery there, too many connections, or a requestor it does not permit",
+    "no active leasequery there",
     "the active connection ended",
     "nothing received on the active connection",
     "before the query was sent",

@@ -13,7 +13,7 @@ constexpr ExchangeKind bulk{
     Via::bulk,
     &SessionSettings::data_timeout,
     "bulk query",
-    "too many connections, a requestor it does not permit, or no bulk leasequery there",
+    "no bulk leasequery there",
     "the connection ended inside a bulk query",
     "no reply to the bulk query",
     "when no query was outstanding",

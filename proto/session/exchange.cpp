@@ -107,10 +107,16 @@ Exchange::Arrival Exchange::reply_with(std::uint32_t xid, Arrival message) {
     return message;
 }
 
+/// Why a server says nothing at all, the likeliest first.
+std::string Exchange::likely_causes() const {
+    return std::string("the wrong port or family, ") + (settings_.secured ? "" : "a server that wants TLS, ") +
+           "a requestor that it does not permit, " + std::string(kind_.unknown_there) + ", or too many connections";
+}
+
 Exchange::Broken Exchange::after_disconnect() const {
     if (!anything_received_) {
         return {CloseReason::refused_silently, "the server closed the connection without an answer (" + *disconnected_ +
-                                                   "): " + std::string(kind_.no_answer)};
+                                                   "): perhaps " + likely_causes()};
     }
     if (state_ == ExchangeState::idle) return {CloseReason::peer_closed, "the server closed the idle connection"};
     const auto cut = reader_.broken_off_bytes() > 0 ? ", in the middle of a message" : "";

@@ -34,7 +34,7 @@ struct ExchangeKind {
     Via via;
     std::chrono::milliseconds SessionSettings::*answer_timeout;
     std::string_view query;          ///< "bulk query": it could not be written
-    std::string_view no_answer;      ///< what it may mean that the server closes without an octet
+    std::string_view unknown_there;  ///< "no bulk leasequery there", as one guess why it closes without an octet
     std::string_view broken_off;     ///< what broke off when the server closed later: "the connection ended ..."
     std::string_view silence;        ///< what did not come in time: "no reply to ..."
     std::string_view nothing_asked;  ///< when the message that nobody asked for arrived: "before ..."
@@ -125,6 +125,7 @@ private:
     [[nodiscard]] std::optional<SessionAction> next_action();
     [[nodiscard]] std::optional<Arrival> next_arrival();
     [[nodiscard]] Arrival reply_with(std::uint32_t xid, Arrival message);
+    [[nodiscard]] std::string likely_causes() const;
     [[nodiscard]] Broken after_disconnect() const;
     void enter(ExchangeState next);
 

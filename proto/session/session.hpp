@@ -26,6 +26,7 @@ struct SessionSettings {
     std::vector<std::uint16_t> request_options;  ///< asked for and kept raw, beyond what the columns need
     std::chrono::milliseconds receive_timeout = std::chrono::seconds{120};  ///< ACTIVE_LQ_RCV_TIMEOUT
     std::chrono::milliseconds data_timeout = std::chrono::seconds{300};     ///< BULK_LQ_DATA_TIMEOUT
+    bool secured = false;                                                   ///< the session runs inside TLS
     std::uint32_t first_xid = 1;  ///< later queries on the connection count up from here (RFC 5460 §6.5, RFC 6926 §7.1)
 };
 

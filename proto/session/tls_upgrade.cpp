@@ -101,7 +101,9 @@ void TlsUpgrade::on_reply(std::uint32_t xid, const std::optional<Status>& status
 
 void TlsUpgrade::on_disconnected(const std::string& how) {
     refuse("the server closed the connection on " + request_name() + " (" + how +
-           "): no TLS there, too many connections, or a requestor it does not permit" + what_to_do());
+           "): perhaps no TLS there, the wrong port or family, a requestor that it does not permit, or too many "
+           "connections" +
+           what_to_do());
 }
 
 void TlsUpgrade::on_silence() {

@@ -106,6 +106,17 @@ TEST_CASE("what several writers meet for the same cause is said once, and once w
     CHECK(group.on_trouble(1, "away"));
 }
 
+TEST_CASE("what goes on is said again by the first of those who are in it") {
+    WriterGroup group(3, 3);
+    CHECK(group.on_trouble(1, "away"));
+    CHECK_FALSE(group.on_trouble(2, "away"));
+    CHECK(group.on_trouble(1, "away"));
+    CHECK_FALSE(group.on_trouble(2, "away"));
+    CHECK_FALSE(group.on_trouble(0, "away"));
+    CHECK(group.on_trouble(0, "away"));
+    CHECK_FALSE(group.on_trouble(1, "away"));
+}
+
 TEST_CASE("different causes are said each, and end each for itself") {
     WriterGroup group(2, 2);
     CHECK(group.on_trouble(0, "away"));

@@ -1,4 +1,6 @@
 #include "agent/sync/status_report.hpp"
+
+#include "agent/config/time_text.hpp"
 #include "tests/proto/session/script.hpp"
 
 #include <doctest/doctest.h>
@@ -171,6 +173,42 @@ TEST_CASE("an error is the last error with its time, and a line; a message heard
     CHECK(w.status().last_error == "why");
     CHECK(w.status().last_error_at == utc(10s));
     CHECK(w.status().last_message_at == utc(20s));
+}
+
+TEST_CASE("what the server told stays the last error while it says nothing else, and until it answers") {
+    using Source = StatusReport::Source;
+    World w;
+    w.report.error("a guess", after(0s), Source::guess);
+    CHECK(w.status().last_error == "a guess");
+    w.report.error("NotAllowed", after(10s), Source::told);
+    w.report.error("a guess", after(20s), Source::guess);
+    CHECK(w.status().last_error == "NotAllowed");
+    CHECK(w.status().last_error_at == utc(10s));
+    w.report.error("NotAllowed", after(30s), Source::told);
+    CHECK(w.status().last_error_at == utc(30s));
+    w.report.error("cannot connect", after(40s));
+    CHECK(w.status().last_error == "cannot connect");
+    w.report.error("a guess", after(50s), Source::guess);
+    CHECK(w.status().last_error == "a guess");
+    w.report.error("NotAllowed", after(60s), Source::told);
+    w.report.on_heard(after(70s));  // the refusal itself, perhaps
+    w.report.error("another guess", after(80s), Source::guess);
+    CHECK(w.status().last_error == "NotAllowed");
+    w.report.on_answered(after(90s));
+    w.report.error("another guess", after(100s), Source::guess);
+    CHECK(w.status().last_error == "another guess");
+}
+
+TEST_CASE("an error that repeats is counted, said again with the count, and once more when it is over") {
+    World w;
+    for (int i = 0; i < 5; ++i)
+        w.report.error("why", after(std::chrono::seconds{20 * i}));
+    CHECK(w.lines() == "error error=why; error error=why times=4 since=" + iso_utc(utc(0s)));
+    CHECK(w.status().last_error_at == utc(80s));
+    w.report.on_answered(after(90s));
+    CHECK(w.lines() == "error-over error=why times=5 after_seconds=90");
+    w.report.error("why", after(100s));
+    CHECK(w.lines() == "error error=why");
 }
 
 TEST_CASE("a server that is polled instead has recovered without a message") {

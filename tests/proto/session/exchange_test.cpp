@@ -18,13 +18,15 @@ using test::xid;
 using test::operator+;
 
 constexpr ExchangeKind kind{
-    Via::bulk,       &SessionSettings::receive_timeout, "test query", "nobody is at home", "the test broke off",
+    Via::bulk,       &SessionSettings::receive_timeout, "test query", "nobody at home", "the test broke off",
     "nothing heard", "before anything was asked",
 };
 
 /// An exchange whose "session" reads the bindings of each v4 message, and closes when something broke.
 struct Talk {
-    Exchange exchange{test::settings_for(Family::v4), kind};
+    explicit Talk(const SessionSettings& settings = test::settings_for(Family::v4)) : exchange(settings, kind) {}
+
+    Exchange exchange;
     std::chrono::milliseconds since_start{0};
     std::string text;  // of the last thing that broke
     std::function<void(const MessageV4&)> on_message = [this](const MessageV4& m) {
@@ -219,7 +221,16 @@ TEST_CASE(
     Talk refused;
     refused.asks();
     CHECK(refused.loses_its_peer() == "close refused silently");
-    CHECK(refused.text == "the server closed the connection without an answer (end of stream): nobody is at home");
+    CHECK(refused.text ==
+          "the server closed the connection without an answer (end of stream): perhaps the wrong port or "
+          "family, a server that wants TLS, a requestor that it does not permit, nobody at home, or too many "
+          "connections");
+    auto over_tls = test::settings_for(Family::v4);
+    over_tls.secured = true;
+    Talk secured(over_tls);
+    secured.asks();
+    CHECK(secured.loses_its_peer() == "close refused silently");
+    CHECK(secured.text.find("TLS") == std::string::npos);
     Talk between;
     between.asks();
     (void)between.hears(active4("192.0.2.1"));

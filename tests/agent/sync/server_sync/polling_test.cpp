@@ -487,3 +487,20 @@ TEST_CASE("a timer that another event overtakes is not lost") {
         d.commits();
     CHECK(next_attempt(d, 1h) < 2min);
 }
+
+// ISC Kea: its DHCPv4 server has neither an active query nor one for everything.
+TEST_CASE("the words of a server stay the last error, not our guess why it closes on the active query") {
+    SyncDriver d(server_v4());
+    int refused = 0;
+    for (int i = 0; i < 12; ++i) {
+        const auto peer = d.accepts_within(3h);
+        const bool active = peer.query().starts_with("active");
+        active ? peer.closes() : peer.ends(StatusCode::not_allowed);
+        refused += active ? 0 : 1;
+        (void)d.writes();
+        CAPTURE(d.status().last_error);
+        if (active && refused > 0) CHECK(d.status().last_error.find("NotAllowed") != std::string::npos);
+    }
+    CHECK(refused > 1);
+    CHECK(refused < 11);
+}
