@@ -14,7 +14,7 @@ enum class StoreFault : std::uint8_t {
     in_doubt,     ///< the commit may or may not have happened; applying the same batch again settles it
     fenced,       ///< another agent has taken these servers over; this one must stop writing
     unusable,     ///< not our database, or a newer schema: no retry heals it
-    refused,      ///< the database refused the values themselves
+    refused,      ///< the database refused the values themselves, or has no longer what was asked for
     behind,       ///< it has lost what it had committed (a failover, a restored backup): begin anew with open_servers()
 };
 

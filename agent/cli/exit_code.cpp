@@ -8,9 +8,9 @@ int exit_code_of(const StoreError& e) {
         case StoreFault::unavailable:
         case StoreFault::in_doubt:
         case StoreFault::behind:
+        case StoreFault::unusable:
             return exit_cannot_connect;
         case StoreFault::fenced:
-        case StoreFault::unusable:
         case StoreFault::refused:
             return exit_found_wrong;
     }

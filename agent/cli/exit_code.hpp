@@ -6,7 +6,7 @@
 
 namespace leasemirror {
 
-/// 3 if another try can help (no file, no connection, locked), else 1.
+/// 3 if the database cannot be had (no file, no connection, locked, not ours, a newer schema), else 1.
 [[nodiscard]] int exit_code_of(const StoreError& e);
 
 }  // namespace leasemirror

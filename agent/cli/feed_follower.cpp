@@ -71,7 +71,7 @@ private:
 
     void check_ends(const Reader::FeedEnds& ends) {
         if (cursor_ > ends.last)
-            throw StoreError(StoreFault::unusable,
+            throw StoreError(StoreFault::refused,
                              "the change feed ends with seq " + std::to_string(ends.last) + ", and not with " +
                                  std::to_string(cursor_) +
                                  " or later: this is another database, or it has lost what it had committed (a "
@@ -79,7 +79,7 @@ private:
                                  std::to_string(ends.last));
         if (ends.first <= cursor_ + 1 || ends.removed_to <= cursor_) return;
         if (!request_.skip_lost)
-            throw StoreError(StoreFault::unusable,
+            throw StoreError(StoreFault::refused,
                              "rows from seq " + std::to_string(cursor_ + 1) + " to " + std::to_string(ends.first - 1) +
                                  " have been removed (storage.retention.changes): read the tables anew, and then go on "
                                  "with --since " +

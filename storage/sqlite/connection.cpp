@@ -61,16 +61,20 @@ std::string sqlite_path(std::string_view url) {
     return std::string(url.substr(scheme.size()));
 }
 
-void refuse_directory(const std::string& path) {
+void refuse_misplaced(const std::string& path) {
     std::error_code none;
     if (std::filesystem::is_directory(path, none))
         throw StoreError(
             StoreFault::unusable,
             path + " is a directory; storage.url must name a file, such as sqlite://" + path + "/leases.db");
+    const auto directory = std::filesystem::absolute(path).parent_path();
+    if (!std::filesystem::exists(directory, none) && !none)
+        throw StoreError(StoreFault::unusable, "there is no directory " + directory.string() +
+                                                   " for the database; create it, or correct storage.url");
 }
 
 void refuse_foreign_file(const std::string& path) {
-    refuse_directory(path);
+    refuse_misplaced(path);
     if (!has_content(path)) return;
     try {
         auto db = open_for_reading(path);
@@ -107,7 +111,7 @@ SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& t
 }
 
 SQLite::Database open_for_reading(const std::string& path) {
-    refuse_directory(path);
+    refuse_misplaced(path);
     std::error_code none;
     if (!std::filesystem::exists(path, none))
         throw StoreError(StoreFault::unavailable, "there is no database " + path +

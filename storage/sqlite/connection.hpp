@@ -25,8 +25,8 @@ struct SqliteTuning {
 
 /// Throws StoreError `unusable` if there is a file that must not be touched. Leaves nothing behind.
 void refuse_foreign_file(const std::string& path);
-/// Throws StoreError `unusable` if the path is that of a directory.
-void refuse_directory(const std::string& path);
+/// Throws StoreError `unusable` if the path is that of a directory, or of a file in one that is not there.
+void refuse_misplaced(const std::string& path);
 
 /// Creates and migrates as needed; throws StoreError. The caller holds the FileLock.
 [[nodiscard]] SQLite::Database open_for_writing(const std::string& path, const SqliteTuning& tuning,

@@ -19,11 +19,8 @@ SchemaVersion sqlite_schema_version(const std::string& path) {
 }
 
 StoreReport inspect_sqlite(const std::string& path) {
-    refuse_directory(path);
+    refuse_misplaced(path);
     const auto directory = std::filesystem::absolute(path).parent_path();
-    if (!std::filesystem::exists(directory))
-        throw StoreError(StoreFault::unavailable, "there is no directory " + directory.string() +
-                                                      " for the database; create it, or correct storage.url");
     StoreReport out;
     out.engine = std::string("SQLite ") + SQLite::getLibVersion() + ", " + path;
     out.version = sqlite_schema_version(path);

@@ -100,12 +100,13 @@ TEST_CASE("schema prints, migrates and tells the version; a schema that is behin
     CHECK(outcome_of(StatusCommand{path, true}).out.empty());
 }
 
-TEST_CASE("what is not a database is wrong, not away") {
+TEST_CASE("what is not a database cannot be used, and neither can one in no directory; each command says 3") {
     const Directory dir;
     const auto path = dir.config();
     std::ofstream(dir.file("leases.db")) << std::string(5000, 'x');
-    CHECK(outcome_of(StatusCommand{path, false}).code == 1);
-    CHECK(outcome_of(SchemaCommand{path, SchemaAction::version}).code == 1);
+    CHECK(outcome_of(StatusCommand{path, false}).code == 3);
+    CHECK(outcome_of(SchemaCommand{path, SchemaAction::version}).code == 3);
+    CHECK(outcome_of(SchemaCommand{path, SchemaAction::migrate}).code == 3);
 }
 
 TEST_CASE("decode of a file that cannot be read is a usage error") {

@@ -153,5 +153,5 @@ TEST_CASE("status --json gives one object per line, keyed by the columns of tabl
 
 TEST_CASE("errors of the database become the exit codes of the command line") {
     CHECK(exit_code_of(StoreError(StoreFault::unavailable, "locked")) == 3);
-    CHECK(exit_code_of(StoreError(StoreFault::unusable, "newer schema")) == 1);
+    CHECK(exit_code_of(StoreError(StoreFault::unusable, "newer schema")) == 3);
 }
