@@ -179,10 +179,9 @@ TEST_CASE("a directory is no database, whoever opens it, and nothing is made bes
 
 TEST_CASE("a database in a directory that is missing cannot be used, whoever opens it, and the directory is named") {
     const auto settings = at_path("/nonexistent/leases.db");
-    for (const auto& open :
-         std::vector<std::function<void()>>{[&] { (void)open_store(settings); }, [&] { (void)open_reader(settings); },
-                                            [&] { (void)inspect_store(settings); },
-                                            [&] { (void)migrate_schema(settings); }}) {
+    for (const auto& open : std::vector<std::function<void()>>{
+             [&] { (void)open_store(settings); }, [&] { (void)open_reader(settings); },
+             [&] { (void)inspect_store(settings); }, [&] { (void)migrate_schema(settings); }}) {
         const auto fault = fault_of(open);
         CHECK(fault.fault == StoreFault::unusable);
         CHECK(says(fault, "there is no directory /nonexistent for the database; create it, or correct storage.url"));
