@@ -11,6 +11,7 @@
 #include "proto/status.hpp"
 #include "storage/opening.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <ostream>
 #include <vector>
@@ -158,8 +159,8 @@ std::string read_times(const WhoCommand& command, WhoAnswer& answer) {
     TimeSpan within{*parse_time(command.from, answer.now), answer.now};
     if (!command.to.empty()) within.to = *parse_time(command.to, answer.now);
     if (in_the_future(within.from)) return future(within.from);
-    if (in_the_future(within.to)) return future(within.to);
     if (within.from >= within.to) return "--from " + iso_utc(within.from) + " is not before --to " + iso_utc(within.to);
+    within.to = std::min(within.to, answer.now);  // this month, say, which is not over
     answer.within = within;
     return {};
 }

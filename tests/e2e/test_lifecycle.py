@@ -322,9 +322,9 @@ class File(Lifecycle):
         self.sim = self.leasesim("--bindings", 10)
         self.db.path = self.dir / "none" / "leases.db"
         self.configure(sim_server("s", "v4", self.sim.port))
-        agent = self.agent()
-        agent.log.wait("database .*directory must exist.*waiting")
+        self.assert_refused("there is no directory .*/none for the database")
         (self.dir / "none").mkdir()
+        agent = self.agent()
         agent.log.wait("started")
         self.wait_live()
 

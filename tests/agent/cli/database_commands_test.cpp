@@ -133,7 +133,10 @@ TEST_CASE("who finds the lease, the prefix around an address, and who held it th
         client.to = client.from;
         CHECK(outcome_of(client).err ==
               "leasemirror who: --from 2023-11-14T22:16:40Z is not before --to 2023-11-14T22:16:40Z\n");
-        client.to = "2999-01-01";
+        client.from = "2023-11-14T22:15:00Z";
+        client.to = "2999-01-01";  // a month, say, that is not over
+        CHECK(outcome_of(client).rows().size() == 1);
+        client.from = "2998-01-01";
         CHECK(outcome_of(client).code == 2);
         const auto before = outcome_of(WhoCommand{here.config(), sought("192.0.2.7"), "2023-11-14", false});
         CHECK(before.code == 1);
