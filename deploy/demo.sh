@@ -161,7 +161,11 @@ cat <<END
 The database is $database
 What to type next:
 
-  sqlite3 -box $database "SELECT * FROM lease LIMIT 2"
-  sqlite3 -box $database "SELECT * FROM server_overview"
-  $leasemirror status -c $config
+  cd $PWD
+  db=${database#"$PWD"/}
+  sqlite3 -readonly -box \$db "SELECT server, address, hw_addr, expires_at FROM lease LIMIT 5"
+  sqlite3 -readonly -line \$db "SELECT * FROM lease LIMIT 1"
+  sqlite3 -readonly -box \$db "SELECT name, phase, bindings, coverage FROM server_overview"
+  ${leasemirror#"$PWD"/} status -c ${config#"$PWD"/}
+  ${leasemirror#"$PWD"/} who -c ${config#"$PWD"/} 10.0.0.2
 END

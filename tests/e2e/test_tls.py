@@ -303,7 +303,7 @@ class Files(Secure):
     def test_the_commands_of_the_readme(self):
         """As they stand there, and then a server that is reached by its name."""
         text = (pathlib.Path(__file__).resolve().parents[2] / "deploy" / "README.md").read_text()
-        commands = re.findall(r"^    (openssl .*)$", text[text.index("\n## Secure mode"):text.index("\n## Operation")], re.M)
+        commands = re.findall(r"^ +(openssl .*)$", text[text.index("\n## Secure mode"):text.index("\n## Operation")], re.M)
         self.assertEqual(len(commands), 5)
         for line in commands:
             subprocess.run(line, shell=True, cwd=self.dir, check=True, capture_output=True)
