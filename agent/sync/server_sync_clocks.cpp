@@ -10,7 +10,8 @@ namespace leasemirror {
 
 std::optional<StartJury::Member> ServerSync::jury_member(Now now) const {
     const auto away = epoch_.stored_clock.away(now);
-    if (!away || !epoch_.skew.known()) return std::nullopt;
+    // Where a fresh start has told the skew anew, that is younger than the stored times of the others, or of another clock.
+    if (!away || !epoch_.skew.known() || !epoch_.stored_clock.was_read()) return std::nullopt;
     return StartJury::Member{connections_.server(), config_.family, config_.address, *away};
 }
 
@@ -24,7 +25,10 @@ void ServerSync::on_jury_found(std::chrono::milliseconds ahead, Now now) {
     happened(now);
     epoch_.stored_clock.on_found();
     const bool was_set = ahead != std::chrono::milliseconds{0} && epoch_.stored_clock.was_written();
-    if (was_set) {
+    // What is to be read anew is told in the clock as it is, and the skew may be that of it already: if it is not, the
+    // server's first messages say so.
+    const bool moves = was_set && (epoch_.stored_clock.was_read() || !epoch_.skew.known());
+    if (moves) {
         report_.log(LogLevel::warn, "our-clock-was-set", {{"by_ms", std::to_string(ahead.count())}});
         move_stored_times(ahead);
     }

@@ -521,3 +521,36 @@ TEST_CASE("our clock jumps while a server waits to be heard about it: it is aske
     CHECK(d.phase(0) == Phase::live);
     CHECK(d.phase(1) == Phase::live);
 }
+
+TEST_CASE("a server that is being read anew is no witness: its skew may be of the clock as it is now") {
+    auto config = two_hosts();
+    config.servers.push_back(server_v4("anew"));
+    config.servers.back().address = "192.0.2.252";
+    auto anew = written();  // an earlier life had begun afresh with it, by the clock as it is now, and not read all
+    anew.id = 3;
+    anew.base_time.reset();
+    anew.coverage = Coverage::partial;
+    anew.skew = Skew{3600s};
+    SyncDriver d(config, {written(), written(), anew});
+    d.server_clock = 3600s;
+    const auto full = d.accepts(2);
+    full.tells("192.0.2.3");  // it fits the skew of this server, and tells nothing of the others
+    CHECK_FALSE(full.wants() > 0);
+    d.accepts(0).keeps_alive();
+    CHECK_FALSE(d.logged("our-clock-was-set"));
+    d.accepts(1).keeps_alive();
+    CHECK(d.logged("our-clock-was-set"));
+    (void)d.writes();
+    CHECK(moves(d, 1).size() == 1);
+    CHECK(moves(d, 2).size() == 1);
+    // It is told all of it in the clock as it is now. To move its skew would make that wrong.
+    CHECK(moves(d, 3).empty());
+    CHECK(full.wants() > 0);
+    full.ends();
+    (void)d.writes();
+    CHECK_FALSE(began_afresh(d));
+    const auto lease = std::find_if(d.written.begin(), d.written.end(),
+                                    [](const Batch& b) { return b.server == 3 && b.changes.size() > 0; });
+    REQUIRE(lease != d.written.end());
+    CHECK(std::chrono::abs(lease->changes[0].skew.value_or(lease->skew) - 3600s) <= 1s);
+}
