@@ -21,7 +21,6 @@
 
 #include <unistd.h>
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <ostream>
 #include <vector>
@@ -219,14 +218,13 @@ std::string closing_text(const std::string& server, const VerifyReport& report) 
     if (compared.left_out > 0)
         line(bindings(compared.left_out) + " more are not alike at first sight, and were not looked into");
     if (!report.whole) line("not all of it could be compared; the result is not recorded");
-    std::array<std::uint64_t, 3> by_kind{};
-    for (const auto& difference : compared.differences)
-        ++by_kind[static_cast<std::size_t>(difference.kind)];
     const auto total = compared.differences.size();
     auto text =
         bindings(report.listed) + fmt::format(" read in {:.1f} s, ", static_cast<double>(report.took.count()) / 1000);
     text += total == 0 ? "no differences" : counted(total, "difference", "differences");
-    if (total > 0) text += fmt::format(": {} missing, {} extra, {} changed", by_kind[0], by_kind[1], by_kind[2]);
+    if (total > 0)
+        text += fmt::format(": {} missing, {} extra, {} changed", compared.count(Difference::Kind::missing),
+                            compared.count(Difference::Kind::extra), compared.count(Difference::Kind::changed));
     line(text);
     return out;
 }

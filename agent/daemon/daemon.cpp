@@ -83,8 +83,6 @@ private:
     void begin(const Writer::Opened& opened) {
         const auto& duid = config_.requestor.duid.empty() ? opened.requestor_duid : config_.requestor.duid;
         engine_ = std::make_unique<Engine>(config_, opened.resume, duid, host_seed());
-        for (std::size_t i = 0; i < opened.resume.size(); ++i)
-            loading_.on_opened(config_.servers[i].name, opened.resume[i]);
         log_.info("started", {{"servers", config_.servers.size()}, {"database", redacted_url(config_.storage.url)}});
         pulse_.start();
         engine_->start(host_now());
@@ -108,7 +106,6 @@ private:
             return feed([&] { roster_.on_claimed(e.server); });
         }
         feed([&] {
-            loading_.on_opened(server.name, *e.resume);
             if (roster_.on_opened(e.server)) engine_->open(e.server, server, *e.resume, host_now());
         });
     }

@@ -23,10 +23,6 @@ void LoadDisplay::stop() {
     log_.show({});
 }
 
-void LoadDisplay::on_opened(const std::string& server, const ResumePoint& resume) {
-    if (resume.last_full_sync_at) progress_.expect(server, resume.bindings);
-}
-
 void LoadDisplay::wait() {
     timer_.expires_after(interval);
     timer_.async_wait([this](const asio::error_code& error) {
@@ -42,7 +38,7 @@ void LoadDisplay::look() {
     if (const auto columns = log_.columns()) return log_.show(progress_.lines(*columns));
     for (const auto& state : progress_.due(now)) {
         std::vector<LogField> fields{{"server", state.server}, {"bindings", state.progress.bindings}};
-        if (state.expected) fields.emplace_back("expected", *state.expected);
+        if (state.progress.expected) fields.emplace_back("expected", *state.progress.expected);
         fields.emplace_back("per_second", state.per_second);
         if (state.left) fields.emplace_back("left_seconds", state.left->count());
         fields.emplace_back("queries_over", state.progress.queries_over);

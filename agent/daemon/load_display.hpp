@@ -4,11 +4,9 @@
 
 #include "agent/daemon/load_progress.hpp"
 #include "agent/daemon/log.hpp"
-#include "storage/resume_point.hpp"
 
 #include <asio/steady_timer.hpp>
 #include <functional>
-#include <string>
 #include <vector>
 
 namespace leasemirror {
@@ -23,8 +21,6 @@ public:
 
     void start();
     void stop();
-    /// What the database knows of a server is what to expect of its next full read.
-    void on_opened(const std::string& server, const ResumePoint& resume);
 
 private:
     void look();

@@ -15,8 +15,9 @@ void estimate(LoadProgress::State& state, std::uint64_t listed, std::chrono::mil
     const auto so_far = state.progress.bindings;
     state.per_second = listed * 1000 / static_cast<std::uint64_t>(passed.count());
     state.left.reset();
-    if (state.per_second > 0 && state.expected && *state.expected > so_far)
-        state.left = std::chrono::seconds{(*state.expected - so_far) / state.per_second + 1};
+    const auto expected = state.progress.expected.value_or(0);
+    if (state.per_second > 0 && expected > so_far)
+        state.left = std::chrono::seconds{(expected - so_far) / state.per_second + 1};
 }
 
 }  // namespace
@@ -26,20 +27,15 @@ void LoadProgress::look(const std::vector<Read>& reads, SteadyTime now) {
     for (const auto& [server, progress] : reads) {
         const auto before = under_way_.find(server);
         const bool goes_on = before != under_way_.end() && before->second.state.progress.run == progress.run;
-        auto known = goes_on
-                         ? before->second
-                         : Known{{server, progress, 0, std::nullopt, std::nullopt}, progress.bindings, now, now, now};
+        auto known =
+            goes_on ? before->second : Known{{server, progress, 0, std::nullopt}, progress.bindings, now, now, now};
         known.state.progress = progress;
         known.looked = now;
-        if (const auto expected = expected_.find(server); expected != expected_.end())
-            known.state.expected = expected->second;
         known.began_with = std::min(known.began_with, progress.bindings);  // a query may have begun again
         estimate(known.state, progress.bindings - known.began_with,
                  std::chrono::duration_cast<std::chrono::milliseconds>(now - known.began));
         next.emplace(server, std::move(known));
     }
-    for (const auto& [server, known] : under_way_)
-        if (!next.contains(server)) expected_[server] = known.state.progress.bindings;
     under_way_ = std::move(next);
 }
 
@@ -73,7 +69,7 @@ std::string to_string(const LoadProgress::State& state) {
     if (read.queries > 1)
         out += std::to_string(read.queries_over) + " of " + std::to_string(read.queries) + " queries, ";
     out += std::to_string(read.bindings);
-    if (state.expected) out += " of about " + std::to_string(*state.expected);
+    if (read.expected) out += " of about " + std::to_string(*read.expected);
     out += " bindings, " + std::to_string(state.per_second) + " per second";
     if (state.left) out += ", " + rough_duration(*state.left) + " left";
     return out;

@@ -30,12 +30,9 @@ public:
         std::string server;
         FullReadProgress progress;
         std::uint64_t per_second = 0;
-        std::optional<std::uint64_t> expected;     ///< bindings of the full read before
         std::optional<std::chrono::seconds> left;  ///< as it has gone until now
     };
 
-    /// The server has so many bindings, as was known before a read began.
-    void expect(const std::string& server, std::uint64_t bindings) { expected_[server] = bindings; }
     /// All full reads that are under way at `now`.
     void look(const std::vector<Read>& reads, SteadyTime now);
 
@@ -54,7 +51,6 @@ private:
     };
 
     std::map<std::string, Known> under_way_;
-    std::map<std::string, std::uint64_t> expected_;
 };
 
 /// "east-v6  120000 of about 300000 bindings, 24100 per second, 8 s left"; "east-v6  query 2 of 4, 31000 bindings, ...".

@@ -11,7 +11,6 @@
 #include "storage/reader.hpp"
 #include "storage/store_error.hpp"
 
-#include <array>
 #include <condition_variable>
 #include <initializer_list>
 #include <mutex>
@@ -125,7 +124,7 @@ std::optional<VerifyThread::Work::Job> VerifyThread::Work::next_job() {
             auto server = schedule_.take(servers, host_now());
             if (stopping_) break;
             if (server) return job_ = Job{*std::move(server), requestor_duid_, std::make_shared<Cancellation>()};
-        } catch (const StoreError& error) {
+        } catch (const std::exception& error) {
             if (database_trouble_ != error.what()) log_failure({}, database_trouble_ = error.what());
             const std::lock_guard lock(mutex_);
             not_before_ = host_now().steady + VerifySchedule::look_again;
@@ -165,7 +164,7 @@ void VerifyThread::Work::compare(const Job& job) {
         const auto found =
             verify_server(job.server, {job.requestor_duid, *reader, *mirror, progress, *job.cancellation, say});
         if (!job.cancellation->asked()) whole = report(job.server, found);
-    } catch (const StoreError& error) {
+    } catch (const std::exception& error) {  // whatever it is, the mirror goes on
         log_failure(name, error.what());
     }
     const auto now = host_now().steady;
@@ -184,12 +183,12 @@ bool VerifyThread::Work::report(const ServerConfig& server, const VerifyReport& 
     }
     const auto& compared = report.compared;
     name_differences(server, compared);
-    std::array<std::uint64_t, 3> by_kind{};
-    for (const auto& difference : compared.differences)
-        ++by_kind[static_cast<std::size_t>(difference.kind)];
-    std::vector<LogField> fields{
-        {"server", server.name}, {"bindings", report.listed}, {"differences", compared.differences.size()},
-        {"missing", by_kind[0]}, {"extra", by_kind[1]},       {"changed", by_kind[2]}};
+    std::vector<LogField> fields{{"server", server.name},
+                                 {"bindings", report.listed},
+                                 {"differences", compared.differences.size()},
+                                 {"missing", compared.count(Difference::Kind::missing)},
+                                 {"extra", compared.count(Difference::Kind::extra)},
+                                 {"changed", compared.count(Difference::Kind::changed)}};
     if (compared.pending > 0) fields.emplace_back("not_compared", compared.pending);
     if (compared.in_doubt > 0) fields.emplace_back("in_doubt", compared.in_doubt);
     if (!report.whole) fields.emplace_back("not_looked_into", compared.unconfirmed + compared.left_out);

@@ -165,7 +165,7 @@ std::uint64_t BulkJob::bindings() const {
 }
 
 FullReadProgress BulkJob::progress() const {
-    FullReadProgress out{run_, bindings(), items_.size(), 0};
+    FullReadProgress out{run_, bindings(), items_.size(), 0, std::nullopt};
     for (const auto& item : items_)
         if (item.state != ItemState::waiting && item.state != ItemState::running) ++out.queries_over;
     return out;

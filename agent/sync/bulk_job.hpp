@@ -20,6 +20,7 @@ struct FullReadProgress {
     std::uint64_t run = 0;  ///< another one: another read
     std::uint64_t bindings = 0;
     std::size_t queries = 0, queries_over = 0;
+    std::optional<std::uint64_t> expected = {};  ///< bindings of the full read before, where there was one
 
     friend bool operator==(const FullReadProgress&, const FullReadProgress&) = default;
 };

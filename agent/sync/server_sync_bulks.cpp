@@ -86,7 +86,10 @@ bool ServerSync::has_room_for_bulk() const {
 
 std::optional<FullReadProgress> ServerSync::full_read() const {
     const auto* const job = bulk_.job();
-    return job != nullptr && job->is_full() ? std::optional(job->progress()) : std::nullopt;
+    if (job == nullptr || !job->is_full()) return std::nullopt;
+    auto out = job->progress();
+    out.expected = report_.last_listed();
+    return out;
 }
 
 void ServerSync::announce(const BulkJob& job) {
@@ -174,7 +177,7 @@ void ServerSync::finish_full(const BulkJob& job) {
     report_.set_coverage(conclusion.coverage);
     // What was cut off is asked for again, also after a restart: that looks here (start()).
     if (conclusion.asked_to_the_end) {
-        report_.on_read_in_full(now_, job.unread());
+        report_.on_read_in_full(now_, job.unread(), job.bindings());
         epoch_.stored_clock.on_read(outbox_.next_number());
     }
     if (conclusion.reaches_began_at) report_.on_history_begins(now_);

@@ -32,6 +32,7 @@ StatusReport::StatusReport(std::string server, const ResumePoint& resume, SyncAc
     status_.unreadable = resume.unreadable;
     lacking_ = resume.unreadable > 0 || resume.lacking > 0;
     status_.known_since = resume.known_since;
+    if (resume.last_full_sync_at) last_listed_ = resume.bindings;
 }
 
 void StatusReport::log(LogLevel level, std::string name, Fields fields) {
@@ -97,7 +98,8 @@ void StatusReport::set_coverage(Coverage coverage) {
     touch();
 }
 
-void StatusReport::on_read_in_full(Now now, std::uint64_t unreadable) {
+void StatusReport::on_read_in_full(Now now, std::uint64_t unreadable, std::uint64_t listed) {
+    last_listed_ = listed;
     status_.last_full_sync_at = whole_seconds(now);
     status_.unreadable = unreadable;
     lacking_ = unreadable > 0;

@@ -70,8 +70,11 @@ public:
     /// Returns the one before.
     Bytes set_identity(const Bytes& identity);
     void set_coverage(Coverage coverage);
-    /// A full read is over. `unreadable`: so many of its messages cost a binding. If any did, the mirror lacks something.
-    void on_read_in_full(Now now, std::uint64_t unreadable);
+    /// A full read is over, which listed so many bindings. `unreadable`: so many of its messages cost a binding. If any did, the
+    /// mirror lacks something.
+    void on_read_in_full(Now now, std::uint64_t unreadable, std::uint64_t listed);
+    /// How many the last one listed; after a restart how many are in force.
+    [[nodiscard]] std::optional<std::uint64_t> last_listed() const { return last_listed_; }
     /// Every configured query was answered to its end: from now on history is observed, if it was not before.
     void on_history_begins(Now now);
     /// A message cost a binding.
@@ -111,6 +114,7 @@ private:
     RepeatedError errors_;
     bool lacking_ = false;  // something, and no row of the mirror is in doubt for it
     bool changed_ = false;
+    std::optional<std::uint64_t> last_listed_;
     CertificateWatch certificate_;
     LogLimit quarantine_log_;
     LogLimit gap_log_;

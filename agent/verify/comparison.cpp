@@ -71,6 +71,11 @@ const BindingRow* find(const std::map<BindingKey, const BindingRow*>& rows, cons
 
 }  // namespace
 
+std::uint64_t Compared::count(Difference::Kind kind) const {
+    return static_cast<std::uint64_t>(
+        std::count_if(differences.begin(), differences.end(), [&](const Difference& d) { return d.kind == kind; }));
+}
+
 std::string_view to_string(Difference::Kind kind) {
     switch (kind) {
         case Difference::Kind::missing:

@@ -66,6 +66,8 @@ struct Compared {
     std::uint64_t changed = 0;      ///< not alike at first, and changed meanwhile at the server or in the mirror
     std::uint64_t unconfirmed = 0;  ///< not alike, and the second reading broke off before it could say so
     std::uint64_t left_out = 0;     ///< beyond candidates_max: not looked into
+
+    [[nodiscard]] std::uint64_t count(Difference::Kind kind) const;
 };
 
 class Comparison {

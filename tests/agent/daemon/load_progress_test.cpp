@@ -13,7 +13,7 @@ using Lines = std::vector<std::string>;
 
 LoadProgress::Read read(const std::string& server, std::uint64_t run, std::uint64_t bindings, std::size_t queries = 1,
                         std::size_t over = 0) {
-    return {server, {run, bindings, queries, over}};
+    return {server, {run, bindings, queries, over, std::nullopt}};
 }
 
 }  // namespace
@@ -28,18 +28,29 @@ TEST_CASE("loading: so far and the rate; what is over within a second is never s
     CHECK(progress.lines(80).empty());
 }
 
-TEST_CASE("loading: what the last read had is what is expected of the next, and gives the time left") {
+TEST_CASE("loading: what the read before had is what is expected, and gives the time left") {
     LoadProgress progress;
-    progress.expect("east", 50000);
-    progress.look({read("east", 1, 0)}, start);
-    progress.look({read("east", 1, 20000)}, start + 2s);
+    const auto expecting = [](std::uint64_t run, std::uint64_t bindings) {
+        auto out = read("east", run, bindings);
+        out.progress.expected = 50000;
+        return std::vector{out};
+    };
+    progress.look(expecting(1, 0), start);
+    progress.look(expecting(1, 20000), start + 2s);
     CHECK(progress.lines(80) == Lines{"east  20000 of about 50000 bindings, 10000 per second, 4 s left"});
-    progress.look({read("east", 1, 60000)}, start + 6s);
+    progress.look(expecting(1, 60000), start + 6s);
     CHECK(progress.lines(80) == Lines{"east  60000 of about 50000 bindings, 10000 per second"});
-    progress.look({}, start + 7s);
-    progress.look({read("east", 2, 0)}, start + 60s);
-    progress.look({read("east", 2, 10000)}, start + 61s);
-    CHECK(progress.lines(80) == Lines{"east  10000 of about 60000 bindings, 10000 per second, 6 s left"});
+    progress.look(expecting(2, 0), start + 7s);
+    CHECK(progress.lines(80).empty());
+}
+
+TEST_CASE("loading: the rate is that of what was listed since it was seen first") {
+    LoadProgress progress;
+    progress.look({read("east", 1, 5000)}, start);
+    progress.look({read("east", 1, 9000)}, start + 2s);
+    CHECK(progress.lines(80) == Lines{"east  9000 bindings, 2000 per second"});
+    progress.look({read("east", 1, 100)}, start + 3s);  // a query has begun again
+    CHECK(progress.lines(80) == Lines{"east  100 bindings, 0 per second"});
 }
 
 TEST_CASE("loading: of several queries it is said how many are over") {

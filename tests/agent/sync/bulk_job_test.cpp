@@ -55,16 +55,16 @@ TEST_CASE("queries are handed out once each, in order, and the job is over when 
 
 TEST_CASE("the progress of a job is what it has listed, and how many of its queries are over") {
     auto job = full();
-    CHECK(job.progress() == FullReadProgress{4, 0, 3, 0});
+    CHECK(job.progress() == FullReadProgress{4, 0, 3, 0, std::nullopt});
     const auto first = job.take();
     REQUIRE(first);
     job.on_binding(*first, Binding{});
-    CHECK(job.progress() == FullReadProgress{4, 1, 3, 0});
+    CHECK(job.progress() == FullReadProgress{4, 1, 3, 0, std::nullopt});
     job.on_complete(*first);
     const auto second = job.take();
     REQUIRE(second);
     job.on_refused(*second, "no");
-    CHECK(job.progress() == FullReadProgress{4, 1, 3, 2});
+    CHECK(job.progress() == FullReadProgress{4, 1, 3, 2, std::nullopt});
 }
 
 TEST_CASE("a query that was cut off waits again, as often as its job is worth it") {

@@ -104,7 +104,7 @@ TEST_CASE("whatever changes the status is noticed, once, so that the next batch 
         {"on_dropped, not the last", [](auto& r) { r.on_dropped(false); }},
         {"set_identity", [](auto& r) { (void)r.set_identity(server_duid); }},
         {"set_coverage", [](auto& r) { r.set_coverage(Coverage::full); }},
-        {"on_read_in_full", [](auto& r) { r.on_read_in_full(after(0s), 0); }},
+        {"on_read_in_full", [](auto& r) { r.on_read_in_full(after(0s), 0, 0); }},
         {"enter", [](auto& r) { r.enter(Phase::live); }},
         {"touch", [](auto& r) { r.touch(); }},
     };
@@ -245,11 +245,21 @@ TEST_CASE("coverage and the time of the last full sync are what was set last") {
     World w;
     CHECK_FALSE(w.report.was_read_in_full());
     w.report.set_coverage(Coverage::full);
-    w.report.on_read_in_full(after(5s), 0);
+    CHECK_FALSE(w.report.last_listed());
+    w.report.on_read_in_full(after(5s), 0, 7);
+    CHECK(w.report.last_listed() == 7);
     CHECK(w.status().coverage == Coverage::full);
     CHECK(w.report.coverage() == Coverage::full);
     CHECK(w.status().last_full_sync_at == utc(5s));
     CHECK(w.report.was_read_in_full());
+}
+
+TEST_CASE("after a restart what is in force is as many as the last full read listed, if there was one") {
+    ResumePoint resume;
+    resume.bindings = 5;
+    CHECK_FALSE(World(resume).report.last_listed());
+    resume.last_full_sync_at = utc(0s);
+    CHECK(World(resume).report.last_listed() == 5);
 }
 
 TEST_CASE("a certificate that is about to end is warned of at once, and each day; without TLS there is none") {
