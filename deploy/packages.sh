@@ -17,7 +17,7 @@ build=(g++ cmake ninja-build pkg-config
 demo=(sqlite3)
 fast=(clang-format openssl python3-scapy)
 tidy=(clang clang-tidy)
-test=("${fast[@]}" "${tidy[@]}" libclang-rt-dev ccache postgresql tshark)
+test=("${fast[@]}" "${tidy[@]}" libclang-rt-dev ccache pgbouncer postgresql tshark)
 coverage=(gcovr)
 
 groups="build|demo|fast|test|tidy|coverage"

@@ -106,6 +106,28 @@ pqxx::connection open_session(const StoreSettings& settings, PostgresUse use) {
     }
 }
 
+int backend_of(pqxx::transaction_base& transaction) {
+    return transaction.exec("SELECT pg_backend_pid()")[0][0].as<int>();
+}
+
+/// A pooler names another process than the one that works for us. If it hands that out between our transactions, another
+/// client that asks for one gets it, or we get another one.
+void require_own_session(pqxx::connection& session, const std::string& conninfo, const std::string& where) {
+    const auto ours = [&] {
+        pqxx::nontransaction transaction(session);
+        return backend_of(transaction);
+    };
+    const auto before = ours();
+    if (before == session.backendpid()) return;
+    pqxx::connection other{conninfo};
+    int theirs = 0;
+    {
+        pqxx::work held(other);
+        theirs = backend_of(held);
+    }
+    if (theirs == before || ours() != before) throw shared_session_error(where);
+}
+
 /// libpqxx 6 opens a broken session anew by itself, without what was set in the old one; version 7 never does.
 void forbid_reopening([[maybe_unused]] pqxx::connection& session) {
 #if PQXX_VERSION_MAJOR < 7
@@ -152,7 +174,10 @@ std::string postgres_conninfo(const StoreSettings& settings, PostgresUse use) {
 PostgresConnection::PostgresConnection(const StoreSettings& settings, PostgresUse use)
     : session_(open_session(settings, use)), where_(redacted_url(settings.url)) {
     forbid_reopening(session_);
-    translated("set up a session", [&] { set_up(settings, use); });
+    translated("set up a session", [&] {
+        require_own_session(session_, postgres_conninfo(settings, use), where_);  // before anything is left in it
+        set_up(settings, use);
+    });
 }
 
 void PostgresConnection::set_up(const StoreSettings& settings, PostgresUse use) {

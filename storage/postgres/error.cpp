@@ -160,6 +160,10 @@ StoreError connect_error(const std::exception& e, const std::string& where) {
                                          std::string(meaning == nullptr ? no_connection : meaning->advice)};
 }
 
+StoreError shared_session_error(const std::string& where) {
+    return {StoreFault::unavailable, "no session of our own in " + where + ": " + std::string(no_sessions)};
+}
+
 bool refuses_values(const std::exception& e) {
     const auto* meaning = meaning_of(sqlstate_of(e));
     return meaning != nullptr && !sqlstate_of(e).empty() && meaning->fault == StoreFault::refused;

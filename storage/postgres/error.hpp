@@ -17,6 +17,9 @@ namespace leasemirror {
 /// That no session could be opened. libpq gives no code then, only the words of the server.
 [[nodiscard]] StoreError connect_error(const std::exception& e, const std::string& where);
 
+/// That a pooler hands out the session to others as well.
+[[nodiscard]] StoreError shared_session_error(const std::string& where);
+
 /// Whether the server took offence at the values of a statement alone.
 [[nodiscard]] bool refuses_values(const std::exception& e);
 

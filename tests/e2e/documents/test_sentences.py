@@ -4,11 +4,13 @@ A row of the table without a test, a test without a row, and a sentence that has
 differs.
 """
 
+import os
 import pathlib
 import re
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import cluster  # noqa: E402
 from certificates import DAY, Authority  # noqa: E402
-from harness import EndToEnd, command, main, sim_server, yaml_server  # noqa: E402
+from harness import EndToEnd, Lines, Process, command, main, sim_server, yaml_server  # noqa: E402
 from page import first_cells, section_of  # noqa: E402
 
 PAGE = "deploy/README.md"
@@ -26,7 +28,7 @@ SECRET = "correct horse"
 
 
 def pattern_of(sentence):
-    """Words in capitals match anything: URL, FILE, N."""
+    """Words in capitals match anything: FILE, N."""
     parts = re.split(r"\b([A-Z]{4,}|N)\b", sentence)
     words = ("NXDOMAIN",)
     return "".join(re.escape(part) if n % 2 == 0 or part in words else ".+" for n, part in enumerate(parts))
@@ -300,8 +302,8 @@ class Files(Sentences):
         self.shows("no agent is at work on it")
 
 
-class Postgres(Sentences):
-    """A server of its own."""
+class Server(Sentences):
+    """A PostgreSQL server of its own."""
 
     @classmethod
     def setUpClass(cls):
@@ -324,6 +326,8 @@ class Postgres(Sentences):
         self.shows(beginning)
         self.assertEqual(agent.terminate(), 0)
 
+
+class Postgres(Server):
     def test_away(self):
         self.configure(yaml_server("s", "v4", 1), storage={"url": f"postgresql://a@127.0.0.1:{cluster.free_port()}/b"})
         self.waits("is the server running")
@@ -345,6 +349,43 @@ class Postgres(Sentences):
     def test_no_ssl(self):
         self.use(sslmode="require")
         self.waits("server does not support SSL")
+
+
+class Pooler(Server):
+    """pgbouncer between the agent and the server, as Debian has it."""
+
+    def pool(self, mode):
+        port = cluster.free_port()
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-pgbouncer-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        settings = directory / "pgbouncer.ini"
+        settings.write_text(f"[databases]\n* = host=127.0.0.1 port={self.cluster.port} user={cluster.OWNER}\n[pgbouncer]\n"
+                            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n"
+                            "unix_socket_dir =\n")
+        as_owner = []
+        if os.geteuid() == 0:  # pgbouncer refuses to run as root
+            as_owner = ["setpriv", f"--reuid={cluster.OWNER}", f"--regid={cluster.OWNER}", "--clear-groups"]
+            shutil.chown(directory, cluster.OWNER)
+        pooler = Process([*as_owner, "/usr/sbin/pgbouncer", settings], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.PIPE)
+        self.addCleanup(pooler.kill)
+        lines = Lines(pooler.child.stderr)
+        lines.wait("process up")
+        self.configure(yaml_server("s", "v4", 1), storage={
+            "url": f"postgresql://{cluster.OWNER}@127.0.0.1:{port}/postgres", "schema": f"pooled_{mode}"})
+
+    def test_transactions(self):
+        """Also for an agent that is alone with it, and so would get the same session each time."""
+        self.pool("transaction")
+        self.waits("no session of our own in DATABASE")
+        self.says("check", "-c", self.config, "--connect", code=3)
+        self.assertEqual(self.cluster.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'pooled_transaction'"), [])
+
+    def test_sessions(self):
+        self.pool("session")
+        agent = self.agent()
+        agent.log.wait("started")
+        self.assertEqual(agent.terminate(), 0)
 
 
 class Page(EndToEnd):
