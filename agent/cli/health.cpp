@@ -64,7 +64,8 @@ std::string never_read(const ServerOverview& server, const ServerConfig* configu
 std::string differences_text(const ServerOverview& server, UtcSeconds now) {
     const auto differences = server.verify_differences.value_or(0);
     if (differences == 0 || !server.last_verify_at) return {};
-    if (server.last_full_sync_at && *server.last_full_sync_at > *server.last_verify_at) return {};
+    const bool read_since = server.last_full_sync_at && *server.last_full_sync_at > *server.last_verify_at;
+    if (read_since && server.coverage == "full") return {};  // of a part, who knows which one
     return std::to_string(differences) + (differences == 1 ? " difference was" : " differences were") + " found " +
            when(*server.last_verify_at, now) + "; 'leasemirror verify' names them";
 }

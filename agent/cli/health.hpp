@@ -24,7 +24,7 @@ namespace leasemirror {
 [[nodiscard]] std::string paused_text(const ServerOverview& server, UtcSeconds now);
 
 /// "3 differences were found 3 min ago, 2026-11-20T13:17:00Z; 'leasemirror verify' names them"; empty if the last comparison
-/// found none, or a full read has come since, which mends them.
+/// found none, or a full read of all the server has come since, which mends them.
 [[nodiscard]] std::string differences_text(const ServerOverview& server, UtcSeconds now);
 
 /// "never read in full: no bulk.queries", where it never was and is not disabled; else empty.

@@ -36,6 +36,7 @@ void LoadDisplay::look() {
     const auto now = host_now().steady;
     progress_.look(reads_(), now);
     if (const auto columns = log_.columns()) return log_.show(progress_.lines(*columns));
+    log_.show({});  // the format may have been another one
     for (const auto& state : progress_.due(now)) {
         std::vector<LogField> fields{{"server", state.server}, {"bindings", state.progress.bindings}};
         if (state.progress.expected) fields.emplace_back("expected", *state.progress.expected);

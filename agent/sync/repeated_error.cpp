@@ -23,7 +23,7 @@ std::optional<RepeatedError::Said> RepeatedError::on_error(const std::string& te
         if (known_.size() == texts_max)
             known_.erase(std::min_element(known_.begin(), known_.end(),
                                           [](const Known& a, const Known& b) { return a.last < b.last; }));
-        known_.push_back({{text, 1, now.utc}, now.steady, now.steady, now.steady + distances.front()});
+        known_.push_back({{text, 1, now.utc, {}}, now.steady, now.steady, now.steady + distances.front()});
         return known_.back().said;
     }
     ++at->said.times;
@@ -34,10 +34,13 @@ std::optional<RepeatedError::Said> RepeatedError::on_error(const std::string& te
     return at->said;
 }
 
-std::vector<RepeatedError::Said> RepeatedError::on_over() {
+std::vector<RepeatedError::Said> RepeatedError::on_over(SteadyTime now) {
     std::vector<Said> out;
-    for (auto& known : std::exchange(known_, {}))
-        if (known.said.times > 1) out.push_back(std::move(known.said));
+    for (auto& known : std::exchange(known_, {})) {
+        if (known.said.times == 1) continue;
+        known.said.for_so_long = std::chrono::duration_cast<std::chrono::milliseconds>(now - known.began);
+        out.push_back(std::move(known.said));
+    }
     return out;
 }
 

@@ -25,11 +25,12 @@ public:
         std::string text;
         std::uint64_t times = 1;  ///< that it came, this one included
         UtcMillis since{};        ///< it came first
+        std::chrono::milliseconds for_so_long{0};
     };
     /// It is to be said, with how often it has come; nothing: to be left out.
     [[nodiscard]] std::optional<Said> on_error(const std::string& text, Now now);
     /// The trouble is over: what had come more than once. All is forgotten.
-    [[nodiscard]] std::vector<Said> on_over();
+    [[nodiscard]] std::vector<Said> on_over(SteadyTime now);
 
 private:
     struct Known {

@@ -103,7 +103,8 @@ void ServerSync::on_connect_failed(const SyncConnection& connection, const std::
     if (auto* job = job_of(connection)) job->give_back(*connection.item);
     drop(connection.id, false);
     epoch_.stored_clock.let_expire();
-    report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_);
+    report_.error("cannot connect to " + config_.address + " port " + std::to_string(config_.port) + ": " + why, now_,
+                  StatusReport::Scope::connection);
     // It is the server's trouble, not that of one query: one attempt for all of them.
     support_.active_pacing().on_failure(now_.steady, jitter_);
     bulk_.on_failure(now_.steady, jitter_);
@@ -140,7 +141,8 @@ void ServerSync::on_deadline(Now now) {
         if (connection.refused_by && now.steady >= *connection.refused_by) connection.refused_by.reset();
         std::visit([&](auto& session) { session.on_deadline(session_now()); }, connection.session);
         if (!connection.catch_up_alarm || now.steady < *connection.catch_up_alarm) continue;
-        report_.error("catch-up has not ended: the server sent neither CatchUpComplete nor DataMissing", now);
+        report_.error("catch-up has not ended: the server sent neither CatchUpComplete nor DataMissing", now,
+                      StatusReport::Scope::active);
         connection.catch_up_alarm = now.steady + catch_up_patience;
     }
     for (const auto id : late) {
@@ -160,7 +162,7 @@ void ServerSync::on_resync_asked(std::uint64_t number, Now now) {
         if (const auto* job = bulk_.job(); job && job->is_full() && !job->any_asked()) asked_.resync_begun = number;
         return;
     }
-    report_.error("resync: nothing can be asked without bulk.queries", now);
+    report_.error("resync: nothing can be asked without bulk.queries", now, StatusReport::Scope::bulk);
     outbox_.edit(now.steady).resync_done = asked_.resync_done = number;
 }
 

@@ -147,6 +147,7 @@ private:
     void finish_question();
     void ask_next(SyncConnection& connection);
     void finish_job();
+    void report_bulk(const BulkJob& job, const std::string& error);
     void finish_full(const BulkJob& job);
     void end_resync(const FullConclusion& conclusion);
     void settle_left(const BulkJob& job, const FullConclusion& conclusion);

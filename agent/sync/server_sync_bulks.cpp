@@ -156,13 +156,20 @@ void ServerSync::finish_job() {
     }
 }
 
+void ServerSync::report_bulk(const BulkJob& job, const std::string& error) {
+    if (error.empty())
+        report_.on_over(StatusReport::Scope::bulk, now_);
+    else
+        report_.error(error, now_, StatusReport::Scope::bulk, source_of(job));
+}
+
 void ServerSync::finish_full(const BulkJob& job) {
     const auto polling = support_.is_polling();
     auto context = bulk_.context(job, polling);
     context.something_missed |= polling || !epoch_.checkpoint.is_resumable();
     const auto conclusion = conclude_full(job, context);
     auto closed = bulk_.on_full_ended(job, conclusion, now_.steady, jitter_);
-    if (!conclusion.error.empty()) report_.error(conclusion.error, now_, source_of(job));
+    report_bulk(job, conclusion.error);
     end_resync(conclusion);
     if (conclusion.answer != FullConclusion::Answer::some) return;
     report_.on_recovered();  // it answers: what is wrong with some of it does not make the server unreachable
@@ -227,7 +234,7 @@ void ServerSync::finish_poll(const BulkJob& job) {
     const auto conclusion = conclude_poll(job, bulk_.context(job, support_.is_polling()), bulk_.oldest_change());
     report_.log(LogLevel::debug, "windowed-poll-done",
                 {{"run", std::to_string(job.run())}, {"bindings", std::to_string(job.bindings())}});
-    if (!conclusion.error.empty()) report_.error(conclusion.error, now_, source_of(job));
+    report_bulk(job, conclusion.error);
     learn_windows(conclusion.heeds_start, conclusion.told_by);
     bulk_.on_poll_ended(job, conclusion, support_, now_.steady, jitter_);
 }

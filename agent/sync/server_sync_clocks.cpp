@@ -186,7 +186,7 @@ void ServerSync::distrust(SyncConnection& connection, const action::Heard& heard
 /// clock that counts from now on. `skew_before`: what had been known of the one before.
 void ServerSync::start_afresh(const std::string& cause, const ClockSkew& skew, std::optional<Skew> skew_before) {
     report_.log(LogLevel::warn, "fresh-start", {{"cause", cause}});
-    report_.error(cause, now_);
+    report_.error(cause, now_, StatusReport::Scope::connection);
     // What the last fresh start left is there until all has been read.
     const auto& clock = epoch_.stored_clock;
     const bool still_unsure = epoch_.before.ours_unsure && !clock.was_read();

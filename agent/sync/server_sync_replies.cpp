@@ -126,6 +126,7 @@ void ServerSync::on_heard(SyncConnection& connection, const action::Heard& heard
         if (state == ActiveState::catching_up || state == ActiveState::live) {
             support_.on_active_answered(now_);
             report_.on_answered(now_);
+            report_.on_over(StatusReport::Scope::active, now_);
         }
     } else {
         support_.on_bulk_answered();
@@ -248,7 +249,8 @@ void ServerSync::on_query_done(SyncConnection& connection, const action::QueryDo
         bulk_.on_answered();
         report_.on_answered(now_);
     } else if (transient) {
-        report_.error("bulk query for " + to_string(query) + " failed: " + done.text, now_, StatusReport::Source::told);
+        report_.error("bulk query for " + to_string(query) + " failed: " + done.text, now_, StatusReport::Scope::bulk,
+                      StatusReport::Source::told);
         bulk_.on_failure(now_.steady, jitter_);
         job->on_cut_off(item, done.text);
         // After QueryTerminated nothing more comes here (RFC 6926 §7.1, RFC 5460 §5.5): again on another connection, paced.
@@ -256,7 +258,7 @@ void ServerSync::on_query_done(SyncConnection& connection, const action::QueryDo
     } else if (!connection.for_question && bulk_.retries_without_vpns(query)) {
         job->give_back(item);
     } else {
-        report_.error("bulk query for " + to_string(query) + " refused: " + done.text, now_,
+        report_.error("bulk query for " + to_string(query) + " refused: " + done.text, now_, StatusReport::Scope::bulk,
                       StatusReport::Source::told);
         job->on_refused(item, done.text);
     }
@@ -272,7 +274,8 @@ void ServerSync::on_close(const SyncConnection& connection, const action::Close&
         if (of_all) bulk_.on_failure(now_.steady, jitter_);
     } else if (auto* job = job_of(connection)) {
         const auto& query = job->items()[*connection.item].query;
-        report_.error(close.text + "; it was the query for " + to_string(query), now_, source_of(close));
+        report_.error(close.text + "; it was the query for " + to_string(query), now_, StatusReport::Scope::bulk,
+                      source_of(close));
         bulk_.on_failure(now_.steady, jitter_);
         // The active query goes next, or it would never have its turn.
         if (of_all) support_.active_pacing().put_off(bulk_.may_connect_at() - config_.timeouts.retry / 60);
@@ -283,7 +286,8 @@ void ServerSync::on_close(const SyncConnection& connection, const action::Close&
 
 void ServerSync::on_active_closed(const action::Close& close, bool heard) {
     const auto unheard = close.why == CloseReason::peer_silent && !heard;
-    report_.error(close.text, now_, unheard ? StatusReport::Source::guess : source_of(close));
+    report_.error(close.text, now_, StatusReport::Scope::active,
+                  unheard ? StatusReport::Source::guess : source_of(close));
     switch (close.why) {
         case CloseReason::peer_silent:
             // Nor does each server close on a message type that it does not know: RFC 6926 did not say so yet.

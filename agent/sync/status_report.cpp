@@ -40,7 +40,7 @@ void StatusReport::log(LogLevel level, std::string name, Fields fields) {
     actions_.push_back(LogEvent{level, std::move(name), std::move(fields)});
 }
 
-void StatusReport::error(const std::string& text, Now now, Source source) {
+void StatusReport::error(const std::string& text, Now now, Scope scope, Source source) {
     failing_ = true;
     if (source != Source::guess || !cause_told_) {
         status_.last_error = text;
@@ -48,7 +48,7 @@ void StatusReport::error(const std::string& text, Now now, Source source) {
         cause_told_ = source == Source::told;
     }
     touch();
-    const auto said = errors_.on_error(text, now);
+    const auto said = errors_[static_cast<std::size_t>(scope)].on_error(text, now);
     if (!said) return;
     Fields fields{{"error", text}};
     if (said->times > 1) {
@@ -60,8 +60,12 @@ void StatusReport::error(const std::string& text, Now now, Source source) {
 
 void StatusReport::on_answered(Now now) {
     cause_told_ = false;
-    for (const auto& over : errors_.on_over()) {
-        const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(now.utc - over.since);
+    on_over(Scope::connection, now);
+}
+
+void StatusReport::on_over(Scope scope, Now now) {
+    for (const auto& over : errors_[static_cast<std::size_t>(scope)].on_over(now.steady)) {
+        const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(over.for_so_long);
         log(LogLevel::info, "error-over",
             {{"error", over.text},
              {"times", std::to_string(over.times)},

@@ -12,6 +12,7 @@
 #include "proto/session/active.hpp"
 #include "storage/batch.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -53,11 +54,15 @@ public:
         told,  ///< the server's own words
         guess  ///< it said nothing, and we can only guess why: its own words, said before, are the likelier cause
     };
+    /// What went wrong, and so what ends it: each kind of query is counted for itself.
+    enum class Scope : std::uint8_t { connection, active, bulk };
     /// Something went wrong: it becomes last_error, and a line of the log, or counts as one more of the same
     /// (repeated_error.hpp). A guess does not take the place of what the server told.
-    void error(const std::string& text, Now now, Source source = Source::seen);
-    /// A query was answered: what kept the server from that is over.
+    void error(const std::string& text, Now now, Scope scope, Source source = Source::seen);
+    /// A query was answered: there is a connection, and what the server told before is not why it would say nothing.
     void on_answered(Now now);
+    /// What went wrong with queries of this kind is over: the active query was answered, a bulk job ended without trouble.
+    void on_over(Scope scope, Now now);
     /// A message has arrived: whatever went wrong before is over.
     void on_heard(Now now);
     void on_recovered() { failing_ = false; }
@@ -110,9 +115,9 @@ private:
     SyncActions& actions_;
     ServerStatus status_;
     bool failing_ = false;
-    bool cause_told_ = false;  // last_error has the server's own words, and nothing was answered since
-    RepeatedError errors_;
-    bool lacking_ = false;  // something, and no row of the mirror is in doubt for it
+    bool cause_told_ = false;              // last_error has the server's own words, and nothing was answered since
+    std::array<RepeatedError, 3> errors_;  // by Scope
+    bool lacking_ = false;                 // something, and no row of the mirror is in doubt for it
     bool changed_ = false;
     std::optional<std::uint64_t> last_listed_;
     CertificateWatch certificate_;

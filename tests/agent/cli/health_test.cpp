@@ -60,6 +60,8 @@ TEST_CASE("differences that were found are a remark, until a full read has mende
           Words{"east: 1 difference was found 2 min ago, 2026-11-20T13:18:00Z; 'leasemirror verify' names them"});
     one.last_full_sync_at = now - 1min;
     CHECK(remarks_on(std::vector{one}, now).empty());
+    one.coverage = "partial";
+    CHECK(remarks_on(std::vector{one}, now).size() == 1);
 }
 
 TEST_CASE("a server that is paused is well, and worth a remark, as long as its agent runs") {

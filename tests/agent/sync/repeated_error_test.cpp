@@ -50,16 +50,26 @@ TEST_CASE("errors that take turns are counted apart, and those beyond the bound 
 
 TEST_CASE("when it is over, what came more than once is told with how often, and all begins anew") {
     RepeatedError errors;
-    CHECK(errors.on_over().empty());
+    CHECK(errors.on_over(after(0ms).steady).empty());
     CHECK(times(errors, "refused", 0ms) == 1);
-    CHECK(errors.on_over().empty());
+    CHECK(errors.on_over(after(0ms).steady).empty());
     for (int i = 1; i <= 3; ++i)
         (void)errors.on_error("refused", after(std::chrono::seconds{i}));
     (void)errors.on_error("once", after(5s));
-    const auto over = errors.on_over();
+    const auto over = errors.on_over(after(9s).steady);
     REQUIRE(over.size() == 1);
     CHECK(over[0].text == "refused");
     CHECK(over[0].times == 3);
     CHECK(over[0].since == after(1s).utc);
+    CHECK(over[0].for_so_long == 8s);
     CHECK(times(errors, "refused", 60s) == 1);
+}
+
+TEST_CASE("how long it lasted does not depend on a clock that was set meanwhile") {
+    RepeatedError errors;
+    for (int i = 0; i < 2; ++i)
+        (void)errors.on_error("refused", {after(0ms).steady, after(2h).utc});
+    const auto over = errors.on_over(after(5s).steady);
+    REQUIRE(over.size() == 1);
+    CHECK(over[0].for_so_long == 5s);
 }

@@ -19,6 +19,8 @@ UtcSeconds utc(std::chrono::seconds span) {
     return UtcSeconds{std::chrono::seconds{t0}} + span;
 }
 
+using Scope = StatusReport::Scope;
+
 struct World {
     explicit World(const ResumePoint& resume = {}) : report("four", resume, actions) {}
 
@@ -97,7 +99,7 @@ TEST_CASE("a new phase is a line of the log, the same one again is not") {
 
 TEST_CASE("whatever changes the status is noticed, once, so that the next batch carries it") {
     const std::pair<const char*, std::function<void(StatusReport&)>> mutators[] = {
-        {"error", [](auto& r) { r.error("why", after(0s)); }},
+        {"error", [](auto& r) { r.error("why", after(0s), Scope::bulk); }},
         {"on_heard", [](auto& r) { r.on_heard(after(0s)); }},
         {"on_connected", [](auto& r) { r.on_connected(true, std::nullopt, after(0s)); }},
         {"on_dropped", [](auto& r) { r.on_dropped(true); }},
@@ -164,8 +166,8 @@ TEST_CASE("a snapshot carries the skew and the support that other parts know") {
 
 TEST_CASE("an error is the last error with its time, and a line; a message heard ends the failing, not the error") {
     World w;
-    w.report.error("first", after(0s));
-    w.report.error("why", after(10s));
+    w.report.error("first", after(0s), Scope::bulk);
+    w.report.error("why", after(10s), Scope::bulk);
     CHECK(w.lines() == "error error=first; error error=why");
     CHECK(w.report.is_failing());
     w.report.on_heard(after(20s));
@@ -178,42 +180,45 @@ TEST_CASE("an error is the last error with its time, and a line; a message heard
 TEST_CASE("what the server told stays the last error while it says nothing else, and until it answers") {
     using Source = StatusReport::Source;
     World w;
-    w.report.error("a guess", after(0s), Source::guess);
+    w.report.error("a guess", after(0s), Scope::bulk, Source::guess);
     CHECK(w.status().last_error == "a guess");
-    w.report.error("NotAllowed", after(10s), Source::told);
-    w.report.error("a guess", after(20s), Source::guess);
+    w.report.error("NotAllowed", after(10s), Scope::bulk, Source::told);
+    w.report.error("a guess", after(20s), Scope::bulk, Source::guess);
     CHECK(w.status().last_error == "NotAllowed");
     CHECK(w.status().last_error_at == utc(10s));
-    w.report.error("NotAllowed", after(30s), Source::told);
+    w.report.error("NotAllowed", after(30s), Scope::bulk, Source::told);
     CHECK(w.status().last_error_at == utc(30s));
-    w.report.error("cannot connect", after(40s));
+    w.report.error("cannot connect", after(40s), Scope::bulk);
     CHECK(w.status().last_error == "cannot connect");
-    w.report.error("a guess", after(50s), Source::guess);
+    w.report.error("a guess", after(50s), Scope::bulk, Source::guess);
     CHECK(w.status().last_error == "a guess");
-    w.report.error("NotAllowed", after(60s), Source::told);
+    w.report.error("NotAllowed", after(60s), Scope::bulk, Source::told);
     w.report.on_heard(after(70s));  // the refusal itself, perhaps
-    w.report.error("another guess", after(80s), Source::guess);
+    w.report.error("another guess", after(80s), Scope::bulk, Source::guess);
     CHECK(w.status().last_error == "NotAllowed");
     w.report.on_answered(after(90s));
-    w.report.error("another guess", after(100s), Source::guess);
+    w.report.error("another guess", after(100s), Scope::bulk, Source::guess);
     CHECK(w.status().last_error == "another guess");
 }
 
 TEST_CASE("an error that repeats is counted, said again with the count, and once more when it is over") {
     World w;
     for (int i = 0; i < 5; ++i)
-        w.report.error("why", after(std::chrono::seconds{20 * i}));
+        w.report.error("why", after(std::chrono::seconds{20 * i}), Scope::bulk);
     CHECK(w.lines() == "error error=why; error error=why times=4 since=" + iso_utc(utc(0s)));
     CHECK(w.status().last_error_at == utc(80s));
-    w.report.on_answered(after(90s));
+    w.report.on_answered(after(85s));  // another query
+    w.report.on_over(Scope::active, after(85s));
+    CHECK(w.lines().empty());
+    w.report.on_over(Scope::bulk, after(90s));
     CHECK(w.lines() == "error-over error=why times=5 after_seconds=90");
-    w.report.error("why", after(100s));
+    w.report.error("why", after(100s), Scope::bulk);
     CHECK(w.lines() == "error error=why");
 }
 
 TEST_CASE("a server that is polled instead has recovered without a message") {
     World w;
-    w.report.error("why", after(0s));
+    w.report.error("why", after(0s), Scope::bulk);
     w.report.on_recovered();
     CHECK_FALSE(w.report.is_failing());
     CHECK(w.status().last_error == "why");

@@ -48,10 +48,11 @@ class Queries(EndToEnd):
 
     def pasted(self, statement):
         """With moments of today in the place of those on the page."""
-        for then, now in ((r"2026-11-26[T ]01:04:10Z", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
-                          ("2026-11-01", month(0)), ("2026-12-01", month(1)), ("seq > 12005", "seq > 5")):
-            statement = re.sub(then, now, statement)
-        return statement
+        moments = {"2026-11-26T01:04:10Z": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "2026-11-01": month(0),
+                   "2026-12-01": month(1), "seq > 12005": "seq > 5"}
+        moments["2026-11-26 01:04:10Z"] = moments["2026-11-26T01:04:10Z"]
+        # All at once: this month may be the one that stands on the page.
+        return re.sub("|".join(map(re.escape, moments)), lambda found: moments[found[0]], statement)
 
     def ask(self, statement):
         db = self.db.connect()

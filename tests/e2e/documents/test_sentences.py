@@ -27,11 +27,13 @@ HEADING = "## What it says, and what to do"
 SECRET = "correct horse"
 
 
+PLACEHOLDERS = "ADDRESS DATABASE DIRECTORY FILE IDENTIFIER N NAME NAMES REASON ROLE SERVER TIME WORD".split()
+
+
 def pattern_of(sentence):
-    """Words in capitals match anything: FILE, N."""
-    parts = re.split(r"\b([A-Z]{4,}|N)\b", sentence)
-    words = ("NXDOMAIN",)
-    return "".join(re.escape(part) if n % 2 == 0 or part in words else ".+" for n, part in enumerate(parts))
+    """What stands for what differs matches anything."""
+    parts = re.split(rf"\b({'|'.join(PLACEHOLDERS)})\b", sentence)
+    return "".join(re.escape(part) if n % 2 == 0 else ".+" for n, part in enumerate(parts))
 
 
 def documented():
@@ -56,12 +58,12 @@ class Sentences(EndToEnd):
         self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
         return done
 
-    def runs(self, code, pattern):
+    def runs(self, code):
         """The daemon ends with this code."""
         agent = self.agent()
         self.assertEqual(agent.wait(), code)
-        self.said += "\n".join(agent.log.since())
-        return agent
+        agent.log.join()
+        self.said = "\n".join(agent.log.since())
 
     def shows(self, beginning):
         """The one sentence of the page that begins so was said."""
@@ -97,8 +99,7 @@ class Sentences(EndToEnd):
             self.said = ""
             self.says(arguments[0], "-c", self.config, *arguments[1:], code=3)
             self.shows(beginning)
-        self.said = ""
-        self.runs(3, beginning)
+        self.runs(3)
         self.shows(beginning)
 
 
@@ -191,6 +192,15 @@ class Typing(Sentences):
         super().setUp()
         self.configure(yaml_server("east-v4", "v4", 1))
 
+    def is_a_mistake(self, beginning):
+        """To check, to run, and to whoever reads the file."""
+        for name in ("check", "status"):
+            self.said = ""
+            self.says(name, "-c", self.config, code=2)
+            self.shows(beginning)
+        self.runs(2)
+        self.shows(beginning)
+
     def test_unknown_server(self):
         for name in ("resync", "verify", "query"):
             self.said = ""
@@ -199,23 +209,17 @@ class Typing(Sentences):
 
     def test_unknown_key(self):
         self.config.write_text("storage: { url: sqlite:///x.db }\nserver: []\n")
-        self.says("check", "-c", self.config, code=2)
-        self.runs(2, "unknown key")
-        self.shows("unknown key 'WORD'")
+        self.is_a_mistake("unknown key 'WORD'")
 
     def test_tls_without_mode(self):
         self.configure(yaml_server("east-v4", "v4", 1, tls={"ca": "ca.pem", "cert": "a.pem", "key": "a.key"}))
-        self.says("check", "-c", self.config, code=2)
-        self.runs(2, "tls")
-        self.shows("servers[N].tls.mode: missing")
+        self.is_a_mistake("servers[N].tls.mode: missing")
 
     def test_a_secret_for_everybody(self):
         self.give("password", "x").chmod(0o644)
         self.configure(yaml_server("east-v4", "v4", 1),
                        storage={"url": "postgresql://a@127.0.0.1/b", "password_file": "password"})
-        self.says("check", "-c", self.config, code=2)
-        self.runs(2, "password")
-        self.shows("'FILE' can be read or written by others")
+        self.is_a_mistake("'FILE' can be read or written by others")
 
     def test_five_octets(self):
         for name in ("who", "forget"):
@@ -292,6 +296,18 @@ class Files(Sentences):
         self.assertEqual(first.terminate(), 0)
         second.log.wait("started")
 
+    def test_locked(self):
+        sim = self.leasesim("--family", "v4")
+        self.configure(sim_server("s", "v4", sim.port), storage={"url": f"sqlite://{self.dir}/leases.db"})
+        self.says("schema", "-c", self.config, "migrate", code=0)
+        other = sqlite3.connect(self.dir / "leases.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        agent = self.agent()
+        self.said = agent.log.wait("error database")
+        self.shows("another program has it locked for writing")
+        other.close()
+        agent.log.wait("started")
+
     def test_no_agent(self):
         sim = self.leasesim("--family", "v4")
         self.configure(sim_server("s", "v4", sim.port), storage={"url": f"sqlite://{self.dir}/leases.db"})
@@ -346,6 +362,15 @@ class Postgres(Server):
         self.use(database="nowhere")
         self.waits("FATAL:  database \"DATABASE\" does not exist")
 
+    def test_read_only(self):
+        self.cluster.execute("CREATE DATABASE quiet")
+        self.cluster.execute("ALTER DATABASE quiet SET default_transaction_read_only = on")
+        self.use(database="quiet")
+        agent = self.agent()
+        self.said = agent.log.wait("error database")
+        self.shows("the server is read-only")
+        self.assertEqual(agent.terminate(), 0)
+
     def test_no_ssl(self):
         self.use(sslmode="require")
         self.waits("server does not support SSL")
@@ -392,7 +417,7 @@ class Page(EndToEnd):
     def test_each_sentence_has_a_test(self):
         """And each test a sentence: what shows() and its like are called with, in this very file."""
         source = pathlib.Path(__file__).read_text()
-        shown = {match.replace('\\"', '"') for match in re.findall(r'(?:shows|cannot_use|waits)\("((?:[^"\\]|\\")+)"', source)}
+        shown = {match.replace('\\"', '"') for match in re.findall(r'(?:shows|cannot_use|waits|is_a_mistake)\("((?:[^"\\]|\\")+)"', source)}
         for sentence in documented():
             self.assertEqual(len([beginning for beginning in shown if sentence.startswith(beginning)]), 1, sentence)
         for beginning in shown:
