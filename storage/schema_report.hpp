@@ -17,7 +17,8 @@ struct SchemaVersion {
 /// One migration that is about to be applied.
 struct MigrationStep {
     std::string_view file;  ///< "0007_lines.sql"
-    int version = 0;        ///< that it leads to
+    int version = 0;        ///< that it leads to, and ...
+    int last = 0;           ///< ... that the last of them does
 };
 /// Called before each step; may be empty.
 using OnMigration = std::function<void(const MigrationStep&)>;

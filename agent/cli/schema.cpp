@@ -23,11 +23,10 @@ int print_version(const SchemaVersion& version, std::ostream& out) {
 }
 
 int migrate(const StoreSettings& settings, std::ostream& out, std::ostream& err) {
-    const auto last = schema_version(settings).known;
     const auto began = std::chrono::steady_clock::now();
     const auto version = migrate_schema(settings, [&](const MigrationStep& step) {
         const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began;
-        err << fmt::format("{:7.1f} s  applying {} ({} of {})", passed.count(), step.file, step.version, last)
+        err << fmt::format("{:7.1f} s  applying {} ({} of {})", passed.count(), step.file, step.version, step.last)
             << std::endl;
     });
     out << "schema of the database is now version " << version << '\n';

@@ -1,6 +1,5 @@
 #include "agent/daemon/load_display.hpp"
 
-#include "agent/config/time_text.hpp"
 #include "agent/net/host.hpp"
 
 #include <asio/io_context.hpp>

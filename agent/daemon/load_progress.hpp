@@ -53,7 +53,7 @@ private:
     std::map<std::string, Known> under_way_;
 };
 
-/// "east-v6  120000 of about 300000 bindings, 24100 per second, 8 s left"; "east-v6  query 2 of 4, 31000 bindings, ...".
+/// "east-v6  120000 of about 300000 bindings, 24100 per second, 8 s left"; "east-v6  2 of 4 queries, 31000 bindings, ...".
 [[nodiscard]] std::string to_string(const LoadProgress::State& state);
 
 }  // namespace leasemirror

@@ -147,8 +147,8 @@ void Log::show(std::vector<std::string> lines) {
 
 void Log::write(LogLevel level, std::string_view event, LogFields fields) {
     const auto spdlog_level = level_of(level);
-    const std::lock_guard lock(impl_->mutex);
     if (!impl_->logger.should_log(spdlog_level)) return;
+    const std::lock_guard lock(impl_->mutex);
     // Our own word for the level, the one that the configuration uses; spdlog's differ.
     const std::string word(word_of(level));
     const auto line = impl_->format == LogFormat::text

@@ -1,6 +1,5 @@
 #include "agent/daemon/verify_thread.hpp"
 
-#include "agent/config/time_text.hpp"
 #include "agent/net/host.hpp"
 #include "agent/query/cancellation.hpp"
 #include "agent/query/progress.hpp"
@@ -12,7 +11,6 @@
 #include "storage/store_error.hpp"
 
 #include <condition_variable>
-#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <sstream>

@@ -194,7 +194,9 @@ void migrate_postgres(PostgresConnection& connection, const OnMigration& before_
         require_rights(connection, found);
         if (found == 0) create_schema(connection);
         for (int version = found; version < known_postgres_version(); ++version) {
-            if (before_each) before_each({postgresql_migrations[static_cast<std::size_t>(version)].file, version + 1});
+            if (before_each)
+                before_each({postgresql_migrations[static_cast<std::size_t>(version)].file, version + 1,
+                             known_postgres_version()});
             apply_migration(connection, version);
         }
     });

@@ -64,7 +64,7 @@ void require_known_sqlite_version(SQLite::Database& db, const std::string& path)
 void migrate_sqlite(SQLite::Database& db, int found, const OnMigration& before_each) {
     for (int version = found; version < known_sqlite_version(); ++version) {
         const auto& migration = sqlite_migrations[static_cast<std::size_t>(version)];
-        if (before_each) before_each({migration.file, version + 1});
+        if (before_each) before_each({migration.file, version + 1, known_sqlite_version()});
         SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
         db.exec("PRAGMA application_id = " + std::to_string(application_id));
         db.exec(std::string(migration.sql));

@@ -53,11 +53,10 @@ StoreSettings storage() {
     return out;
 }
 
-struct Verifying {
+struct Listening {
     Lines lines;
     std::ostream out{&lines};
     Log log{LogConfig{}, out};
-    VerifyThread thread{storage(), "us", log};
 };
 
 std::vector<ServerConfig> servers(std::chrono::milliseconds interval) {
@@ -70,20 +69,19 @@ std::vector<ServerConfig> servers(std::chrono::milliseconds interval) {
 }  // namespace
 
 TEST_CASE("verify: without an interval nothing is looked at, and the end waits for nothing") {
-    Lines lines;
-    std::ostream out{&lines};
-    Log log{LogConfig{}, out};
+    Listening l;
     {
-        VerifyThread thread{storage(), "us", log};
+        VerifyThread thread{storage(), "us", l.log};
         thread.want(servers(0ms), {});
     }  // if there was a thread, it has ended
-    CHECK(lines.text().empty());
+    CHECK(l.lines.text().empty());
 }
 
 TEST_CASE("verify: a database that cannot be read is said, and does not hold up the end") {
-    Verifying v;
-    v.thread.want(servers(1h), {});
-    CHECK(v.lines.wait_for("warn verify-failed text="));
-    CHECK(v.lines.wait_for("/nonexistent"));
-    v.thread.want_none();
+    Listening l;
+    VerifyThread thread{storage(), "us", l.log};
+    thread.want(servers(1h), {});
+    CHECK(l.lines.wait_for("warn verify-failed text="));
+    CHECK(l.lines.wait_for("/nonexistent"));
+    thread.want_none();
 }
