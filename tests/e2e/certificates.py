@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import pathlib
+import shutil
 import subprocess
+import tempfile
 import time
 
 DAY = 86400
@@ -37,6 +39,13 @@ def openssl(*arguments):
 
 def utc(at):
     return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(at))
+
+
+def directory_of(test_class):
+    """A directory for its certificates, which ends with the class."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-pki-"))
+    test_class.addClassCleanup(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 class Pair:

@@ -46,6 +46,16 @@ def free_port():
                 pass
 
 
+def as_owner(directory):
+    """What a command begins with that runs as their owner and ends with the thread that started it; the directory is its."""
+    prefix = ["setpriv", "--pdeathsig=QUIT"]
+    if os.geteuid() == 0:  # PostgreSQL and pgbouncer refuse to run as root
+        prefix += [f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"]
+        user = pwd.getpwnam(OWNER)
+        os.chown(directory, user.pw_uid, user.pw_gid)
+    return prefix
+
+
 class Cluster:
     """Every role may connect without a password, but those in the role `secretive` only with theirs."""
 
@@ -56,11 +66,7 @@ class Cluster:
         self.log = self.directory / "log"
         self.settings = {**SETTINGS, **settings}
         self.child = None
-        self._as_owner = ["setpriv", "--pdeathsig=QUIT"]  # it ends with the thread that started it
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            self._as_owner += [f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"]
-            user = pwd.getpwnam(OWNER)
-            os.chown(self.directory, user.pw_uid, user.pw_gid)
+        self._as_owner = as_owner(self.directory)
         self.port = free_port()
         if of:
             self._run("pg_basebackup", "-d", of.url(), "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")

@@ -2,16 +2,13 @@
 
 import ipaddress
 import json
-import pathlib
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 
 import wire
 from asking import Asking, with_most
-from certificates import Authority
+from certificates import Authority, directory_of
 from harness import PATIENCE, TOLERANCE, key_of, main, program, sim_server, unix, wait_until, yaml_server
 from test_kea import GOLDEN, R1, RELAY_A, Capture, Replay, frames
 
@@ -318,8 +315,7 @@ class OverTls(Asking):
 
     @classmethod
     def setUpClass(cls):
-        cls.pki = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-pki-"))
-        cls.addClassCleanup(shutil.rmtree, cls.pki, ignore_errors=True)
+        cls.pki = directory_of(cls)
         cls.ca = Authority(cls.pki)
         cls.other = Authority(cls.pki, "other")
         cls.server_pair, cls.our_pair = cls.ca.issue("server"), cls.ca.issue("query", None)

@@ -13,10 +13,9 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 
 import wire
-from certificates import DAY, Authority
+from certificates import DAY, Authority, directory_of
 from harness import PATIENCE, EndToEnd, Lines, Moment, command, main, sim_server, wait_until, yaml_server
 from wire import Recorder, clear_text
 
@@ -28,8 +27,7 @@ class Secure(EndToEnd):
 
     @classmethod
     def setUpClass(cls):
-        cls.pki = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-pki-"))
-        cls.addClassCleanup(shutil.rmtree, cls.pki, ignore_errors=True)
+        cls.pki = directory_of(cls)
         cls.ca = Authority(cls.pki)
         cls.other = Authority(cls.pki, "other-authority")
         cls.server_pair = cls.ca.issue("server", "IP:127.0.0.1,DNS:dhcp.example")

@@ -4,12 +4,10 @@ A row of the table without a test, a test without a row, and a sentence that has
 differs.
 """
 
-import os
 import pathlib
 import re
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,15 +16,13 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import cluster  # noqa: E402
-from certificates import DAY, Authority  # noqa: E402
+from certificates import DAY, Authority, directory_of  # noqa: E402
 from harness import EndToEnd, Lines, Process, command, main, sim_server, yaml_server  # noqa: E402
 from page import first_cells, section_of  # noqa: E402
 
 PAGE = "deploy/README.md"
 HEADING = "## What it says, and what to do"
 SECRET = "correct horse"
-
-
 PLACEHOLDERS = "ADDRESS DATABASE DIRECTORY FILE IDENTIFIER N NAME NAMES REASON ROLE SERVER TIME WORD".split()
 
 
@@ -151,8 +147,7 @@ class Servers(Sentences):
 class Tls(Sentences):
     @classmethod
     def setUpClass(cls):
-        cls.pki = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-pki-"))
-        cls.addClassCleanup(shutil.rmtree, cls.pki, ignore_errors=True)
+        cls.pki = directory_of(cls)
         cls.ca = Authority(cls.pki)
         cls.ours = cls.ca.issue("agent", None)
 
@@ -250,6 +245,13 @@ class Typing(Sentences):
 class Files(Sentences):
     """What is wrong with an SQLite file."""
 
+    def simulated(self):
+        self.configure(sim_server("s", "v4", self.leasesim("--family", "v4").port))
+
+    def migrated(self):
+        self.simulated()
+        self.says("schema", "-c", self.config, "migrate", code=0)
+
     def test_a_directory(self):
         (self.dir / "leases").mkdir()
         self.with_database(self.dir / "leases")
@@ -269,25 +271,18 @@ class Files(Sentences):
         self.shows("there is no database FILE yet")
 
     def test_newer(self):
-        self.with_database(self.dir / "leases.db")
-        self.says("schema", "-c", self.config, "migrate", code=0)
-        db = sqlite3.connect(self.dir / "leases.db")
-        db.execute("PRAGMA user_version = 99")
-        db.close()
+        self.migrated()
+        self.db.set_schema_version(99)
         self.cannot_use("FILE has schema version N, and")
 
     def test_older(self):
-        self.with_database(self.dir / "leases.db")
-        self.says("schema", "-c", self.config, "migrate", code=0)
-        db = sqlite3.connect(self.dir / "leases.db")
-        db.execute("PRAGMA user_version = 6")
-        db.close()
+        self.migrated()
+        self.db.set_schema_version(6)
         self.says("status", "-c", self.config, code=3)
         self.shows("FILE has schema version N and needs")
 
     def test_another_agent(self):
-        sim = self.leasesim("--family", "v4")
-        self.configure(sim_server("s", "v4", sim.port), storage={"url": f"sqlite://{self.dir}/leases.db"})
+        self.simulated()
         first = self.agent()
         first.log.wait("started")
         second = self.agent()
@@ -297,20 +292,17 @@ class Files(Sentences):
         second.log.wait("started")
 
     def test_locked(self):
-        sim = self.leasesim("--family", "v4")
-        self.configure(sim_server("s", "v4", sim.port), storage={"url": f"sqlite://{self.dir}/leases.db"})
-        self.says("schema", "-c", self.config, "migrate", code=0)
-        other = sqlite3.connect(self.dir / "leases.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
+        self.migrated()
+        release, end = self.db.lock()
+        self.addCleanup(end)
         agent = self.agent()
         self.said = agent.log.wait("error database")
         self.shows("another program has it locked for writing")
-        other.close()
+        release()
         agent.log.wait("started")
 
     def test_no_agent(self):
-        sim = self.leasesim("--family", "v4")
-        self.configure(sim_server("s", "v4", sim.port), storage={"url": f"sqlite://{self.dir}/leases.db"})
+        self.simulated()
         agent = self.agent()
         agent.log.wait("to=live")
         self.assertEqual(agent.terminate(), 0)
@@ -387,12 +379,8 @@ class Pooler(Server):
         settings.write_text(f"[databases]\n* = host=127.0.0.1 port={self.cluster.port} user={cluster.OWNER}\n[pgbouncer]\n"
                             f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n"
                             "unix_socket_dir =\n")
-        as_owner = []
-        if os.geteuid() == 0:  # pgbouncer refuses to run as root
-            as_owner = ["setpriv", f"--reuid={cluster.OWNER}", f"--regid={cluster.OWNER}", "--clear-groups"]
-            shutil.chown(directory, cluster.OWNER)
-        pooler = Process([*as_owner, "/usr/sbin/pgbouncer", settings], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.PIPE)
+        pooler = Process([*cluster.as_owner(directory), "/usr/sbin/pgbouncer", settings], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.addCleanup(pooler.kill)
         lines = Lines(pooler.child.stderr)
         lines.wait("process up")
