@@ -15,7 +15,7 @@ namespace leasemirror {
 
 struct BatchConfig {
     std::uint32_t rows = 2000;            ///< commit when this many rows wait ...
-    std::chrono::milliseconds delay{20};  ///< ... or the oldest has waited this long
+    std::chrono::milliseconds delay{20};  ///< ... or the commit before is this old
 
     friend bool operator==(const BatchConfig&, const BatchConfig&) = default;
 };

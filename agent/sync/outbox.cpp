@@ -65,16 +65,17 @@ void Outbox::discard() {
 bool Outbox::due(SteadyTime now) const {
     if (!opened_) return false;
     if (at_limit()) return !full();
-    return writer_has_room() && now >= *opened_ + limits_.delay;
+    return writer_is_idle() && now >= due_at();
 }
 
 std::optional<SteadyTime> Outbox::deadline() const {
-    if (!opened_ || !writer_has_room()) return std::nullopt;
-    return *opened_ + limits_.delay;
+    if (!opened_ || !writer_is_idle()) return std::nullopt;
+    return due_at();
 }
 
-void Outbox::close() {
+void Outbox::close(SteadyTime now) {
     assert(dirty());
+    last_closed_ = now;
     const auto bytes = pending_bytes();
     Batch next;
     if (!spare_.empty()) {

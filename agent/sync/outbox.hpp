@@ -7,6 +7,8 @@
 #include "agent/config/config.hpp"
 #include "storage/batch.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -18,6 +20,8 @@ class Outbox {
 public:
     /// Enough to keep the writer busy while the next batch fills; more would only make other servers wait for theirs.
     static constexpr std::size_t batches_in_flight_max = 3;
+    /// What comes together goes together: so long even a lone change waits.
+    static constexpr std::chrono::milliseconds coalescing{2};
     /// Recoveries opened and closed in one batch, before no more messages are read out.
     static constexpr std::size_t gap_changes_max = 64;
     /// Quarantined messages kept per batch; further ones are only counted. They may be 64 KiB each.
@@ -56,7 +60,8 @@ public:
     [[nodiscard]] bool behind() const { return !closed_.empty() || (at_limit() && !writer_has_room()); }
     /// About what all of it takes in memory.
     [[nodiscard]] std::uint64_t held_bytes() const { return closed_bytes_ + pending_bytes(); }
-    /// Whether the pending batch should be closed now.
+    /// Whether the pending batch should be closed now. It grows while the writer is at work on another one, so that batches
+    /// are large when there is much to do; a lone change hardly waits.
     [[nodiscard]] bool due(SteadyTime now) const;
     [[nodiscard]] std::optional<SteadyTime> deadline() const;
     /// Whether anything is pending at all.
@@ -65,7 +70,7 @@ public:
 
     /// Closes the pending batch and begins another one. Its `now`, `skew` and `status` are the caller's to set before, by
     /// edit().
-    void close();
+    void close(SteadyTime now);
     /// The oldest closed batch, to be given to the writer; nothing if there is none, or the writer has enough.
     [[nodiscard]] std::optional<Batch> next();
     /// A batch came back committed: its room is free, and its memory used again.
@@ -84,6 +89,12 @@ private:
         std::uint64_t number = 0;
         std::uint64_t bytes = 0;
     };
+    [[nodiscard]] bool writer_is_idle() const { return !held_ && in_flight_.empty() && closed_.empty(); }
+    /// One batch each limits_.delay, unless they are full.
+    [[nodiscard]] SteadyTime due_at() const {
+        const auto soonest = *opened_ + std::min<SteadyTime::duration>(coalescing, limits_.delay);
+        return last_closed_ ? std::max(soonest, *last_closed_ + limits_.delay) : soonest;
+    }
     [[nodiscard]] bool writer_has_room() const { return !held_ && in_flight_.size() < batches_in_flight_max; }
     /// Whatever was not accounted for counts as what it takes at least.
     [[nodiscard]] std::uint64_t pending_bytes() const {
@@ -101,7 +112,7 @@ private:
     std::uint64_t batch_bytes_max_ = 0;
     Batch pending_;
     std::uint64_t pending_bytes_ = 0;  // beyond the changes themselves
-    std::optional<SteadyTime> opened_;
+    std::optional<SteadyTime> opened_, last_closed_;
     bool held_ = false;
     std::deque<Closed> closed_;       // they wait for the writer, oldest first
     std::deque<InFlight> in_flight_;  // the writer has them, oldest first

@@ -291,7 +291,7 @@ void ServerSync::close_batch_as_of_before() {
     batch.before = epoch_.before;
     batch.status = report_.snapshot(epoch_.skew.known(), support_.known(), next_attempt_at());
     (void)report_.take_changed();
-    outbox_.close();
+    outbox_.close(now_.steady);
     if (const auto* job = bulk_.job(); job && job->over()) planned_at_.reset();
     report_.on_quarantine_dropped(outbox_.quarantine_dropped());
 }

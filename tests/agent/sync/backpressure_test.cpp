@@ -17,7 +17,7 @@ public:
     std::optional<bool> follow() { return backpressure.follow(outbox, now, report); }
     void adds_row() { (void)outbox.add_change(now); }
     void closes() {
-        outbox.close();
+        outbox.close({});
         hands_over();
     }
     void hands_over() {

@@ -20,7 +20,7 @@ void add_rows(Outbox& box, int n) {
 }
 
 Batch take(Outbox& box) {
-    box.close();
+    box.close(t);
     auto batch = box.next();
     REQUIRE(batch);
     return std::move(*batch);
@@ -36,8 +36,13 @@ TEST_CASE("an empty outbox is due at no time") {
     CHECK_FALSE(box.due(t + 1h));
 }
 
-TEST_CASE("a batch is due when its oldest row has waited, and at once when it has enough rows") {
+TEST_CASE("a lone row is due soon, the next ones when the delay since then has passed, or when they are enough") {
     Outbox box(1, limits, much);
+    add_rows(box, 1);
+    CHECK(box.deadline() == t + 2ms);
+    CHECK_FALSE(box.due(t + 1ms));
+    CHECK(box.due(t + 2ms));
+    box.on_committed(take(box));
     add_rows(box, 1);
     CHECK(box.deadline() == t + 20ms);
     CHECK_FALSE(box.due(t + 19ms));
@@ -46,6 +51,20 @@ TEST_CASE("a batch is due when its oldest row has waited, and at once when it ha
     CHECK(box.deadline() == t + 20ms);
     add_rows(box, 2);
     CHECK(box.due(t));
+    box.on_committed(take(box));
+    (void)box.edit(t + 1h);
+    CHECK(box.deadline() == t + 1h + 2ms);
+}
+
+TEST_CASE("a batch grows while the writer is at work on the one before") {
+    Outbox box(1, limits, much);
+    add_rows(box, 1);
+    auto away = take(box);
+    add_rows(box, 2);
+    CHECK_FALSE(box.deadline());
+    CHECK_FALSE(box.due(t + 1h));
+    box.on_committed(std::move(away));
+    CHECK(box.due(t + 20ms));
 }
 
 TEST_CASE("what is held back waits, and goes its way corrected for a clock that was set ahead") {
@@ -60,7 +79,7 @@ TEST_CASE("what is held back waits, and goes its way corrected for a clock that 
     box.edit(t).fresh_as_of = UtcSeconds{10s};
     box.edit(t).status.emplace().skew = Skew{500ms};
     CHECK_FALSE(box.deadline());
-    box.close();
+    box.close(t);
     CHECK_FALSE(box.next());
     const auto* const first = box.correct_held(3600s);
     REQUIRE(first);
@@ -83,7 +102,7 @@ TEST_CASE("what is held back is bounded in octets, and can be thrown away") {
     int rows = 0;
     for (; !box.full() && rows < 2 * most; ++rows) {
         add_rows(box, 1);
-        if (box.due(t)) box.close();
+        if (box.due(t)) box.close(t);
     }
     CHECK(rows > most / 2);
     CHECK(rows <= most);
@@ -150,7 +169,7 @@ TEST_CASE("with room left batches are closed behind those on their way, and give
         CHECK(box.behind());
         CHECK_FALSE(box.full());
         CHECK(box.due(t));
-        box.close();
+        box.close(t);
         CHECK_FALSE(box.next());
     }
     add_rows(box, 1);
@@ -184,7 +203,7 @@ TEST_CASE("an outbox is full before it holds more than its share, whatever its b
         for (int i = 0; i < 1'000'000 && !box.full(); ++i) {
             add();
             if (!box.due(t)) continue;
-            box.close();
+            box.close(t);
             (void)box.next();
         }
         CHECK(box.full());

@@ -244,20 +244,24 @@ TEST_CASE("a batch closes when enough rows wait") {
           "192.0.2.1 active @1000; 192.0.2.2 active @1000; 192.0.2.3 active @1000; base @1000");
 }
 
-TEST_CASE("a batch closes when its first row has waited storage.batch.delay") {
+TEST_CASE("a lone row is committed soon, and what follows when storage.batch.delay has passed since then") {
     auto config = rows(2000);
     config.storage.batch.delay = 500ms;
     SyncDriver d(config, {resume_at(900)});
     const auto active = d.goes_live();
     const auto before = d.written.size();
+    d.passes(500ms);
+    active.tells("192.0.2.9");
+    d.passes(2ms);
+    REQUIRE(d.written.size() == before + 1);
     active.tells("192.0.2.1");
     d.passes(400ms);
     active.tells("192.0.2.2");
     d.passes(99ms);
-    CHECK(d.written.size() == before);
+    CHECK(d.written.size() == before + 1);
     d.passes(1ms);
-    REQUIRE(d.written.size() == before + 1);
-    CHECK(d.words_of(d.written.back()) == "192.0.2.1 active @1000; 192.0.2.2 active @1000; base @1000");
+    REQUIRE(d.written.size() == before + 2);
+    CHECK(d.words_of(d.written.back()) == "192.0.2.1 active @1001; 192.0.2.2 active @1001; base @1001");
 }
 
 TEST_CASE("a batch closes when it holds its share of limits.queue_bytes") {

@@ -52,7 +52,7 @@ TEST_CASE("what a bulk brings is written while it runs, and its end comes after 
     bulk.ends();
     d.database_goes_on();
     CHECK(d.writes() ==
-          "begin 1; 192.0.2.1 active @1000 run 1 | 192.0.2.2 active @1000 run 1 | 192.0.2.3 active @1000 run 1 | "
+          "begin 1; 192.0.2.1 active @1000 run 1 | 192.0.2.2 active @1000 run 1; 192.0.2.3 active @1000 run 1; "
           "reconcile 1 everything from @1000; base @1000");
 }
 

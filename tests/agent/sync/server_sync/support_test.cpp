@@ -102,7 +102,7 @@ TEST_CASE("a windowed poll reconciles nothing, and what it brings belongs to its
     const auto base = d.server_now();
     windowed.says(lease4("192.0.2.2", base, 1));
     windowed.ends();
-    CHECK(d.writes() == "begin 2; 192.0.2.2 active @" + std::to_string(base) + " run 2");
+    CHECK(d.writes() == "begin 2 | 192.0.2.2 active @" + std::to_string(base) + " run 2");
     CHECK_FALSE(d.written.back().reconcile);
 }
 
@@ -132,7 +132,7 @@ TEST_CASE(
     const auto base = d.server_now();
     windowed.says(unassigned4("192.0.2.1", base));
     windowed.ends();
-    CHECK(d.writes() == "begin 2; 192.0.2.1 available @" + std::to_string(base) + " run 2");
+    CHECK(d.writes() == "begin 2 | 192.0.2.1 available @" + std::to_string(base) + " run 2");
     CHECK(d.written.back().fresh_as_of == utc_at(1000));
 }
 
