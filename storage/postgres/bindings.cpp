@@ -1,6 +1,9 @@
 #include "storage/postgres/bindings.hpp"
 
 #include "storage/ledger/binding_columns.hpp"
+#include "storage/postgres/copy.hpp"
+
+#include <algorithm>
 
 namespace leasemirror {
 namespace {
@@ -38,8 +41,9 @@ const std::string in_doubt_text =
     " FROM binding WHERE server_id = $1 AND doubt IS NOT NULL ORDER BY binding_id LIMIT $2 OFFSET $3";
 const PostgresSql in_doubt_sql{"bindings_in_doubt", in_doubt_text};
 
-const std::string insert_text = "INSERT INTO binding (server_id, " + column_names(inserted_columns) +
-                                ") SELECT $1::bigint, n.* FROM unnest(" + arrays(inserted_columns) + ") AS n";
+const std::string inserted_names = "server_id, " + column_names(inserted_columns);
+const std::string insert_text = "INSERT INTO binding (" + inserted_names + ") SELECT $1::bigint, n.* FROM unnest(" +
+                                arrays(inserted_columns) + ") AS n";
 const PostgresSql insert_sql{"insert_bindings", insert_text};
 
 // The planner is not to see that all server_id are the same one: with that it could go through all bindings of the server.
@@ -61,10 +65,11 @@ constexpr PostgresSql mark_listed_sql{"mark_listed", R"sql(
         AS n (server_id, binding_id, seen_run, scope)
     WHERE b.server_id = n.server_id AND b.binding_id = n.binding_id)sql"};
 
-/// A row of parameters that are arrays.
-class ArraysWriter final : public ColumnWriter {
+/// A row of parameters that are arrays, or of COPY.
+template <class Rows>
+class RowWriter final : public ColumnWriter {
 public:
-    explicit ArraysWriter(ArrayParameters& rows) : rows_(rows) { rows.begin_row(); }
+    explicit RowWriter(Rows& rows) : rows_(rows) { rows.begin_row(); }
     void word(std::string_view value) override { rows_.next().word(value); }
     void number(std::optional<std::int64_t> value) override { rows_.next().number(value); }
     void time(std::optional<UtcSeconds> value) override { rows_.next().time(value); }
@@ -74,7 +79,7 @@ public:
     void address(const std::optional<IpAddress>& value) override { rows_.next().address(value); }
 
 private:
-    ArrayParameters& rows_;
+    Rows& rows_;
 };
 
 /// A row of a result.
@@ -114,10 +119,10 @@ pqxx::result run_at_addresses(PostgresTransaction& transaction, ServerId server,
 }
 
 /// The rows for one statement.
-struct Rows {
-    explicit Rows(ColumnUses of) : uses(of), values(count_columns(of)) {}
+struct ArrayRows {
+    explicit ArrayRows(ColumnUses of) : uses(of), values(count_columns(of)) {}
     void add(const BindingRow& row) {
-        ArraysWriter out(values);
+        RowWriter out(values);
         put_columns(out, row, uses);
     }
     ColumnUses uses;
@@ -126,6 +131,27 @@ struct Rows {
 
 void run_for(PostgresTransaction& transaction, const PostgresSql& sql, ServerId server, ArrayParameters& rows) {
     if (rows.rows() > 0) transaction.run(sql, Parameters().number(server).arrays(rows));
+}
+
+void insert(PostgresTransaction& transaction, ServerId server, std::span<const Ledger::Entry> entries) {
+    const auto is_new = [](const Ledger::Entry& entry) { return entry.write == Ledger::Entry::Write::insert; };
+    const auto fill = [&](auto& rows) {
+        for (const auto& entry : entries) {
+            if (!is_new(entry)) continue;
+            RowWriter out(rows);
+            put_columns(out, entry.row, inserted_columns);
+        }
+    };
+    const auto count = static_cast<std::size_t>(std::count_if(entries.begin(), entries.end(), is_new));
+    if (count >= copy_rows_min) {
+        CopyRows rows(transaction, "binding", inserted_names, [&](CopyRow& row) { row.number(server); });
+        fill(rows);
+        rows.complete();
+    } else if (count > 0) {
+        ArrayParameters rows(count_columns(inserted_columns));
+        fill(rows);
+        transaction.run(insert_sql, Parameters().number(server).arrays(rows));
+    }
 }
 
 }  // namespace
@@ -179,12 +205,13 @@ std::vector<DoubtfulBinding> read_doubts(PostgresTransaction& transaction, Serve
 }
 
 void write_bindings(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
-    Rows inserted(inserted_columns), renewed(renewed_columns), updated(updated_columns);
+    ArrayRows renewed(renewed_columns), updated(updated_columns);
     ArrayParameters listed(3);
     for (const auto& entry : ledger.entries(entries)) {
         const auto& row = entry.row;
         switch (entry.write) {
             case Ledger::Entry::Write::none:
+            case Ledger::Entry::Write::insert:
                 break;
             case Ledger::Entry::Write::listing:
                 listed.begin_row();
@@ -198,15 +225,12 @@ void write_bindings(PostgresTransaction& transaction, ServerId server, Ledger& l
             case Ledger::Entry::Write::whole:
                 updated.add(row);
                 break;
-            case Ledger::Entry::Write::insert:
-                inserted.add(row);
-                break;
         }
     }
     run_for(transaction, mark_listed_sql, server, listed);
     run_for(transaction, renew_sql, server, renewed.values);
     run_for(transaction, update_sql, server, updated.values);
-    run_for(transaction, insert_sql, server, inserted.values);
+    insert(transaction, server, ledger.entries(entries));
 }
 
 }  // namespace leasemirror

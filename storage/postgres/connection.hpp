@@ -80,6 +80,8 @@ public:
         return connection_.run(work_, sql, parameters);
     }
     void execute(std::string_view sql) { work_.exec(std::string(sql)); }
+    /// For what libpqxx does with a transaction by itself.
+    [[nodiscard]] pqxx::transaction_base& work() { return work_; }
     [[nodiscard]] std::int32_t schema_key() const { return connection_.schema_key(); }
     /// Throws StoreError `in_doubt` if the connection broke before the answer came.
     void commit();

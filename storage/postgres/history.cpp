@@ -1,13 +1,16 @@
 #include "storage/postgres/history.hpp"
 
+#include "storage/postgres/copy.hpp"
+
 #include <algorithm>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace leasemirror {
 namespace {
 
-// A first full bulk asks for a million keys: nothing has ended yet, and then nothing is looked for. The interval keeps
-// the planner from looking for the maximum in the index of all ends.
+// The interval keeps the planner from looking for the maximum in the index of all ends.
 constexpr PostgresSql last_ends_sql{"last_ends", R"sql(
     SELECT n.place, a.ended_at
     FROM unnest($2::text[], $3::text[], $4::inet[], $5::smallint[])
@@ -16,20 +19,24 @@ constexpr PostgresSql last_ends_sql{"last_ends", R"sql(
              (SELECT max(a.ended_at + interval '0') AS ended_at FROM assignment AS a
               WHERE a.address = n.address AND a.kind = n.kind AND a.prefix_len = n.prefix_len AND a.vpn_id = n.vpn_id
                 AND a.server_id = $1) AS a
-    WHERE (SELECT EXISTS (SELECT 1 FROM assignment WHERE ended_at IS NOT NULL)) AND a.ended_at IS NOT NULL)sql"};
+    WHERE a.ended_at IS NOT NULL)sql"};
+
+constexpr PostgresSql any_end_sql{"any_end", "SELECT EXISTS (SELECT 1 FROM assignment WHERE ended_at IS NOT NULL)"};
 
 constexpr PostgresSql new_ids_sql{"assignment_ids", R"sql(
     SELECT nextval(s.sequence)
     FROM (SELECT pg_get_serial_sequence('assignment', 'assignment_id')::regclass AS sequence OFFSET 0) AS s,
          generate_series(1, $1::bigint))sql"};
 
-constexpr PostgresSql insert_sql{"insert_assignments", R"sql(
-    INSERT INTO assignment (server_id, assignment_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, remote_id,
-        began_at, ended_at, end_reason, began_inferred, ended_inferred, relay_id, circuit_id, subscriber_id, hostname)
+const std::string inserted_names =
+    "server_id, assignment_id, vpn_id, kind, address, prefix_len, client_id, hw_addr, remote_id, began_at, ended_at, "
+    "end_reason, began_inferred, ended_inferred, relay_id, circuit_id, subscriber_id, hostname";
+const std::string insert_text = "INSERT INTO assignment (" + inserted_names + R"sql()
     SELECT $1::bigint, n.*
     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::inet[], $6::smallint[], $7::bytea[], $8::text[], $9::bytea[],
         $10::timestamptz[], $11::timestamptz[], $12::text[], $13::boolean[], $14::boolean[],
-        $15::bytea[], $16::bytea[], $17::bytea[], $18::text[]) AS n)sql"};
+        $15::bytea[], $16::bytea[], $17::bytea[], $18::text[]) AS n)sql";
+const PostgresSql insert_sql{"insert_assignments", insert_text};
 
 constexpr PostgresSql end_sql{"end_assignments", R"sql(
     UPDATE assignment AS a SET ended_at = n.ended_at, end_reason = n.end_reason, ended_inferred = n.inferred
@@ -74,6 +81,9 @@ constexpr PostgresSql feed_sql{"write_feed", R"sql(
         RETURNING seq)
     SELECT pg_notify('leasemirror', max(seq)::text) FROM written HAVING $5)sql"};
 
+const std::string copied_feed_names =
+    "at, server_id, vpn_id, kind, address, prefix_len, change, state, client_id, expires_at, detail, inferred";
+
 constexpr PostgresSql lock_sql{"lock_feed", "SELECT pg_advisory_xact_lock($1, $2)"};
 constexpr std::int64_t feed_lock = 0x4c4d4946;  // "LMIF"
 
@@ -82,14 +92,16 @@ constexpr PostgresSql notify_sql{
     "notify", "SELECT pg_notify('leasemirror', max(seq)::text) FROM binding_change HAVING max(seq) IS NOT NULL"};
 
 constexpr std::size_t key_columns = 4;
-void put_key(ArrayParameters& rows, const BindingKey& key) {
+template <class Rows>
+void put_key(Rows& rows, const BindingKey& key) {
     rows.next().text(key.vpn_id);
     rows.next().word(to_string(key.kind));
     rows.next().address(key.address);
     rows.next().number(std::int64_t{key.prefix_len});
 }
 
-void put_line(ArrayParameters& rows, const LineDetails& line) {
+template <class Rows>
+void put_line(Rows& rows, const LineDetails& line) {
     rows.next().bytes_or_null(line.relay_id);
     rows.next().bytes_or_null(line.circuit_id);
     rows.next().bytes_or_null(line.subscriber_id);
@@ -106,13 +118,9 @@ std::vector<std::int64_t> new_ids(PostgresTransaction& transaction, std::size_t 
     return out;
 }
 
-void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
-    const auto news = ledger.new_assignments();
-    const auto count =
-        std::count_if(news.begin(), news.end(), [&](const auto& a) { return entries.contains(a.entry); });
-    const auto ids = new_ids(transaction, static_cast<std::size_t>(count));
-    ArrayParameters rows(key_columns + 13);
-    for (const auto& assignment : news) {
+template <class Rows>
+void put_assignments(Rows& rows, Ledger& ledger, EntryRange entries, std::span<const std::int64_t> ids) {
+    for (const auto& assignment : ledger.new_assignments()) {
         if (!entries.contains(assignment.entry)) continue;
         const auto id = ids[rows.rows()];
         auto& binding = ledger.entries()[assignment.entry].row;
@@ -130,7 +138,37 @@ void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledge
         rows.next().flag(assignment.ended_inferred);
         put_line(rows, assignment.line);
     }
-    if (rows.rows() > 0) transaction.run(insert_sql, Parameters().number(server).arrays(rows));
+}
+
+void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledger& ledger, EntryRange entries) {
+    const auto news = ledger.new_assignments();
+    const auto count = static_cast<std::size_t>(
+        std::count_if(news.begin(), news.end(), [&](const auto& a) { return entries.contains(a.entry); }));
+    const auto ids = new_ids(transaction, count);
+    if (count >= copy_rows_min) {
+        CopyRows rows(transaction, "assignment", inserted_names, [&](CopyRow& row) { row.number(server); });
+        put_assignments(rows, ledger, entries, ids);
+        rows.complete();
+    } else if (count > 0) {
+        ArrayParameters rows(key_columns + 13);
+        put_assignments(rows, ledger, entries, ids);
+        transaction.run(insert_sql, Parameters().number(server).arrays(rows));
+    }
+}
+
+template <class Rows>
+void put_feed(Rows& rows, Ledger& ledger, EntryRange entries) {
+    for (const auto& change : ledger.feed()) {
+        if (!entries.contains(change.entry)) continue;
+        rows.begin_row();
+        put_key(rows, ledger.entries()[change.entry].row.key);
+        rows.next().word(to_string(change.change));
+        rows.next().word(to_string(change.state));
+        rows.next().bytes_or_null(change.client_id);
+        rows.next().time(change.expires_at);
+        rows.next().text(change.detail);
+        rows.next().flag(change.inferred);
+    }
 }
 
 }  // namespace
@@ -138,6 +176,8 @@ void insert_assignments(PostgresTransaction& transaction, ServerId server, Ledge
 void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& ledger) {
     const auto keys = ledger.unknown_keys();
     if (keys.empty()) return;
+    // A first full bulk has a million keys, and nothing has ended yet: then they need not be sent.
+    if (keys.size() >= copy_rows_min && !Fields(transaction.run(any_end_sql)[0]).flag()) return;
     ArrayParameters rows(key_columns);
     for (const auto& key : keys) {
         rows.begin_row();
@@ -175,23 +215,23 @@ void write_assignments(PostgresTransaction& transaction, ServerId server, Ledger
 }
 
 void PostgresFeed::write(ServerId server, UtcSeconds now, Ledger& ledger, EntryRange entries, Then then) {
-    ArrayParameters rows(key_columns + 6);
-    for (const auto& change : ledger.feed()) {
-        if (!entries.contains(change.entry)) continue;
-        rows.begin_row();
-        put_key(rows, ledger.entries()[change.entry].row.key);
-        rows.next().word(to_string(change.change));
-        rows.next().word(to_string(change.state));
-        rows.next().bytes_or_null(change.client_id);
-        rows.next().time(change.expires_at);
-        rows.next().text(change.detail);
-        rows.next().flag(change.inferred);
+    const auto feed = ledger.feed();
+    const auto count = static_cast<std::size_t>(
+        std::count_if(feed.begin(), feed.end(), [&](const FeedRow& row) { return entries.contains(row.entry); }));
+    if (count >= copy_rows_min) {
+        lock();
+        CopyRows rows(transaction_, "binding_change", copied_feed_names,
+                      [&](CopyRow& row) { row.time(now), row.number(server); });
+        put_feed(rows, ledger, entries);
+        rows.complete();
+    } else if (count > 0) {
+        ArrayParameters rows(key_columns + 6);
+        put_feed(rows, ledger, entries);
+        Parameters parameters;
+        parameters.time(now).number(server).number(feed_lock).number(transaction_.schema_key());
+        transaction_.run(feed_sql, parameters.flag(then == Then::commit).arrays(rows));
+        must_notify_ = then != Then::commit;
     }
-    if (rows.rows() == 0) return;
-    Parameters parameters;
-    parameters.time(now).number(server).number(feed_lock).number(transaction_.schema_key());
-    transaction_.run(feed_sql, parameters.flag(then == Then::commit).arrays(rows));
-    must_notify_ = then != Then::commit;
 }
 
 void PostgresFeed::lock() {

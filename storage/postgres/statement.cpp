@@ -106,6 +106,11 @@ std::optional<Bytes> parse_bytes(std::string_view text) {
 
 }  // namespace
 
+void append_bytes(std::string& out, ByteView value) {
+    out += "\\x";
+    append_hex(out, value);
+}
+
 void append_timestamp(std::string& out, std::int64_t unix_seconds) {
     auto days = unix_seconds / day_seconds;
     auto second = unix_seconds % day_seconds;
@@ -252,7 +257,7 @@ Parameters& Parameters::text_or_null(std::string_view value) {
 }
 
 Parameters& Parameters::bytes(ByteView value) {
-    append_hex(values_.emplace_back("\\x").value(), value);
+    append_bytes(values_.emplace_back(std::string{}).value(), value);
     return *this;
 }
 

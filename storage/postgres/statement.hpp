@@ -113,6 +113,8 @@ private:
     pqxx::row::size_type at_ = 0;
 };
 
+/// "\x0102".
+void append_bytes(std::string& out, ByteView value);
 /// "2026-11-20 12:00:00+00", as PostgreSQL takes and, in a session of ours, gives it; years before 1 as it writes them.
 void append_timestamp(std::string& out, std::int64_t unix_seconds);
 [[nodiscard]] std::optional<std::int64_t> parse_timestamp(std::string_view text);
