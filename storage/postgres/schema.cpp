@@ -1,6 +1,7 @@
 #include "storage/postgres/schema.hpp"
 
 #include "storage/migration.hpp"
+#include "storage/postgres/loading.hpp"
 
 #include <algorithm>
 
@@ -101,10 +102,11 @@ void create_schema(PostgresConnection& connection) {
 }
 
 void apply_migration(PostgresConnection& connection, int version) {
-    pqxx::work transaction(connection.session());
-    transaction.exec(no_hurry_sql);
-    transaction.exec(std::string(postgresql_migrations[static_cast<std::size_t>(version)].sql));
-    connection.run(transaction, keep_version_sql, Parameters().number(version + 1));
+    PostgresTransaction transaction(connection);
+    transaction.execute(no_hurry_sql);
+    if (version > 0) restore_left_out_indexes(transaction);  // what a migration is about is to be there
+    transaction.execute(postgresql_migrations[static_cast<std::size_t>(version)].sql);
+    transaction.run(keep_version_sql, Parameters().number(version + 1));
     transaction.commit();
 }
 

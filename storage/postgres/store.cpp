@@ -5,6 +5,8 @@
 #include "storage/postgres/doubts.hpp"
 #include "storage/postgres/gaps.hpp"
 #include "storage/postgres/heartbeat.hpp"
+#include "storage/postgres/loading.hpp"
+#include "storage/postgres/long_identifiers.hpp"
 #include "storage/postgres/orders.hpp"
 #include "storage/postgres/retention.hpp"
 #include "storage/postgres/schema.hpp"
@@ -70,6 +72,8 @@ public:
     }
 
 private:
+    void prepare_indexes(const Batch& batch);
+    void begin_first_load(const Batch& batch);
     void apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care, Applied& applied);
     Tally apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                         const Batch& batch, Care care, Applied& applied);
@@ -83,6 +87,7 @@ private:
         try {
             migrate_postgres(*connection_);
             claim_again();
+            make_abandoned_indexes();
         } catch (...) {
             connection_.reset();
             throw;
@@ -95,6 +100,16 @@ private:
         connection_->translated("keep the servers for this agent", [&] {
             PostgresTransaction transaction(*connection_);
             servers_.claim_again(transaction);
+            transaction.commit();
+        });
+    }
+
+    /// In case whoever loaded was cut off.
+    void make_abandoned_indexes() {
+        first_load_.forget_session();
+        connection_->translated("make the indexes that a first load left out", [&] {
+            PostgresTransaction transaction(*connection_);
+            first_load_.restore_if_abandoned(transaction);
             transaction.commit();
         });
     }
@@ -129,11 +144,48 @@ private:
     std::optional<PostgresConnection> connection_;
     PostgresServers servers_;
     PostgresChanges changes_;
+    PostgresFirstLoad first_load_;
+    LongIdentifiers long_identifiers_;
     SweepPlace swept_to_;
 };
 
+/// It does without where the tables cannot be had.
+void PostgresStore::begin_first_load(const Batch& batch) {
+    auto& connection = connected();
+    connection.translated("leave out the indexes of identifiers", [&] {
+        try {
+            PostgresTransaction transaction(connection);
+            first_load_.begin(transaction, batch);
+            transaction.commit();
+        } catch (const pqxx::sql_error&) {
+            if (!connection.is_open()) throw;
+        }
+    });
+}
+
+/// In transactions of their own, before the one of the batch: they lock whole tables.
+void PostgresStore::prepare_indexes(const Batch& batch) {
+    if (long_identifiers_.any_new(batch))
+        in_transaction("make an index for long identifiers",
+                       [&](auto& transaction) { long_identifiers_.prepare(transaction, batch); });
+    using enum PostgresFirstLoad::Step;
+    switch (first_load_.before(batch)) {
+        case none:
+            return;
+        case begin:
+            return begin_first_load(batch);
+        case end:
+            return in_transaction("make the indexes of identifiers",
+                                  [&](auto& transaction) { first_load_.end(transaction, batch); });
+        case restore:
+            return in_transaction("make the indexes of identifiers",
+                                  [](auto& transaction) { restore_left_out_indexes(transaction); });
+    }
+}
+
 Applied PostgresStore::apply(const Batch& batch) {
     Applied applied;
+    prepare_indexes(batch);
     try {
         apply_with_care([&](Care care) {
             applied = {};
@@ -206,6 +258,9 @@ Tally PostgresStore::apply_changes(PostgresTransaction& transaction, PostgresFee
 Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) {
     assert(rows > 0);
     Swept out;
+    if (first_load_.waits_for_others())
+        in_transaction("make the indexes of identifiers",
+                       [&](auto& transaction) { first_load_.restore_if_abandoned(transaction); });
     in_transaction("end what has expired",
                    [&](auto& transaction) { sweep_bindings(transaction, now, rows, held, out); });
     // Each in a transaction of its own: none holds its locks for longer than it needs them.

@@ -1,0 +1,2 @@
+-- The numbers of the migrations mean the same in both engines: this one is for PostgreSQL's indexes, and SQLite's are as
+-- they should be.
