@@ -135,13 +135,10 @@ bool Comparison::is_covered(const Candidate& candidate, const MirrorMark& mark) 
     const auto reached = *mark.right_up_to - order_slack;
     if (candidate.observed_at <= reached) return true;
     if (mark.moves) return false;
-    // The mirror stays behind. But the server may say itself that this is how it has been since before that moment; and the
-    // last full poll has told anew all that it listed, so what it did not should have ended then.
-    if (candidate.told) {
-        const auto changed = last_change(*candidate.told);
-        return changed && *changed <= reached;
-    }
-    return mark.polled && to_utc(server_time_from_unix(candidate.mirror->age.base_time), skew_) <= reached;
+    // The mirror stays behind. But the server may say itself that this is how it has been since before that moment. When it
+    // ceased to have what it does not list nobody says.
+    const auto changed = candidate.told ? last_change(*candidate.told) : std::nullopt;
+    return changed && *changed <= reached;
 }
 
 std::vector<IpAddress> Comparison::addresses() const {

@@ -31,8 +31,6 @@ struct MirrorMark {
     /// An agent is at work, and follows the server: waiting helps. Else the mirror stays as old as it is, and what the
     /// server's own word dates to after that is not compared.
     bool moves = false;
-    /// The server is polled: each full poll lists every binding anew.
-    bool polled = false;
 };
 
 /// What was there to hear and how it ended, of one reading of all queries.
@@ -78,8 +76,8 @@ public:
     /// and those of one stream may be out of order by disorder_max (storage/batch.hpp, Change::disorder_window).
     static constexpr std::chrono::seconds order_slack{6};
 
-    /// `skew` converts the server's times, as it did those of the rows that are told. `mark`: when the first look begins.
-    Comparison(Skew skew, MirrorMark mark) : skew_(skew), mark_(mark) {}
+    /// `mark`: when the first look begins.
+    explicit Comparison(MirrorMark mark) : mark_(mark) {}
 
     // ---- first look. `now`: our clock ----
 
@@ -125,7 +123,6 @@ private:
     void conclude_one(const BindingKey& key, const Candidate& candidate, const BindingRow* mirror,
                       const Reading& second, UtcSeconds now);
 
-    const Skew skew_;
     MirrorMark mark_;
     std::map<BindingKey, Candidate> candidates_;
     std::vector<std::int64_t> seen_;  // binding_id of the rows that were listed

@@ -45,8 +45,8 @@ bool is_polled(const ServerConfig& config, const ServerOverview& server) {
 MirrorMark mark_of(const ServerConfig& config, const ServerOverview& server) {
     MirrorMark out;
     out.right_up_to = server.fresh_as_of;
-    out.polled = is_polled(config, server);
-    out.moves = server.agent_alive && !out.polled && server.phase != "down" && server.phase != "disabled";
+    out.moves =
+        server.agent_alive && !is_polled(config, server) && server.phase != "down" && server.phase != "disabled";
     return out;
 }
 
@@ -102,7 +102,7 @@ void Verification::compare() {
     if (!server->fresh_as_of)
         return fail("the mirror has not read it in full yet: there is nothing to compare with", exit_found_wrong);
     const Skew skew{server->clock_skew_ms.value_or(0)};
-    Comparison comparison(skew, mark_of(config_, *server));
+    Comparison comparison(mark_of(config_, *server));
 
     const auto first = read_server(skew, [&](BindingRow told, UtcSeconds heard_at) {
         listed_.push_back({std::move(told), heard_at});

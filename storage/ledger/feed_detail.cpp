@@ -167,6 +167,15 @@ bool same_times(const BindingRow& a, const BindingRow& b) {
     return same;
 }
 
+bool same_times_but_for_jitter(const BindingRow& a, const BindingRow& b) {
+    const auto near = [](const std::optional<UtcSeconds>& x, const std::optional<UtcSeconds>& y) {
+        return x.has_value() == y.has_value() && (!x || std::chrono::abs(*x - *y) <= std::chrono::seconds{1});
+    };
+    bool same = near(a.expires_at, b.expires_at);
+    for_each_time([&](std::string_view, auto member) { same = same && near(a.*member, b.*member); });
+    return same;
+}
+
 bool same_attributes(const BindingRow& a, const BindingRow& b) {
     bool same = a.state == b.state && a.client_id == b.client_id && a.options == b.options;
     for_each_attribute([&](std::string_view, auto member) { same = same && a.*member == b.*member; });

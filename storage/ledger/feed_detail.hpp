@@ -18,6 +18,8 @@ void changed_detail_with_client(const BindingRow& before, const BindingRow& now,
 
 /// Whether anything that people read differs: the times, and all but the times, key and age aside.
 [[nodiscard]] bool same_times(const BindingRow& a, const BindingRow& b);
+/// By no more than a second each.
+[[nodiscard]] bool same_times_but_for_jitter(const BindingRow& a, const BindingRow& b);
 [[nodiscard]] bool same_attributes(const BindingRow& a, const BindingRow& b);
 
 /// "2026-11-20T12:00:00Z"

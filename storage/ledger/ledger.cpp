@@ -15,6 +15,13 @@ std::string_view chars(ByteView bytes) {
 
 }  // namespace
 
+LedgerSettings ledger_settings(const StoreSettings& settings) {
+    LedgerSettings out;
+    out.record_renewals = settings.record_renewals;
+    if (!for_ever(settings.retention.ended)) out.refresh = std::min(out.refresh, settings.retention.ended / 4);
+    return out;
+}
+
 std::string_view to_string(FeedChange change) {
     switch (change) {
         case FeedChange::assigned:
@@ -73,6 +80,8 @@ void Ledger::add_stored(BindingRow row) {
     const auto at = add_entry(row.key);
     entries_[at].before = row.state;
     entries_[at].doubt_before = row.doubt;
+    if (context_.marks != nullptr)
+        row.seen_run = std::max(row.seen_run, context_.marks->run_of(context_.server, row.binding_id));
     entries_[at].row = std::move(row);
     remember_client(at);
 }

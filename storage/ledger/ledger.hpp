@@ -5,8 +5,11 @@
 
 #include "storage/batch.hpp"
 #include "storage/ledger/binding_row.hpp"
+#include "storage/ledger/listing_marks.hpp"
 #include "storage/ledger/state_counts.hpp"
+#include "storage/settings.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <span>
@@ -22,7 +25,16 @@ struct BatchContext {
     std::int64_t epoch = 0;
     UtcSeconds now{};
     Skew skew{};
+    /// For what a full bulk lists unchanged; null: all of it is written.
+    ListingMarks* marks = nullptr;
 };
+
+struct LedgerSettings {
+    bool record_renewals = false;
+    /// What is not in force, and is listed again as it is, is written after so long, so that retention keeps it.
+    std::chrono::seconds refresh{std::chrono::hours{24}};
+};
+[[nodiscard]] LedgerSettings ledger_settings(const StoreSettings& settings);
 
 /// The words of `binding_change.change` (storage/README.md, "Table `binding_change`").
 ///
@@ -178,7 +190,7 @@ public:
         Bytes client_id;
     };
 
-    explicit Ledger(bool record_renewals) : record_renewals_(record_renewals) {}
+    explicit Ledger(const LedgerSettings& settings) : settings_(settings) {}
 
     // ---- 1. what to load ----
 
@@ -266,6 +278,7 @@ private:
 
     // What one word of the server does (rules.cpp).
     void tell(const Change& change);
+    [[nodiscard]] bool is_unchanged_listing(const Entry& entry, const Change& change) const;
     void fill_next(BindingRow& row, const Change& change, bool known);
     void fill_state(BindingRow& row, const Change& change, bool known) const;
     void become_active(std::size_t at, const Change& change, bool was_in_force);
@@ -292,7 +305,7 @@ private:
     [[nodiscard]] Moment bounded(Moment m, const std::optional<UtcSeconds>& boundary) const;
     [[nodiscard]] UtcSeconds ours(ServerTime t, const Change& change) const;
 
-    const bool record_renewals_;
+    const LedgerSettings settings_;
     BatchContext context_;
     const Batch* batch_ = nullptr;
     std::vector<Entry> entries_;

@@ -91,6 +91,12 @@ void Ledger::tell(const Change& change) {
         entry.row = before_;
         return doubt_row(at, Doubt::other_client, change);
     }
+    if (is_unchanged_listing(entry, change)) {
+        context_.marks->mark(context_.server, before_.binding_id);
+        entry.row = before_;
+        entry.row.seen_run = static_cast<std::int64_t>(change.run);
+        return;
+    }
     entry.row.age = age_of(change);
     if (leaves_doubt(before_, entry.row)) {
         entry.row.doubt = before_.doubt;
@@ -114,6 +120,19 @@ void Ledger::tell(const Change& change) {
         arrive_expired(at, change, was_in_force);
     else
         become_inactive(at, change, was_in_force);
+}
+
+/// A full bulk lists what is stored, in the table and in this batch, as it is stored. Times of servers that tell no base-time
+/// jitter with the way of the message: that is no change, and does not add up, since it is compared with what is stored.
+bool Ledger::is_unchanged_listing(const Entry& entry, const Change& change) const {
+    const auto& row = entry.row;
+    if (context_.marks == nullptr || !context_.marks->is_open(context_.server, change.run)) return false;
+    if (!entry.before || entry.write != Entry::Write::none || change.binding.via != Via::bulk) return false;
+    if (before_.age.epoch != context_.epoch || before_.doubt != Doubt::none || before_.scope != row.scope) return false;
+    if (before_.end_reason != row.end_reason || !same_attributes(before_, row) ||
+        !same_times_but_for_jitter(before_, row))
+        return false;
+    return row.in_force() || context_.now - before_.updated_at < settings_.refresh;
 }
 
 /// The row as it is told now. Its age and the hidden columns of its assignment are left as they were.
@@ -193,7 +212,7 @@ void Ledger::stay_with_client(std::size_t at, const Change& change) {
     }
     if (!same_attributes(before_, row))
         write_updated(at, FeedChange::updated, change);
-    else if (record_renewals_ && !same_times(before_, row))
+    else if (settings_.record_renewals && !same_times(before_, row))
         write_updated(at, FeedChange::renewed, change);
 }
 
@@ -236,7 +255,7 @@ void Ledger::become_inactive(std::size_t at, const Change& change, bool was_in_f
 /// It was not in force, and is not.
 void Ledger::note_inactive(std::size_t at, const Change& change) {
     const auto& row = entries_[at].row;
-    if (!was_known(at) || !same_attributes(before_, row) || (record_renewals_ && !same_times(before_, row)))
+    if (!was_known(at) || !same_attributes(before_, row) || (settings_.record_renewals && !same_times(before_, row)))
         write_updated(at, FeedChange::updated, change);
 }
 

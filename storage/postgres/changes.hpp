@@ -11,7 +11,7 @@ namespace leasemirror {
 
 class PostgresChanges {
 public:
-    explicit PostgresChanges(bool record_renewals) : ledger_(record_renewals) {}
+    explicit PostgresChanges(const LedgerSettings& settings) : ledger_(settings) {}
 
     /// Applies the changes of a batch, all but what they write to the feed. A row that the database refuses is an
     /// exception: the transaction is to be rolled back.

@@ -1,22 +1,27 @@
 #include "storage/postgres/endings.hpp"
 
+#include <limits>
+
 namespace leasemirror {
 namespace {
 
 // The rows that this run listed, nearly all, are passed over before any scope is looked at. What may have been in a reply
 // that could not be read does not end. bool_and: of all the scopes that it belongs to; NULL where it belongs to none.
-constexpr PostgresSql choose_unlisted_sql{"choose_unlisted", R"sql(
-    SELECT b.binding_id, b.doubt IS NOT NULL FROM binding AS b
-    WHERE b.server_id = $1 AND b.binding_id > $2 AND b.state = 'active' AND b.seen_run < $3
+const std::string choose_unlisted_text = "SELECT b.binding_id, b.doubt IS NOT NULL FROM binding AS b WHERE " +
+                                         in_range_text() + " AND " + seen_run_text() + R"sql( < $3
       AND (b.epoch < $4 OR b.base_time <= $5) AND ($6 OR b.vpn_id = '')
-      AND NOT ($7 AND $14 AND b.seen_run < $8)
+      AND NOT ($7 AND $17 AND )sql" + seen_run_text() +
+                                         R"sql( < $8)
       AND coalesce((SELECT bool_and(NOT s.unread)
                     FROM unnest($9::bigint[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[])
                         AS s (scope, relay_id, remote_id, run, unread)
-                    WHERE b.seen_run < s.run
+                    WHERE )sql" + seen_run_text() +
+                                         R"sql( < s.run
                       AND (b.scope = s.scope OR b.relay_id = s.relay_id OR b.remote_id = s.remote_id)),
-                   $7 AND b.seen_run < $8)
-    ORDER BY b.binding_id LIMIT $15)sql"};
+                   $7 AND )sql" + seen_run_text() +
+                                         R"sql( < $8)
+    ORDER BY b.binding_id LIMIT $18)sql";
+const PostgresSql choose_unlisted_sql{"choose_unlisted", choose_unlisted_text};
 
 // One look at the rows serves all three tables. When holds end: by the rules in ledger/ledger.hpp; `detail` as the ledger tells
 // an end: what changed, and all times. What a full bulk ends also takes over its age ($5, $6, $7), so that an older
@@ -54,6 +59,25 @@ Parameters chosen(ServerId server, const BindingIds& ids, EndReason reason, UtcS
 
 }  // namespace
 
+std::string in_range_text() {
+    return "b.server_id = $1 AND b.binding_id > $2 AND b.binding_id <= $14 AND b.state = 'active'";
+}
+
+// CASE: no other order of evaluation may ask for a bit that is not there.
+std::string seen_run_text() {
+    return "greatest(b.seen_run, CASE WHEN b.binding_id > $2 AND b.binding_id <= $14 THEN CASE get_bit($15::bytea, "
+           "b.binding_id - $2 - 1) WHEN 1 THEN $16::bigint END END)";
+}
+
+MarkedRange range_behind(const BatchContext& context, std::int64_t after) {
+    if (context.marks != nullptr) return context.marks->range(context.server, after);
+    return {after, std::numeric_limits<std::int64_t>::max(), {}, 0};
+}
+
+bool is_last(const MarkedRange& range) {
+    return range.last == std::numeric_limits<std::int64_t>::max();
+}
+
 ArrayParameters scopes_of(const Reconcile& reconcile) {
     ArrayParameters out(5);
     for (const auto& scope : reconcile.scopes) {
@@ -67,27 +91,30 @@ ArrayParameters scopes_of(const Reconcile& reconcile) {
     return out;
 }
 
-Parameters unlisted_by(const BatchContext& context, const Reconcile& reconcile, std::int64_t after,
-                       ArrayParameters& scopes) {
+Parameters unlisted_by(const BatchContext& context, const Reconcile& reconcile, const MarkedRange& range,
+                       ArrayParameters scopes) {
     Parameters out;
-    out.number(context.server).number(after).number(static_cast<std::int64_t>(reconcile.latest_run()));
+    out.number(context.server).number(range.after).number(static_cast<std::int64_t>(reconcile.latest_run()));
     out.number(context.epoch).time(reconcile.listed_from).flag(reconcile.all_vpns).flag(reconcile.everything);
     out.number(static_cast<std::int64_t>(reconcile.run)).arrays(scopes);
+    out.number(range.last).bytes_or_null(range.bits).number(range.run);
     return out;
 }
 
 Unlisted choose_unlisted(PostgresTransaction& transaction, const BatchContext& context, const Reconcile& reconcile,
                          std::int64_t after) {
-    auto scopes = scopes_of(reconcile);
-    auto parameters = unlisted_by(context, reconcile, after, scopes);
+    const auto scopes = scopes_of(reconcile);
     Unlisted out;
-    for (const auto& row :
-         transaction.run(choose_unlisted_sql, parameters.flag(reconcile.unread).number(ended_at_once_max))) {
-        Fields fields(row);
-        out.ids.push_back(fields.number());
-        out.doubts += fields.flag() ? 1 : 0;
+    for (auto range = range_behind(context, after);; range = range_behind(context, range.last)) {
+        auto parameters = unlisted_by(context, reconcile, range, scopes);
+        parameters.flag(reconcile.unread).number(static_cast<std::int64_t>(ended_at_once_max - out.ids.size()));
+        for (const auto& row : transaction.run(choose_unlisted_sql, parameters)) {
+            Fields fields(row);
+            out.ids.push_back(fields.number());
+            out.doubts += fields.flag() ? 1 : 0;
+        }
+        if (out.ids.size() == ended_at_once_max || is_last(range)) return out;
     }
-    return out;
 }
 
 void end_unlisted(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,

@@ -7,6 +7,7 @@
 #include "storage/postgres/heartbeat.hpp"
 #include "storage/postgres/loading.hpp"
 #include "storage/postgres/long_identifiers.hpp"
+#include "storage/postgres/marks.hpp"
 #include "storage/postgres/orders.hpp"
 #include "storage/postgres/retention.hpp"
 #include "storage/postgres/schema.hpp"
@@ -25,7 +26,7 @@ constexpr PostgresSql keep_duid_sql{
 
 class PostgresStore final : public Store {
 public:
-    explicit PostgresStore(const StoreSettings& settings) : settings_(settings), changes_(settings.record_renewals) {
+    explicit PostgresStore(const StoreSettings& settings) : settings_(settings), changes_(ledger_settings(settings)) {
         connected();
     }
     /// What a session has claimed is free when its backend has gone, some time after this. Whoever opens next, a reload
@@ -52,6 +53,8 @@ public:
         const auto given_up =
             in_transaction("give up servers", [&](auto& transaction) { return servers_.release(transaction, names); });
         servers_.released(given_up);
+        for (const auto server : given_up)
+            marks_.forget(server);
     }
 
     void disable_servers_except(std::span<const std::string> names) override {
@@ -144,6 +147,7 @@ private:
     std::optional<PostgresConnection> connection_;
     PostgresServers servers_;
     PostgresChanges changes_;
+    ListingMarks marks_;
     PostgresFirstLoad first_load_;
     LongIdentifiers long_identifiers_;
     SweepPlace swept_to_;
@@ -197,6 +201,7 @@ Applied PostgresStore::apply(const Batch& batch) {
         throw;
     }
     servers_.committed(batch);
+    marks_.committed(batch);
     return applied;
 }
 
@@ -207,11 +212,14 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
         applied = servers_.what_was_in_doubt(batch);
         return;
     }
-    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    require_postgres_marks(transaction, batch, marks_);
+    marks_.begin(batch);
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew, &marks_};
     PostgresFeed feed(transaction);
     if (batch.our_clock_moved) move_clock(transaction, batch.server, *batch.our_clock_moved);
     if (batch.fresh_start && batch.before.ours_unsure) doubt_clock(transaction, batch.server);
     auto tally = apply_changes(transaction, feed, context, batch, care, applied);
+    keep_postgres_marked_run(transaction, batch.server, marks_);
     applied.doubts = changes_.new_doubts();
     const auto unsettled = batch.reconcile ? doubt_unlisted(transaction, context, *batch.reconcile) : 0;
     tally.by_state.doubts += unsettled;

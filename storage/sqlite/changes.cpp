@@ -8,8 +8,8 @@ constexpr const char* show_refusal_sql = R"sql(
     UPDATE binding SET doubt = 'refused', epoch = ?2, base_time = ?3, seen_run = ?4, scope = ?5 WHERE binding_id = ?1)sql";
 }  // namespace
 
-SqliteChanges::SqliteChanges(SQLite::Database& db, bool record_renewals)
-    : db_(db), ledger_(record_renewals), bindings_(db), history_(db), show_refusal_(db, show_refusal_sql) {}
+SqliteChanges::SqliteChanges(SQLite::Database& db, const LedgerSettings& settings)
+    : db_(db), ledger_(settings), bindings_(db), history_(db), show_refusal_(db, show_refusal_sql) {}
 
 Tally SqliteChanges::apply(const BatchContext& context, const Batch& batch) {
     decide(context, batch);

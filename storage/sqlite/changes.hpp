@@ -14,7 +14,7 @@ namespace leasemirror {
 /// Every function is to be called inside a write transaction, and throws SQLite::Exception.
 class SqliteChanges {
 public:
-    SqliteChanges(SQLite::Database& db, bool record_renewals);
+    SqliteChanges(SQLite::Database& db, const LedgerSettings& settings);
 
     /// Applies the changes of a batch. A row that the database refuses is an exception: the transaction is to be
     /// rolled back.

@@ -20,27 +20,27 @@ constexpr const char* choose_unlisted_sql = R"sql(
     SELECT binding_id, server_id, assignment_id,
            max(coalesce(boundary_at, 0), min(?4, coalesce(expires_at, ?4)))
     FROM binding INDEXED BY binding_server
-    WHERE server_id = ?1 AND state = 'active' AND seen_run < ?8 AND (epoch < ?2 OR base_time <= ?3)
-      AND (?9 OR vpn_id = '') AND NOT (?6 AND ?10 AND seen_run < ?5)
+    WHERE server_id = ?1 AND state = 'active' AND max(seen_run, marked_run(server_id, binding_id)) < ?8 AND (epoch < ?2 OR base_time <= ?3)
+      AND (?9 OR vpn_id = '') AND NOT (?6 AND ?10 AND max(seen_run, marked_run(server_id, binding_id)) < ?5)
       AND coalesce((SELECT min(value ->> 'read') FROM json_each(?7)
-                    WHERE seen_run < value ->> 'run'
+                    WHERE max(seen_run, marked_run(server_id, binding_id)) < value ->> 'run'
                       AND (scope = value ->> 'id' OR hex(relay_id) = value ->> 'relay_id'
                            OR hex(remote_id) = value ->> 'remote_id')),
-                   ?6 AND seen_run < ?5))sql";
+                   ?6 AND max(seen_run, marked_run(server_id, binding_id)) < ?5))sql";
 
 // Only what is not in doubt yet.
 constexpr const char* doubt_unread_sql = R"sql(
     UPDATE binding INDEXED BY binding_server SET doubt = 'scope_unreadable', epoch = ?2, base_time = ?3
-    WHERE server_id = ?1 AND state = 'active' AND seen_run < ?8 AND (epoch < ?2 OR base_time <= ?3)
+    WHERE server_id = ?1 AND state = 'active' AND max(seen_run, marked_run(server_id, binding_id)) < ?8 AND (epoch < ?2 OR base_time <= ?3)
       AND (?9 OR vpn_id = '') AND doubt IS NULL
-      AND ((?6 AND ?10 AND seen_run < ?5)
+      AND ((?6 AND ?10 AND max(seen_run, marked_run(server_id, binding_id)) < ?5)
            OR EXISTS (SELECT 1 FROM json_each(?7)
-                      WHERE NOT value ->> 'read' AND seen_run < value ->> 'run'
+                      WHERE NOT value ->> 'read' AND max(seen_run, marked_run(server_id, binding_id)) < value ->> 'run'
                         AND (scope = value ->> 'id' OR hex(relay_id) = value ->> 'relay_id'
                              OR hex(remote_id) = value ->> 'remote_id'))))sql";
 constexpr const char* doubt_unreached_sql = R"sql(
     UPDATE binding INDEXED BY binding_server SET doubt = 'unlistable', epoch = ?2, base_time = ?3
-    WHERE server_id = ?1 AND state = 'active' AND seen_run < min(?8, ?5) AND (epoch < ?2 OR base_time <= ?3)
+    WHERE server_id = ?1 AND state = 'active' AND max(seen_run, marked_run(server_id, binding_id)) < min(?8, ?5) AND (epoch < ?2 OR base_time <= ?3)
       AND doubt IS NULL
       AND NOT ((?9 OR vpn_id = '')
                AND (?6 OR EXISTS (SELECT 1 FROM json_each(?7)
@@ -121,7 +121,8 @@ SQLite::Database& with_chosen_table(SQLite::Database& db) {
 }  // namespace
 
 SqliteEndings::SqliteEndings(SQLite::Database& db)
-    : choose_unlisted_(with_chosen_table(db), choose_unlisted_sql),
+    : marks_(db),
+      choose_unlisted_(with_chosen_table(db), choose_unlisted_sql),
       choose_expired_(db, choose_expired_sql),
       doubt_unread_(db, doubt_unread_sql),
       doubt_unreached_(db, doubt_unreached_sql),

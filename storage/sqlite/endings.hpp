@@ -3,6 +3,7 @@
 #pragma once
 
 #include "storage/ledger/ledger.hpp"
+#include "storage/sqlite/marks.hpp"
 #include "storage/sqlite/statement.hpp"
 
 #include <SQLiteCpp/Database.h>
@@ -22,6 +23,9 @@ public:
     /// Makes a temporary table, which belongs to this connection and is seen by no other.
     explicit SqliteEndings(SQLite::Database& db);
 
+    /// Who is not marked, and not written as listed, has not been listed.
+    [[nodiscard]] SqliteMarks& marks() { return marks_; }
+
     struct Reconciled {
         std::uint64_t ended = 0;
         std::int64_t settled = 0;  ///< of these, how many had been in doubt
@@ -37,6 +41,7 @@ private:
     void end_chosen(EndReason reason, UtcSeconds now);
     void forget_chosen();
 
+    SqliteMarks marks_;
     SQLite::Statement choose_unlisted_, choose_expired_, doubt_unread_, doubt_unreached_, count_doubts_, count_chosen_,
         forget_chosen_;
     SQLite::Statement tell_, end_assignments_, end_unlisted_, end_expired_;

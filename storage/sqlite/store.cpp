@@ -39,7 +39,7 @@ public:
           wal_(db_, tuning),
           servers_(db_),
           first_load_(db_),
-          changes_(db_, settings.record_renewals),
+          changes_(db_, ledger_settings(settings)),
           clock_(db_),
           endings_(db_),
           retention_(db_, settings.retention),
@@ -61,7 +61,10 @@ public:
     }
 
     void release_servers(std::span<const std::string> names) override {
-        servers_.released(in_transaction("give up servers", [&] { return servers_.release(names); }));
+        const auto given_up = in_transaction("give up servers", [&] { return servers_.release(names); });
+        servers_.released(given_up);
+        for (const auto server : given_up)
+            endings_.marks().forget(server);
     }
 
     void disable_servers_except(std::span<const std::string> names) override {
@@ -73,6 +76,7 @@ public:
             return in_transaction("apply a batch", [&] { return apply_in_transaction(batch, care); });
         });
         servers_.committed(batch);
+        endings_.marks().committed(batch);
         return applied;
     }
 
@@ -165,11 +169,14 @@ Applied SqliteStore::apply_in_transaction(const Batch& batch, Care care) {
     Applied applied;
     const auto epoch = servers_.begin(batch);
     if (!epoch) return applied;
-    const BatchContext context{batch.server, *epoch, batch.now, batch.skew};
+    auto& marks = endings_.marks();
+    marks.begin(batch);
+    const BatchContext context{batch.server, *epoch, batch.now, batch.skew, &marks.marks()};
     if (batch.our_clock_moved) clock_.move(batch.server, *batch.our_clock_moved);
     if (batch.fresh_start && batch.before.ours_unsure) clock_.doubt(batch.server);
     first_load_.begin(batch);
     auto tally = apply_changes(context, batch, care, applied);
+    marks.keep(batch.server);
     SqliteEndings::Reconciled reconciled;
     if (batch.reconcile) reconciled = endings_.reconcile(context, *batch.reconcile);
     tally.reconcile(reconciled.ended);

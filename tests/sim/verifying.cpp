@@ -23,7 +23,7 @@ struct World::Verifying {
         const auto now = overview();
         id = now.server_id;
         skew = Skew{now.clock_skew_ms.value_or(0)};
-        comparison.emplace(skew, mark());
+        comparison.emplace(mark());
     }
 
     [[nodiscard]] ServerOverview overview() const {
@@ -33,7 +33,7 @@ struct World::Verifying {
     }
     [[nodiscard]] MirrorMark mark() const {
         const bool polled = world.bulk_only_.contains(server);
-        return {overview().fresh_as_of, !polled, polled};
+        return {overview().fresh_as_of, !polled};
     }
     [[nodiscard]] UtcSeconds utc() const { return std::chrono::floor<std::chrono::seconds>(world.host_now()); }
     [[nodiscard]] SessionNow session_now() const { return {world.now().steady, ServerTime{utc().time_since_epoch()}}; }

@@ -13,3 +13,7 @@ BEGIN
         EXECUTE format('CREATE INDEX binding_%s ON binding (%I) WHERE %I IS NOT NULL', identifier, identifier, identifier);
     END LOOP;
 END $$;
+
+-- What a full bulk lists as it is stored is not written: which bindings that were stands with the agent, one bit each. The
+-- last bulk of which that holds, so that no other session takes them for not listed.
+ALTER TABLE server ADD COLUMN marked_run bigint NOT NULL DEFAULT 0;

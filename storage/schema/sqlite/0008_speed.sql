@@ -1,2 +1,3 @@
--- The numbers of the migrations mean the same in both engines: this one is for PostgreSQL's indexes, and SQLite's are as
--- they should be.
+-- What a full bulk lists as it is stored is not written: which bindings that were stands with the agent, one bit each. The
+-- last bulk of which that holds, so that no other session takes them for not listed.
+ALTER TABLE server ADD COLUMN marked_run INTEGER NOT NULL DEFAULT 0;

@@ -50,7 +50,7 @@ public:
 
     // ---- the mirror ----
 
-    [[nodiscard]] MirrorMark mark() const { return {utc(reached_), true, false}; }
+    [[nodiscard]] MirrorMark mark() const { return {utc(reached_), true}; }
     /// The rows of the mirror as a reader sees them, with what was planted.
     [[nodiscard]] std::vector<BindingRow> rows() const {
         std::vector<BindingRow> out;
@@ -103,7 +103,7 @@ public:
     // ---- the comparison ----
 
     Compared compare() {
-        Comparison comparison(Skew{0}, mark());
+        Comparison comparison(mark());
         const auto first = read([&](const BindingRow& told, const BindingRow* row) {
             comparison.on_listed(told, utc_of(told.age.base_time), row, our_now());
         });

@@ -27,15 +27,15 @@ Reading reading(std::int64_t from, std::int64_t to) {
     return out;
 }
 MirrorMark live(std::int64_t right_up_to) {
-    return {utc(right_up_to), true, false};
+    return {utc(right_up_to), true};
 }
-MirrorMark polled(std::int64_t right_up_to) {
-    return {utc(right_up_to), false, true};
+MirrorMark still(std::int64_t right_up_to) {
+    return {utc(right_up_to), false};
 }
 
 /// A comparison of one binding, step by step; what the mirror has stays as it is unless a test says otherwise.
 struct One {
-    explicit One(MirrorMark begin = live(100)) : mark(begin), comparison(Skew{0}, begin) {}
+    explicit One(MirrorMark begin = live(100)) : mark(begin), comparison(begin) {}
 
     void first(const std::optional<BindingRow>& told, const std::optional<BindingRow>& row) {
         mirror = row;
@@ -142,9 +142,9 @@ TEST_CASE(
     extra.look_again(live(116));
     CHECK_FALSE(extra.comparison.waits());
 
-    One unread(MirrorMark{std::nullopt, true, false});
+    One unread(MirrorMark{std::nullopt, true});
     unread.first(row(address, 105), std::nullopt);
-    unread.look_again({std::nullopt, true, false});
+    unread.look_again({std::nullopt, true});
     CHECK(unread.comparison.waits());
 }
 
@@ -264,19 +264,18 @@ TEST_CASE("a mirror that stays behind is compared with what the server dates to 
         return std::to_string(one.comparison.result().differences.size()) + " of " +
                std::to_string(one.comparison.result().pending + one.comparison.result().differences.size());
     };
-    CHECK(result(polled(46)) == "1 of 1");
-    CHECK(result(polled(45)) == "0 of 1");  // it may have come after the last poll
-    CHECK(result({utc(46), false, false}) == "1 of 1");
-    told.state_since = utc(41);  // the later of the two counts
-    CHECK(result(polled(46)) == "0 of 1");
-    CHECK(result(polled(47)) == "1 of 1");
+    CHECK(result(still(46)) == "1 of 1");
+    CHECK(result(still(45)) == "0 of 1");  // it may have come after the last poll
+    told.state_since = utc(41);            // the later of the two counts
+    CHECK(result(still(46)) == "0 of 1");
+    CHECK(result(still(47)) == "1 of 1");
     told.client_last_seen.reset();
     told.state_since.reset();  // cannot be dated
-    CHECK(result(polled(99)) == "0 of 1");
-    CHECK(result(polled(111)) == "1 of 1");
+    CHECK(result(still(99)) == "0 of 1");
+    CHECK(result(still(111)) == "1 of 1");
 }
 
-TEST_CASE("what is gone from a polled server is extra only if the last poll had not listed it either") {
+TEST_CASE("what is gone from a server whose mirror stays behind may have ended since") {
     const auto result = [&](const MirrorMark& mark, std::int64_t told_at) {
         One one(mark);
         one.first(std::nullopt, row(address, told_at));
@@ -286,11 +285,8 @@ TEST_CASE("what is gone from a polled server is extra only if the last poll had 
         return std::to_string(one.comparison.result().differences.size()) + " of " +
                std::to_string(one.comparison.result().pending + one.comparison.result().differences.size());
     };
-    CHECK(result(polled(60), 54) == "1 of 1");
-    CHECK(result(polled(60), 55) == "0 of 1");
-    CHECK(result(polled(60), 60) == "0 of 1");
-    // Followed live, and nobody is at work: rows are as old as they are, and the end may have come since.
-    CHECK(result({utc(60), false, false}, 10) == "0 of 1");
+    CHECK(result(still(60), 10) == "0 of 1");
+    CHECK(result(still(60), 60) == "0 of 1");
 }
 
 TEST_CASE("of several answers about one binding the latest counts") {

@@ -37,7 +37,7 @@ struct Fixture {
     }
 
     Batch batch;
-    Ledger ledger{false};
+    Ledger ledger{LedgerSettings{}};
     std::vector<std::string> tried;
 };
 

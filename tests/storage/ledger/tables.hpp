@@ -36,7 +36,7 @@ struct Hold {
 /// The three tables, and what an engine does with a ledger's results.
 class Tables {
 public:
-    explicit Tables(bool record_renewals = false) : ledger_(record_renewals) {}
+    explicit Tables(bool record_renewals = false) : ledger_({record_renewals, std::chrono::hours{24}}) {}
 
     void apply(std::vector<Change> changes, std::int64_t now, std::int64_t epoch = 0, const ClocksBefore& before = {}) {
         Batch batch;

@@ -164,8 +164,8 @@ TEST_CASE("a PostgreSQL schema of version 2 goes on with its servers, and with w
     const std::string unknown = "|-|-|-|-|-", none = "|0|0|0", east = "|2023-11-14 22:20:00+00|-", west = "|-|-";
     const std::string orders = "|-|-|-|-|0|-|-|-|-", asked = "|-|-|-|-|-|-|-";
     CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") ==
-          Rows{servers[0] + unknown + none + "|0" + east + "|0|-|0|0" + orders,
-               servers[1] + unknown + none + "|0" + west + "|0|-|0|0" + orders});
+          Rows{servers[0] + unknown + none + "|0" + east + "|0|-|0|0" + orders + "|0",
+               servers[1] + unknown + none + "|0" + west + "|0|-|0|0" + orders + "|0"});
     CHECK(engine->rows("SELECT * FROM server_overview ORDER BY server_id") ==
           Rows{overview[0] + unknown + none + east + "|f|-" + asked,
                overview[1] + unknown + none + west + "|f|-" + asked});

@@ -116,8 +116,8 @@ TEST_CASE("a database of version 2 goes on with its servers, and of what they su
 
     const std::string unknown = "|-|-|-|-|-", none = "|0|0|0", orders = "|-|-|-|-|0|-|-|-|-", asked = "|-|-|-|-|-|-|-";
     CHECK(engine->rows("SELECT * FROM server ORDER BY server_id") ==
-          Rows{servers[0] + unknown + none + "|0|1700000400|-|0|-|0|0" + orders,
-               servers[1] + unknown + none + "|0|-|-|0|-|0|0" + orders});
+          Rows{servers[0] + unknown + none + "|0|1700000400|-|0|-|0|0" + orders + "|0",
+               servers[1] + unknown + none + "|0|-|-|0|-|0|0" + orders + "|0"});
     CHECK(engine->rows("SELECT * FROM server_overview ORDER BY server_id") ==
           Rows{overview[0] + unknown + none + "|2023-11-14T22:20:00Z|-|0|-" + asked,
                overview[1] + unknown + none + "|-|-|0|-" + asked});
