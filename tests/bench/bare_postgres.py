@@ -1,0 +1,137 @@
+"""What a script of COPY commands would take for the same rows: the baselines over PostgreSQL.
+
+Everything is fed from one file by one psql, in transactions of as many rows as the agent's. The file is made before, outside
+of what is measured.
+"""
+
+import dataclasses
+import itertools
+import shutil
+import subprocess
+
+import cluster
+import meter
+
+PIECE = 2000  # rows in a transaction: storage.batch.rows
+OWN = ("binding_id", "epoch", "seen_run", "scope", "assignment_id", "boundary_at")  # of the agent: nobody by hand has them
+TABLES = ("binding", "binding_change", "assignment")
+
+
+@dataclasses.dataclass
+class Bare:
+    """What it took: seconds, and processor time of psql and server together."""
+
+    rows: int
+    seconds: float
+    cpu: float
+    wal_bytes: int
+
+    @property
+    def cpu_us(self):
+        return self.cpu / self.rows * 1e6
+
+
+def psql(stage, *arguments, **popen):
+    found = shutil.which("psql") or cluster.programs() / "psql"
+    return meter.Child([found, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", stage.db.url, *arguments], **popen)
+
+
+class Copies:
+    """The rows that the agent left, as files, and a schema for tables like those that they came from."""
+
+    def __init__(self, stage):
+        """The agent has ended: its tables are emptied, so that the server has no work with them meanwhile."""
+        self.stage = stage
+        self.source = stage.db.schema
+        self.columns = {table: self._columns(table) for table in TABLES}
+        for table in TABLES:
+            with open(self.path(table), "wb") as out:
+                psql(stage, "-c", f"SET synchronize_seqscans = off; COPY {self.source}.{table} ({', '.join(self.columns[table])}) "
+                                  "TO STDOUT", stdout=out)
+        self.rows = stage.one("SELECT count(*) FROM binding")
+        stage.rows(f"TRUNCATE {', '.join(TABLES)}")
+
+    def path(self, name):
+        return self.stage.directory / f"{name}.copy"
+
+    def _columns(self, table):
+        """Those that have a value of their own."""
+        return [row[0] for row in self.stage.rows(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0 AND NOT attisdropped "
+            "AND attgenerated = '' ORDER BY attnum", f"{self.source}.{table}")]
+
+    def in_pieces(self, table):
+        with open(self.path(table), "rb") as lines:
+            while piece := list(itertools.islice(lines, PIECE)):
+                yield piece
+
+    def key(self):
+        """The columns of the unique index that finds a binding by its address."""
+        return self.stage.one(
+            "SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM pg_index AS i "
+            "CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n) "
+            "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
+            "WHERE i.indrelid = ?::regclass AND i.indisunique AND i.indpred IS NULL GROUP BY i.indexrelid "
+            "HAVING bool_or(a.attname = 'address')", f"{self.source}.binding")
+
+    def load(self, script):
+        """That script over the tables of the schema `bare`, and its cost."""
+        stage = self.stage
+        stage.rows("CHECKPOINT")
+        cost = stage.begin()
+        child = psql(stage, "-f", script, stdout=subprocess.DEVNULL)
+        spent = cost()
+        script.unlink()
+        loaded = stage.one("SELECT count(*) FROM bare.binding")
+        if loaded != self.rows:
+            raise SystemExit(f"the baseline loaded {loaded} rows of {self.rows}")
+        stage.rows("DROP SCHEMA bare CASCADE")
+        return Bare(self.rows, child.seconds, child.cpu + spent.server_cpu, spent.wal_bytes)
+
+    def fresh_tables(self, *tables):
+        self.stage.rows("DROP SCHEMA IF EXISTS bare CASCADE")
+        self.stage.rows("CREATE SCHEMA bare")
+        for table in tables:
+            self.stage.rows(f"CREATE TABLE bare.{table} (LIKE {self.source}.{table} INCLUDING ALL)")
+
+
+def write_copy(out, table, columns, lines):
+    out.write(f"COPY {table} ({', '.join(columns)}) FROM STDIN;\n".encode())
+    out.writelines(lines)
+    out.write(b"\\.\n")
+
+
+def exactly(copies):
+    """COPY of the rows of the three tables into tables like them."""
+    copies.fresh_tables(*TABLES)
+    script = copies.path("exactly.sql")
+    with open(script, "wb") as out:
+        for pieces in itertools.zip_longest(*(copies.in_pieces(table) for table in TABLES)):
+            out.write(b"BEGIN;\n")
+            for table, piece in zip(TABLES, pieces):
+                if piece:
+                    write_copy(out, f"bare.{table}", copies.columns[table], piece)
+            out.write(b"COMMIT;\n")
+    return copies.load(script)
+
+
+def by_hand(copies):
+    """What an operator would write: COPY into a staging table, and INSERT ... ON CONFLICT from there into `binding` alone."""
+    copies.fresh_tables("binding")
+    key = copies.key()
+    for column in OWN:
+        copies.stage.rows(f"ALTER TABLE bare.binding DROP COLUMN IF EXISTS {column}")
+    columns = [c for c in copies.columns["binding"] if c not in OWN]
+    kept = [n for n, c in enumerate(copies.columns["binding"]) if c not in OWN]
+    names, changed = ", ".join(columns), [c for c in columns if c not in key.split(", ")]
+    upsert = (f"INSERT INTO bare.binding ({names}) SELECT {names} FROM staging ON CONFLICT ({key}) DO UPDATE SET "
+              + ", ".join(f"{c} = excluded.{c}" for c in changed) + ";\n")
+    script = copies.path("by_hand.sql")
+    with open(script, "wb") as out:
+        out.write(f"CREATE TEMP TABLE staging ON COMMIT DELETE ROWS AS SELECT {names} FROM bare.binding;\n".encode())
+        for piece in copies.in_pieces("binding"):
+            out.write(b"BEGIN;\n")
+            cells = (line.rstrip(b"\n").split(b"\t") for line in piece)
+            write_copy(out, "staging", columns, [b"\t".join([line[n] for n in kept]) + b"\n" for line in cells])
+            out.write(upsert.encode() + b"COMMIT;\n")
+    return copies.load(script)

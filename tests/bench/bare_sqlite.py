@@ -1,0 +1,64 @@
+"""What a script would take for the same rows: the baselines over SQLite."""
+
+import dataclasses
+import sqlite3
+import time
+
+PIECE = 2000  # rows in a transaction: storage.batch.rows
+TABLES = {"binding": "binding_id", "binding_change": "seq", "assignment": "assignment_id"}  # and their rowid
+
+
+@dataclasses.dataclass
+class Bare:
+    """What it took: seconds, and processor time."""
+
+    rows: int
+    seconds: float
+    cpu: float
+
+    @property
+    def cpu_us(self):
+        return self.cpu / self.rows * 1e6
+
+
+def tuned(path):
+    """As the agent's own connection is (storage/sqlite/connection.cpp)."""
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("auto_vacuum = NONE", "journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16384", "mmap_size = 0",
+                   "secure_delete = FAST", "wal_autocheckpoint = 16384", "journal_size_limit = 67108864"):
+        db.execute(f"PRAGMA {pragma}").fetchall()
+    return db
+
+
+def columns_of(db, table):
+    """Those that have a value of their own: table_info leaves out generated ones."""
+    return ", ".join(row[1] for row in db.execute(f"PRAGMA table_info({table})"))
+
+
+def rows_first(source, target):
+    """INSERT ... SELECT of the rows of the three tables into a fresh database with the same schema, indexes afterwards."""
+    db = tuned(target)
+    db.execute("ATTACH ? AS source", (str(source),))
+    catalog = db.execute("SELECT type, name, tbl_name, sql FROM source.sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    rows = db.execute("SELECT count(*) FROM source.binding").fetchone()[0]
+    last = {t: db.execute(f"SELECT coalesce(max({key}), 0) FROM source.{t}").fetchone()[0] for t, key in TABLES.items()}
+    began, cpu = time.monotonic(), time.process_time()
+    for kind, _, table, sql in catalog:
+        if kind == "table" and table in TABLES:
+            db.execute(sql)
+    copies = [(f"INSERT INTO main.{t} ({columns}) SELECT {columns} FROM source.{t} WHERE {key} > ? AND {key} <= ?")
+              for t, key in TABLES.items() if (columns := columns_of(db, t))]
+    for first in range(0, max(last.values()), PIECE):
+        db.execute("BEGIN IMMEDIATE")
+        for copy in copies:
+            db.execute(copy, (first, first + PIECE))
+        db.execute("COMMIT")
+    for kind, _, table, sql in catalog:
+        if kind == "index" and table in TABLES:
+            db.execute(sql)
+    spent = Bare(rows, time.monotonic() - began, time.process_time() - cpu)
+    loaded = db.execute("SELECT count(*) FROM main.binding").fetchone()[0]
+    db.close()
+    if loaded != rows:
+        raise SystemExit(f"the baseline loaded {loaded} rows of {rows}")
+    return spent

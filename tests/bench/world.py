@@ -1,0 +1,149 @@
+"""Where a case happens: databases, servers and agents of its own, which end with it.
+
+The programs and the databases are those of the end-to-end tests (tests/e2e/harness.py, databases.py, cluster.py); what is
+theirs alone is that nothing here is set up to be quick: PostgreSQL syncs, and has the memory that an operator gives it.
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shutil
+import tempfile
+import time
+
+import cluster
+import databases
+import harness
+import meter
+
+POLL = 0.02  # seconds between two looks at a condition that nothing announces
+POSTGRES = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "max_connections": "100"}
+
+
+def configuration(db, servers, **more):
+    return {"storage": {**db.storage(), **more.pop("storage", {})}, "admin": {"listen": "off"}, "servers": servers, **more}
+
+
+def server_entry(port, name="bench", family="v4", links=8, **more):
+    """All of a leasesim, and every other key at its default."""
+    entry = {"name": name, "family": family, "address": "127.0.0.1", "port": port, **more}
+    if family == "v6":
+        entry.setdefault("bulk", {}).update({"queries": [{"link": f"2001:db8:{n:x}::1"} for n in range(links)], "covers": "all"})
+    return entry
+
+
+@dataclasses.dataclass
+class Cost:
+    """Of a stretch of time: seconds, processor time of agent, database server and leasesim, octets of PostgreSQL's log."""
+
+    seconds: float
+    agent_cpu: float
+    server_cpu: float
+    wal_bytes: int
+    sim_cpu: float
+
+
+class World:
+    """One directory, and one PostgreSQL server, which is started when it is first asked for."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="leasemirror-bench-", dir=directory))
+        tempfile.tempdir = str(self.directory)  # of whatever is made from here on, that of the server too
+        self.directory.chmod(0o755)
+        self._cluster = None
+
+    @property
+    def cluster(self):
+        if not self._cluster:
+            self._cluster = cluster.Cluster(**POSTGRES)
+        return self._cluster
+
+    def remove(self):
+        if self._cluster:
+            self._cluster.remove()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Stage(contextlib.ExitStack):
+    """One run of one case: an empty database, and processes that end with it."""
+
+    def __init__(self, world, engine):
+        super().__init__()
+        self.world = world
+        self.engine = engine
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="stage-", dir=world.directory))
+        self.directory.chmod(0o755)
+        self.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        if engine == "sqlite":
+            self.db = databases.Sqlite(self.directory / "leases.db")
+        else:
+            self.db = databases.Postgres(world.cluster.url(), "bench")
+            self.db.drop()  # of a run that was interrupted
+            self.db.create()
+            self.callback(self.db.drop)
+            self._look = self.db.connect()
+            self.callback(self._look.close)
+            self.rows("CHECKPOINT")
+
+    def rows(self, sql, *values):
+        """The rows of a query; none as long as there is no table for it."""
+        if self.engine == "sqlite":
+            return self.db.rows(sql, *values)
+        try:
+            return self._look.query(sql, *values)
+        except databases.libpq.Error as error:
+            if databases.is_away(error):
+                return []
+            raise
+
+    def one(self, sql, *values):
+        found = self.rows(sql, *values)
+        return found[0][0] if found else None
+
+    def leasesim(self, *options):
+        sim = harness.Leasesim(*options)
+        self.callback(sim.kill)
+        return sim
+
+    def agent(self, *servers, **more):
+        path = self.directory / "leasemirror.yaml"
+        path.write_text(json.dumps(configuration(self.db, list(servers), **more)))
+        agent = harness.Agent(path)
+        self.callback(agent.kill)
+        return agent
+
+    def wait(self, agent, condition, what, poll=POLL):
+        """The first true value of the condition, for as long as the agent lives."""
+        deadline = time.monotonic() + databases.PATIENCE
+        while not (value := condition()):
+            if agent.child.poll() is not None:
+                raise SystemExit("the agent ended:\n" + "\n".join(agent.log.since()[-20:]))
+            if time.monotonic() > deadline:
+                raise SystemExit(f"waited in vain for {what}")
+            time.sleep(poll)
+        return value
+
+    def begin(self, agent=None, sim=None):
+        """A function that gives the Cost since now. Without an agent, one that is yet to start may be given to it."""
+        def now(agent):
+            postgres = self.engine == "postgresql"
+            return (time.monotonic(), meter.cpu_seconds(agent.pid) if agent else 0.0,
+                    self.server_cpu() if postgres else 0.0,
+                    int(self.one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")) if postgres else 0,
+                    meter.cpu_seconds(sim.pid) if sim else 0.0)
+        began = now(agent)
+        return lambda started=agent: Cost(*(a - b for a, b in zip(now(started), began)))
+
+    def server_cpu(self):
+        """Processor time of the database server so far, without the connection by which we look."""
+        return meter.postgres_cpu_seconds(self.world.cluster.child.pid, without=(self._look.pid,))
+
+    def first_load(self, bindings, family="v4", sim_options=(), **more):
+        """The agent, the server, the bindings and what it cost: from the agent's start to the end of the full read."""
+        sim = self.leasesim("--family", family, "--bindings", bindings, "--occupied", 1, "--relays", 1000, *sim_options)
+        cost = self.begin(sim=sim)
+        agent = self.agent(server_entry(sim.port, family=family), **more)
+        rows = self.wait(agent, lambda: self.one("SELECT bindings FROM server WHERE last_full_sync_at IS NOT NULL"),
+                         "the first load")
+        return agent, sim, rows, cost(agent)
