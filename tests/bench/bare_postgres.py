@@ -6,6 +6,7 @@ of what is measured.
 
 import dataclasses
 import itertools
+import random
 import shutil
 import subprocess
 
@@ -25,6 +26,7 @@ class Bare:
     seconds: float
     cpu: float
     wal_bytes: int
+    details: dict = dataclasses.field(default_factory=dict)
 
     @property
     def cpu_us(self):
@@ -39,16 +41,17 @@ def psql(stage, *arguments, **popen):
 class Copies:
     """The rows that the agent left, as files, and a schema for tables like those that they came from."""
 
-    def __init__(self, stage):
+    def __init__(self, stage, conditions=None):
         """The agent has ended: its tables are emptied, so that the server has no work with them meanwhile."""
+        conditions = conditions or {}
         self.stage = stage
         self.source = stage.db.schema
         self.columns = {table: self._columns(table) for table in TABLES}
         for table in TABLES:
             with open(self.path(table), "wb") as out:
-                psql(stage, "-c", f"SET synchronize_seqscans = off; COPY {self.source}.{table} ({', '.join(self.columns[table])}) "
-                                  "TO STDOUT", stdout=out)
-        self.rows = stage.one("SELECT count(*) FROM binding")
+                psql(stage, "-c", f"SET synchronize_seqscans = off; COPY (SELECT {', '.join(self.columns[table])} "
+                                  f"FROM {self.source}.{table} {conditions.get(table, '')}) TO STDOUT", stdout=out)
+        self.rows = self.count("binding")
         stage.rows(f"TRUNCATE {', '.join(TABLES)}")
 
     def path(self, name):
@@ -60,10 +63,13 @@ class Copies:
             "SELECT attname::text FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0 AND NOT attisdropped "
             "AND attgenerated = '' ORDER BY attnum", f"{self.source}.{table}")]
 
-    def in_pieces(self, table):
+    def in_pieces(self, table, rows=PIECE):
         with open(self.path(table), "rb") as lines:
-            while piece := list(itertools.islice(lines, PIECE)):
+            while piece := list(itertools.islice(lines, rows)):
                 yield piece
+
+    def count(self, table):
+        return sum(len(piece) for piece in self.in_pieces(table))
 
     def key(self):
         """The columns of the unique index that finds a binding by its address."""
@@ -135,3 +141,43 @@ def by_hand(copies):
             write_copy(out, "staging", columns, [b"\t".join([line[n] for n in kept]) + b"\n" for line in cells])
             out.write(upsert.encode() + b"COMMIT;\n")
     return copies.load(script)
+
+
+RENEWED = ("client_last_seen", "expires_at", "renew_at", "base_time", "updated_at")
+
+
+def renewals(stage, events, seq, assignment):
+    """As many UPDATEs as there were events, in random order, and the rows that they left in feed and history, by COPY.
+
+    `seq` and `assignment`: up to there both were there before.
+    """
+    copies = Copies(stage, {"binding": "", "binding_change": f"WHERE seq > {seq}",
+                            "assignment": f"WHERE assignment_id > {assignment}"})
+    copies.fresh_tables(*TABLES)
+    columns = copies.columns["binding"]
+    with open(copies.path("binding"), "rb") as lines:
+        psql(stage, "-c", f"COPY bare.binding ({', '.join(columns)}) FROM STDIN", stdin=lines)
+    stage.rows("VACUUM ANALYZE bare.binding")
+    names = ("server_id", "binding_id", *RENEWED)
+    places = [columns.index(name) for name in names]
+    with open(copies.path("binding"), "rb") as lines:
+        known = [b"\t".join([cells[n] for n in places]) + b"\n" for cells in (line.rstrip(b"\n").split(b"\t") for line in lines)]
+    # The planner knows nothing of the staging table: left alone, it may read all of the other one each time.
+    update = ("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; UPDATE bare.binding AS b SET via = 'active', "
+              + ", ".join(f"{c} = s.{c} + interval '1 s'" for c in RENEWED)
+              + " FROM staging AS s WHERE b.server_id = s.server_id AND b.binding_id = s.binding_id;\n")
+    left = {table: copies.in_pieces(table, -(-copies.count(table) * PIECE // events)) for table in TABLES[1:]}
+    chance = random.Random(1)
+    script = copies.path("renewals.sql")
+    with open(script, "wb") as out:
+        out.write(f"CREATE TEMP TABLE staging ON COMMIT DELETE ROWS AS SELECT {', '.join(names)} FROM bare.binding LIMIT 0;\n"
+                  .encode())
+        for first in range(0, events, PIECE):
+            out.write(b"BEGIN;\n")
+            write_copy(out, "staging", names, chance.sample(known, min(PIECE, events - first, len(known))))
+            out.write(update.encode())
+            for table, pieces in left.items():
+                write_copy(out, f"bare.{table}", copies.columns[table], next(pieces, []))
+            out.write(b"COMMIT;\n")
+    done = copies.load(script)
+    return dataclasses.replace(done, rows=events, details={table: copies.count(table) for table in left})

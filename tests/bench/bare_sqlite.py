@@ -1,6 +1,8 @@
 """What a script would take for the same rows: the baselines over SQLite."""
 
 import dataclasses
+import random
+import shutil
 import sqlite3
 import time
 
@@ -15,6 +17,7 @@ class Bare:
     rows: int
     seconds: float
     cpu: float
+    details: dict = dataclasses.field(default_factory=dict)
 
     @property
     def cpu_us(self):
@@ -62,3 +65,40 @@ def rows_first(source, target):
     if loaded != rows:
         raise SystemExit(f"the baseline loaded {loaded} rows of {rows}")
     return spent
+
+
+RENEWED = ("client_last_seen", "expires_at", "renew_at", "base_time", "updated_at")
+
+
+def renewals(stage, events, seq, assignment):
+    """As many prepared UPDATEs as there were events, in random order, and the rows that they left in feed and history, INSERTed.
+
+    `seq` and `assignment`: up to there both were there before.
+    """
+    target = stage.directory / "bare.db"
+    shutil.copyfile(stage.db.path, target)
+    db = tuned(target)
+    db.execute("ATTACH ? AS source", (str(stage.db.path),))
+    marks = {"binding_change": seq, "assignment": assignment}
+    for table, mark in marks.items():
+        db.execute(f"DELETE FROM main.{table} WHERE {TABLES[table]} > ?", (mark,))
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    known = [row[0] for row in db.execute("SELECT binding_id FROM main.binding")]
+    last = {t: db.execute(f"SELECT max({TABLES[t]}) FROM source.{t}").fetchone()[0] for t in marks}
+    columns = {t: columns_of(db, t) for t in marks}
+    update = f"UPDATE binding SET via = 'active', {', '.join(f'{c} = {c} + 1' for c in RENEWED)} WHERE binding_id = ?"
+    chance = random.Random(1)
+    pieces = [[(n,) for n in chance.sample(known, min(PIECE, events - first, len(known)))] for first in range(0, events, PIECE)]
+    began, cpu = time.monotonic(), time.process_time()
+    for number, piece in enumerate(pieces, 1):
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(update, piece)
+        for table, done in marks.items():
+            upto = last[table] - (last[table] - done) * (len(pieces) - number) // (len(pieces) - number + 1)
+            db.execute(f"INSERT INTO main.{table} ({columns[table]}) SELECT {columns[table]} FROM source.{table} "
+                       f"WHERE {TABLES[table]} > ? AND {TABLES[table]} <= ?", (done, upto))
+            marks[table] = upto
+        db.execute("COMMIT")
+    spent = time.monotonic() - began, time.process_time() - cpu
+    db.close()
+    return Bare(events, *spent, {"binding_change": last["binding_change"] - seq, "assignment": last["assignment"] - assignment})

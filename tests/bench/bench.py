@@ -18,7 +18,10 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(1, str(HERE.parent / "e2e"))
 os.environ.setdefault("PATIENCE", "3600")  # of the modules there: many millions of rows take as long as they take
+import cases_idle  # noqa: E402
+import cases_live  # noqa: E402
 import cases_load  # noqa: E402
+import cases_poll  # noqa: E402
 import figures  # noqa: E402
 import world as worlds  # noqa: E402
 
@@ -27,8 +30,15 @@ import world as worlds  # noqa: E402
 CASES = {
     "first-load-postgresql": (cases_load.first_load_postgresql, True),
     "first-load-sqlite": (cases_load.first_load_sqlite, True),
+    "unchanged-postgresql": (cases_poll.unchanged_case("postgresql"), True),
+    "unchanged-sqlite": (cases_poll.unchanged_case("sqlite"), True),
     "memory": (cases_load.memory, False),
     "disk": (cases_load.disk, False),
+    "renewals-postgresql": (cases_live.renewals("postgresql"), True),
+    "renewals-sqlite": (cases_live.renewals("sqlite"), True),
+    "live": (cases_live.live, True),
+    "idle": (cases_idle.idle, False),
+    "reconcile": (cases_poll.reconcile, True),
 }
 
 
@@ -41,6 +51,10 @@ def arguments():
     parser.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", 5)), help="of each case ($RUNS; default 5)")
     parser.add_argument("--sizes", help="of the servers in the case memory, with commas ($SIZES; default: a fifth of "
                                         "--bindings, and --bindings)", default=os.environ.get("SIZES"))
+    parser.add_argument("--seconds", type=float, default=20,
+                        help="for which a server is followed in renewals; half of it in live (default 20)")
+    parser.add_argument("--idle", type=float, default=float(os.environ.get("IDLE", 60)),
+                        help="seconds for which the case idle looks on ($IDLE; default 60)")
     parser.add_argument("--dir", default=tempfile.gettempdir(), help="where the databases are made (default: $TMPDIR)")
     parser.add_argument("--json", type=pathlib.Path, help="where the JSON goes (default: DIR/leasemirror-bench.json)")
     parser.add_argument("--markdown", type=pathlib.Path, help="also write the table there, to be pasted into README.md")
