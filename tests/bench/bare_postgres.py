@@ -146,13 +146,13 @@ def by_hand(copies):
 RENEWED = ("client_last_seen", "expires_at", "renew_at", "base_time", "updated_at")
 
 
-def renewals(stage, events, seq, assignment):
+def renewals(stage, events, seqs, assignments):
     """As many UPDATEs as there were events, in random order, and the rows that they left in feed and history, by COPY.
 
-    `seq` and `assignment`: up to there both were there before.
+    `seqs` and `assignments`: those above the first number up to the second.
     """
-    copies = Copies(stage, {"binding": "", "binding_change": f"WHERE seq > {seq}",
-                            "assignment": f"WHERE assignment_id > {assignment}"})
+    copies = Copies(stage, {"binding_change": f"WHERE seq > {seqs[0]} AND seq <= {seqs[1]}",
+                            "assignment": f"WHERE assignment_id > {assignments[0]} AND assignment_id <= {assignments[1]}"})
     copies.fresh_tables(*TABLES)
     columns = copies.columns["binding"]
     with open(copies.path("binding"), "rb") as lines:

@@ -70,21 +70,21 @@ def rows_first(source, target):
 RENEWED = ("client_last_seen", "expires_at", "renew_at", "base_time", "updated_at")
 
 
-def renewals(stage, events, seq, assignment):
+def renewals(stage, events, seqs, assignments):
     """As many prepared UPDATEs as there were events, in random order, and the rows that they left in feed and history, INSERTed.
 
-    `seq` and `assignment`: up to there both were there before.
+    `seqs` and `assignments`: those above the first number up to the second.
     """
     target = stage.directory / "bare.db"
     shutil.copyfile(stage.db.path, target)
     db = tuned(target)
     db.execute("ATTACH ? AS source", (str(stage.db.path),))
-    marks = {"binding_change": seq, "assignment": assignment}
+    marks = {"binding_change": seqs[0], "assignment": assignments[0]}
+    last = {"binding_change": seqs[1], "assignment": assignments[1]}
     for table, mark in marks.items():
         db.execute(f"DELETE FROM main.{table} WHERE {TABLES[table]} > ?", (mark,))
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     known = [row[0] for row in db.execute("SELECT binding_id FROM main.binding")]
-    last = {t: db.execute(f"SELECT max({TABLES[t]}) FROM source.{t}").fetchone()[0] for t in marks}
     columns = {t: columns_of(db, t) for t in marks}
     update = f"UPDATE binding SET via = 'active', {', '.join(f'{c} = {c} + 1' for c in RENEWED)} WHERE binding_id = ?"
     chance = random.Random(1)
@@ -94,11 +94,11 @@ def renewals(stage, events, seq, assignment):
         db.execute("BEGIN IMMEDIATE")
         db.executemany(update, piece)
         for table, done in marks.items():
-            upto = last[table] - (last[table] - done) * (len(pieces) - number) // (len(pieces) - number + 1)
+            upto = done + (last[table] - done) // (len(pieces) - number + 1)
             db.execute(f"INSERT INTO main.{table} ({columns[table]}) SELECT {columns[table]} FROM source.{table} "
                        f"WHERE {TABLES[table]} > ? AND {TABLES[table]} <= ?", (done, upto))
             marks[table] = upto
         db.execute("COMMIT")
     spent = time.monotonic() - began, time.process_time() - cpu
     db.close()
-    return Bare(events, *spent, {"binding_change": last["binding_change"] - seq, "assignment": last["assignment"] - assignment})
+    return Bare(events, *spent, {"binding_change": seqs[1] - seqs[0], "assignment": assignments[1] - assignments[0]})

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,11 +33,14 @@ CASES = {
     "first-load-sqlite": (cases_load.first_load_sqlite, True),
     "unchanged-postgresql": (cases_poll.unchanged_case("postgresql"), True),
     "unchanged-sqlite": (cases_poll.unchanged_case("sqlite"), True),
+    "tls": (cases_load.tls, True),
     "memory": (cases_load.memory, False),
     "disk": (cases_load.disk, False),
     "renewals-postgresql": (cases_live.renewals("postgresql"), True),
     "renewals-sqlite": (cases_live.renewals("sqlite"), True),
     "live": (cases_live.live, True),
+    "catch-up-postgresql": (cases_live.catch_up("postgresql"), True),
+    "catch-up-sqlite": (cases_live.catch_up("sqlite"), True),
     "idle": (cases_idle.idle, False),
     "reconcile": (cases_poll.reconcile, True),
 }
@@ -120,6 +124,7 @@ def main():
         return
     for variable in ("LEASEMIRROR", "LEASESIM"):
         worlds.harness.program(variable)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left behind
     facts = about(options)
     print(headline(facts), flush=True)
     rows = []

@@ -2,11 +2,12 @@
 
 import bisect
 import collections
+import dataclasses
+import pathlib
 import statistics
 import subprocess
 import sys
 import time
-import pathlib
 
 import bare_postgres
 import bare_sqlite
@@ -26,8 +27,45 @@ def followed(stage, bindings, tapped=False):
     sim = stage.leasesim("--bindings", bindings, "--occupied", 1, "--relays", 1000, "--churn", 0)
     between = Tap(stage, sim.port) if tapped else None
     agent = stage.agent(server_entry(between.port if between else sim.port))
-    stage.wait(agent, lambda: stage.one("SELECT count(*) FROM server WHERE phase = 'live'"), "the server to be live")
+    stage.wait(agent, lambda: is_live(stage), "the server to be live")
     return sim, agent, between
+
+
+def is_live(stage):
+    return stage.one("SELECT count(*) FROM server WHERE phase = 'live'")
+
+
+@dataclasses.dataclass
+class Window:
+    """What the agent wrote between two of its signs of life."""
+
+    cost: object
+    seconds: float
+    events: int    # changes of bindings, by the agent's own count
+    seqs: tuple    # of the feed: written were those above the first one up to the second
+    assignments: tuple
+
+
+def window(stage, agent, seconds):
+    """From one sign of life on, and until one comes that is `seconds` later."""
+    def sign():
+        return tuple(stage.rows("SELECT heartbeat_at, rate FROM agent")[0])
+
+    def next_sign(after):
+        return stage.wait(agent, lambda: (now := sign()) != after and now, "a sign of life")
+
+    def marks():
+        return (stage.one("SELECT coalesce(max(seq), 0) FROM binding_change"),
+                stage.one("SELECT coalesce(max(assignment_id), 0) FROM assignment"))
+    last = next_sign(next_sign(sign()))  # the first one tells of a time in which there was nothing to do
+    before, cost, began = marks(), stage.begin(agent), time.monotonic()
+    events, at = 0.0, began
+    while at < began + seconds:
+        last = next_sign(last)
+        now = time.monotonic()
+        events += last[1] * (now - at)
+        at = now
+    return Window(cost(), at - began, round(events), *zip(before, marks()))
 
 
 def renewals(engine):
@@ -36,36 +74,17 @@ def renewals(engine):
     def case(world, options):
         with Stage(world, engine) as stage:
             sim, agent, _ = followed(stage, options.bindings)
-            marks = [stage.one("SELECT max(seq) FROM binding_change"), stage.one("SELECT max(assignment_id) FROM assignment")]
             sim.ask(f"churn {ASKED}")
-            rates = signs_of_life(stage, agent, options.seconds)
-            cost, seconds, events = rates
+            took = window(stage, agent, options.seconds)
             agent.terminate()
             sim.kill()
-            done = bare.renewals(stage, events, *marks)
-            return [Figure("renewals, changes and ends, as they come", events / seconds, "events/s",
-                           "UPDATEs and INSERTs of as many rows", done.rows / done.seconds, cost.agent_cpu / events * 1e6,
-                           cost.server_cpu / events * 1e6 or None, done.cpu_us,
-                           {"events": events, "seconds": seconds, "wal_bytes": cost.wal_bytes, "against_rows": done.details})]
+            done = bare.renewals(stage, took.events, took.seqs, took.assignments)
+            return [Figure("renewals, changes and ends, as they come", took.events / took.seconds, "events/s",
+                           "UPDATEs and INSERTs of as many rows", done.rows / done.seconds,
+                           took.cost.agent_cpu / took.events * 1e6, took.cost.server_cpu / took.events * 1e6 or None, done.cpu_us,
+                           {"events": took.events, "seconds": took.seconds, "wal_bytes": took.cost.wal_bytes,
+                            "rows_beside": done.details})]
     return case
-
-
-def signs_of_life(stage, agent, seconds):
-    """From one sign of life of the agent until one that comes `seconds` later: the cost, the time, and the changes it wrote."""
-    def sign():
-        return tuple(stage.rows("SELECT heartbeat_at, rate FROM agent")[0])
-
-    def next_sign(after):
-        return stage.wait(agent, lambda: (now := sign()) != after and now, "a sign of life")
-    last = next_sign(next_sign(sign()))  # the first one tells of a time in which there was nothing to do
-    cost, began = stage.begin(agent), time.monotonic()
-    events, at = 0.0, began
-    while time.monotonic() < began + seconds:
-        last = next_sign(last)
-        now = time.monotonic()
-        events += last[1] * (now - at)
-        at = now
-    return cost(), at - began, round(events)
 
 
 class Tap:
@@ -124,41 +143,72 @@ class Feed:
 
 
 def delays(told, seen, since):
-    """Of each change that was seen: how long after the last message about its address, in seconds."""
-    by_address = collections.defaultdict(list)
-    for at, address in told:
-        by_address[address].append(at)
+    """Of each change that was seen: how long after the last message about its address, in seconds, if that came after `since`."""
     out = []
     for at, address in seen:
-        times = by_address.get(address, [])
+        times = told.get(address, [])
         place = bisect.bisect_right(times, at)
         if place and times[place - 1] >= since:
             out.append(at - times[place - 1])
     return sorted(out)
 
 
-def latency(world, engine, rate, options):
+def latency(world, engine, options):
     with Stage(world, engine) as stage:
         sim, agent, between = followed(stage, options.bindings, tapped=True)
         feed = Feed(stage)
         between.record()
-        sim.ask(f"churn {rate}")
-        began = time.monotonic()
-        seen = list(feed.read(began + WARM_UP + options.seconds / 2))
-        sim.ask("stop-churn")
-        seen += feed.read(time.monotonic() + WARM_UP)
+        seen, counted_from = {}, {}
+        for rate in RATES:
+            sim.ask(f"churn {rate}")
+            counted_from[rate] = time.monotonic() + WARM_UP
+            seen[rate] = list(feed.read(counted_from[rate] + options.seconds / 2))
+            sim.ask("stop-churn")
+            seen[rate] += feed.read(time.monotonic() + WARM_UP)  # what was on its way
         agent.kill()
         between.end()
-        told = list(tap.messages_of(between.path))
-        found = delays(told, seen, began + WARM_UP)
-        if not found:
-            raise SystemExit("no change was seen")
-        details = {"changes": len(found), "messages_per_second": len(told) / (WARM_UP + options.seconds / 2),
-                   "largest_ms": found[-1] * 1000}
-        name = f"{engine}, {rate:,} events/s"
-        return [Figure(f"{name}: p50", statistics.median(found) * 1000, "ms", details=details),
-                Figure(f"{name}: p99", found[int(len(found) * 0.99)] * 1000, "ms")]
+        told, count = collections.defaultdict(list), collections.Counter()
+        for at, address in tap.messages_of(between.path):
+            told[address].append(at)
+            count[max(rate for rate in RATES if counted_from[rate] - WARM_UP <= at)] += 1
+        out = []
+        for rate in RATES:
+            found = delays(told, seen[rate], counted_from[rate])
+            if not found:
+                raise SystemExit(f"at {rate} events/s no change was seen")
+            details = {"changes": len(found), "messages_per_second": count[rate] / (WARM_UP + options.seconds / 2),
+                       "largest_ms": found[-1] * 1000}
+            name = f"{engine}, {rate:,} events/s"
+            out += [Figure(f"{name}: p50", statistics.median(found) * 1000, "ms", details=details),
+                    Figure(f"{name}: p99", found[int(len(found) * 0.99)] * 1000, "ms")]
+        return out
 
 
 def live(world, options):
-    return [figure for engine in ("postgresql", "sqlite") for rate in RATES for figure in latency(world, engine, rate, options)]
+    return [figure for engine in ("postgresql", "sqlite") for figure in latency(world, engine, options)]
+
+
+def catch_up(engine):
+    def case(world, options):
+        """As many changes as there are bindings, while the agent was away."""
+        with Stage(world, engine) as stage:
+            agent, sim, rows, first = stage.first_load(options.bindings, sim_options=("--churn", 0))
+            stage.wait(agent, lambda: is_live(stage), "the server to be live")
+            agent.terminate()
+            before = sim.stats()["changes"]
+            sim.ask(f"churn {ASKED}")
+            while sim.stats()["changes"] - before < rows:
+                time.sleep(0.01)
+            sim.ask("stop-churn")
+            changes = sim.stats()["changes"] - before
+            told = sim.stats()["messages"]
+            cost = stage.begin(sim=sim)
+            agent = stage.agent(server_entry(sim.port))
+            stage.wait(agent, lambda: sim.stats()["messages"] > told and is_live(stage), "the end of the catch-up")
+            spent = cost(agent)
+            told = sim.stats()["messages"] - told
+            return [Figure("catch-up after an outage", told / spent.seconds, "messages/s", "first load, bindings/s",
+                           rows / first.seconds, spent.agent_cpu / told * 1e6, spent.server_cpu / told * 1e6 or None,
+                           (first.agent_cpu + first.server_cpu) / rows * 1e6,
+                           {"changes": changes, "messages": told, "seconds": spent.seconds, "wal_bytes": spent.wal_bytes})]
+    return case

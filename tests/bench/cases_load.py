@@ -4,6 +4,7 @@ import os
 
 import bare_postgres
 import bare_sqlite
+import certificates
 import meter
 from figures import Figure
 from world import Stage
@@ -40,6 +41,21 @@ def first_load_sqlite(world, options):
         return [load_figure(rows, cost, "first load", "the same rows, indexes afterwards", bare)]
 
 
+def tls(world, options):
+    """The first load over TLS, beside the same in clear text."""
+    with Stage(world, "sqlite") as stage:
+        _, _, rows, clear = stage.first_load(options.bindings)
+    with Stage(world, "sqlite") as stage:
+        authority = certificates.Authority(stage.directory)
+        theirs, ours = authority.issue("server"), authority.issue("agent", None)
+        _, _, secure_rows, secure = stage.first_load(
+            options.bindings, sim_options=("--tls", "direct", "--tls-cert", theirs.cert, "--tls-key", theirs.key, "--tls-ca",
+                                           authority.cert),
+            server={"tls": {"mode": "direct", "ca": str(authority.cert), "cert": str(ours.cert), "key": str(ours.key)}})
+    beside = bare_sqlite.Bare(rows, clear.seconds, clear.agent_cpu)
+    return [load_figure(secure_rows, secure, "first load over TLS", "the same in clear text", beside)]
+
+
 def memory(world, options):
     out = []
     for engine in ("sqlite", "postgresql"):
@@ -57,8 +73,9 @@ def disk(world, options):
     with Stage(world, "sqlite") as stage:
         agent, _, rows, _ = stage.first_load(options.bindings)
         agent.terminate()
-        size = sum(os.path.getsize(path) for path in (stage.db.path, f"{stage.db.path}-wal") if os.path.exists(path))
-        out.append(Figure("sqlite: the file", size / rows, "octets/binding", details={"bindings": rows, "bytes": size}))
+        size = os.path.getsize(stage.db.path)
+        out.append(Figure("sqlite: the file", size / rows, "octets/binding",
+                          details={"bindings": rows, "bytes": size, "log_bytes": os.path.getsize(f"{stage.db.path}-wal")}))
     with Stage(world, "postgresql") as stage:
         agent, _, rows, _ = stage.first_load(options.bindings)
         agent.terminate()

@@ -27,6 +27,13 @@ class Figure:
         return self.value / self.against_value if self.against_value else None
 
     @property
+    def cpu_ratio(self):
+        """As `ratio`, of the processor time that everything together took."""
+        if self.against_cpu_us is None or self.agent_cpu_us is None:
+            return None
+        return self.against_cpu_us / (self.agent_cpu_us + (self.server_cpu_us or 0))
+
+    @property
     def key(self):
         return self.what, self.against
 
@@ -49,7 +56,7 @@ class Row:
 
     def as_json(self):
         medians = {name: self.median(name) for name in ("value", "against_value", "ratio", "agent_cpu_us", "server_cpu_us",
-                                                        "against_cpu_us")}
+                                                        "against_cpu_us", "cpu_ratio")}
         return {"case": self.case, "what": self.what, "unit": self.unit, "against": self.against, **medians,
                 "value_spread": self.spread("value"), "ratio_spread": self.spread("ratio"),
                 "runs": [dataclasses.asdict(f) for f in self.figures]}
@@ -58,12 +65,12 @@ class Row:
         return [self.case, self.what, short(self.median("value")), span(self.spread("value"), len(self.figures)), self.unit,
                 self.against, short(self.median("against_value")), short(self.median("ratio"), 2),
                 span(self.spread("ratio"), len(self.figures), 2), short(self.median("agent_cpu_us")),
-                short(self.median("server_cpu_us")), short(self.median("against_cpu_us"))]
+                short(self.median("server_cpu_us")), short(self.median("against_cpu_us")), short(self.median("cpu_ratio"), 2)]
 
 
 HEAD = ["case", "what", "median", "spread", "unit", "baseline", "its median", "ratio", "spread", "agent CPU µs",
-        "server CPU µs", "baseline CPU µs"]
-NUMBERS = {2, 3, 6, 7, 8, 9, 10, 11}  # columns that stand to the right
+        "server CPU µs", "baseline CPU µs", "CPU ratio"]
+NUMBERS = {2, 3, 6, 7, 8, 9, 10, 11, 12}  # columns that stand to the right
 
 
 def rows_of(case, runs):

@@ -139,11 +139,14 @@ class Stage(contextlib.ExitStack):
         """Processor time of the database server so far, without the connection by which we look."""
         return meter.postgres_cpu_seconds(self.world.cluster.child.pid, without=(self._look.pid,))
 
-    def first_load(self, bindings, family="v4", sim_options=(), **more):
-        """The agent, the server, the bindings and what it cost: from the agent's start to the end of the full read."""
+    def first_load(self, bindings, family="v4", sim_options=(), server=None):
+        """The agent, the server, the bindings and what it cost: from the agent's start to the end of the full read.
+
+        `server`: keys of its entry in the configuration.
+        """
         sim = self.leasesim("--family", family, "--bindings", bindings, "--occupied", 1, "--relays", 1000, *sim_options)
         cost = self.begin(sim=sim)
-        agent = self.agent(server_entry(sim.port, family=family), **more)
+        agent = self.agent(server_entry(sim.port, family=family, **(server or {})))
         rows = self.wait(agent, lambda: self.one("SELECT bindings FROM server WHERE last_full_sync_at IS NOT NULL"),
                          "the first load")
         return agent, sim, rows, cost(agent)
