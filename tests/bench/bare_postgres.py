@@ -107,6 +107,12 @@ def write_copy(out, table, columns, lines):
     out.write(b"\\.\n")
 
 
+def staging(columns):
+    """An empty table with these columns of `binding`."""
+    return (f"CREATE TEMP TABLE staging ON COMMIT DELETE ROWS AS SELECT {', '.join(columns)} FROM bare.binding LIMIT 0;\n"
+            .encode())
+
+
 def exactly(copies):
     """COPY of the rows of the three tables into tables like them."""
     copies.fresh_tables(*TABLES)
@@ -122,7 +128,7 @@ def exactly(copies):
 
 
 def by_hand(copies):
-    """What an operator would write: COPY into a staging table, and INSERT ... ON CONFLICT from there into `binding` alone."""
+    """What an operator would write: COPY into a staging table, INSERT ... ON CONFLICT from there into `binding` alone."""
     copies.fresh_tables("binding")
     key = copies.key()
     for column in OWN:
@@ -134,7 +140,7 @@ def by_hand(copies):
               + ", ".join(f"{c} = excluded.{c}" for c in changed) + ";\n")
     script = copies.path("by_hand.sql")
     with open(script, "wb") as out:
-        out.write(f"CREATE TEMP TABLE staging ON COMMIT DELETE ROWS AS SELECT {names} FROM bare.binding;\n".encode())
+        out.write(staging(columns))
         for piece in copies.in_pieces("binding"):
             out.write(b"BEGIN;\n")
             cells = (line.rstrip(b"\n").split(b"\t") for line in piece)
@@ -161,17 +167,17 @@ def renewals(stage, events, seqs, assignments):
     names = ("server_id", "binding_id", *RENEWED)
     places = [columns.index(name) for name in names]
     with open(copies.path("binding"), "rb") as lines:
-        known = [b"\t".join([cells[n] for n in places]) + b"\n" for cells in (line.rstrip(b"\n").split(b"\t") for line in lines)]
+        cells = (line.rstrip(b"\n").split(b"\t") for line in lines)
+        known = [b"\t".join([line[n] for n in places]) + b"\n" for line in cells]
     # The planner knows nothing of the staging table: left alone, it may read all of the other one each time.
-    update = ("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; UPDATE bare.binding AS b SET via = 'active', "
-              + ", ".join(f"{c} = s.{c} + interval '1 s'" for c in RENEWED)
+    update = ("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+              "UPDATE bare.binding AS b SET via = 'active', " + ", ".join(f"{c} = s.{c} + interval '1 s'" for c in RENEWED)
               + " FROM staging AS s WHERE b.server_id = s.server_id AND b.binding_id = s.binding_id;\n")
     left = {table: copies.in_pieces(table, -(-copies.count(table) * PIECE // events)) for table in TABLES[1:]}
     chance = random.Random(1)
     script = copies.path("renewals.sql")
     with open(script, "wb") as out:
-        out.write(f"CREATE TEMP TABLE staging ON COMMIT DELETE ROWS AS SELECT {', '.join(names)} FROM bare.binding LIMIT 0;\n"
-                  .encode())
+        out.write(staging(names))
         for first in range(0, events, PIECE):
             out.write(b"BEGIN;\n")
             write_copy(out, "staging", names, chance.sample(known, min(PIECE, events - first, len(known))))

@@ -27,8 +27,8 @@ class Bare:
 def tuned(path):
     """As the agent's own connection is (storage/sqlite/connection.cpp)."""
     db = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("auto_vacuum = NONE", "journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16384", "mmap_size = 0",
-                   "secure_delete = FAST", "wal_autocheckpoint = 16384", "journal_size_limit = 67108864"):
+    for pragma in ("auto_vacuum = NONE", "journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16384",
+                   "mmap_size = 0", "secure_delete = FAST", "wal_autocheckpoint = 16384", "journal_size_limit = 67108864"):
         db.execute(f"PRAGMA {pragma}").fetchall()
     return db
 
@@ -71,7 +71,7 @@ RENEWED = ("client_last_seen", "expires_at", "renew_at", "base_time", "updated_a
 
 
 def renewals(stage, events, seqs, assignments):
-    """As many prepared UPDATEs as there were events, in random order, and the rows that they left in feed and history, INSERTed.
+    """As many prepared UPDATEs as there were events, in random order, and INSERTs of what they left in feed and history.
 
     `seqs` and `assignments`: those above the first number up to the second.
     """
@@ -88,7 +88,8 @@ def renewals(stage, events, seqs, assignments):
     columns = {t: columns_of(db, t) for t in marks}
     update = f"UPDATE binding SET via = 'active', {', '.join(f'{c} = {c} + 1' for c in RENEWED)} WHERE binding_id = ?"
     chance = random.Random(1)
-    pieces = [[(n,) for n in chance.sample(known, min(PIECE, events - first, len(known)))] for first in range(0, events, PIECE)]
+    pieces = [[(n,) for n in chance.sample(known, min(PIECE, events - first, len(known)))]
+              for first in range(0, events, PIECE)]
     began, cpu = time.monotonic(), time.process_time()
     for number, piece in enumerate(pieces, 1):
         db.execute("BEGIN IMMEDIATE")

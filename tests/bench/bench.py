@@ -49,7 +49,7 @@ CASES = {
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", metavar="CASE", nargs="*", help=f"of these, in this order; default: all. {', '.join(CASES)}")
+    parser.add_argument("cases", metavar="CASE", nargs="*", help=f"default: all of {', '.join(CASES)}")
     parser.add_argument("--bindings", type=int, default=int(os.environ.get("BINDINGS", 1_000_000)),
                         help="of a server ($BINDINGS; default 1000000)")
     parser.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", 5)), help="of each case ($RUNS; default 5)")
@@ -85,9 +85,9 @@ def said_by(*command):
 
 
 def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    models = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores, {model}, {memory:.0f} GiB, Linux {platform.release()}"
+    return f"{os.cpu_count()} cores, {(models or ['unknown'])[0]}, {memory:.0f} GiB, Linux {platform.release()}"
 
 
 def about(options):

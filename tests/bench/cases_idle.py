@@ -15,7 +15,8 @@ def settled(stage, servers):
     """An agent whose servers are all live, and have been for a while."""
     sim = stage.leasesim("--bindings", BINDINGS, "--occupied", 1, "--churn", 0, "--max-connections", 2 * SERVERS)
     agent = stage.agent(*(server_entry(sim.port, name=f"s{n}") for n in range(servers)))
-    stage.wait(agent, lambda: stage.one("SELECT count(*) FROM server WHERE phase = 'live'") == servers, "all to be live", 0.2)
+    live = "SELECT count(*) FROM server WHERE phase = 'live'"
+    stage.wait(agent, lambda: stage.one(live) == servers, "all to be live", 0.2)
     time.sleep(REST)
     return agent
 

@@ -24,7 +24,7 @@ LOOK = 0.001
 
 def followed(stage, bindings, tapped=False):
     """An agent that has loaded a server and follows it, which is quiet; and, if asked for, what lies between them."""
-    sim = stage.leasesim("--bindings", bindings, "--occupied", 1, "--relays", 1000, "--churn", 0)
+    sim = stage.quiet_server(bindings)
     between = Tap(stage, sim.port) if tapped else None
     agent = stage.agent(server_entry(between.port if between else sim.port))
     stage.wait(agent, lambda: is_live(stage), "the server to be live")
@@ -81,7 +81,8 @@ def renewals(engine):
             done = bare.renewals(stage, took.events, took.seqs, took.assignments)
             return [Figure("renewals, changes and ends, as they come", took.events / took.seconds, "events/s",
                            "UPDATEs and INSERTs of as many rows", done.rows / done.seconds,
-                           took.cost.agent_cpu / took.events * 1e6, took.cost.server_cpu / took.events * 1e6 or None, done.cpu_us,
+                           took.cost.agent_cpu / took.events * 1e6, took.cost.server_cpu / took.events * 1e6 or None,
+                           done.cpu_us,
                            {"events": took.events, "seconds": took.seconds, "wal_bytes": took.cost.wal_bytes,
                             "rows_beside": done.details})]
     return case
@@ -143,7 +144,7 @@ class Feed:
 
 
 def delays(told, seen, since):
-    """Of each change that was seen: how long after the last message about its address, in seconds, if that came after `since`."""
+    """How long each change was seen after the last message about its address, in seconds, if that came after `since`."""
     out = []
     for at, address in seen:
         times = told.get(address, [])
@@ -192,7 +193,7 @@ def catch_up(engine):
     def case(world, options):
         """As many changes as there are bindings, while the agent was away."""
         with Stage(world, engine) as stage:
-            agent, sim, rows, first = stage.first_load(options.bindings, sim_options=("--churn", 0))
+            agent, sim, rows, first = stage.first_load(options.bindings)
             stage.wait(agent, lambda: is_live(stage), "the server to be live")
             agent.terminate()
             before = sim.stats()["changes"]

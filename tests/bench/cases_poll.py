@@ -20,8 +20,7 @@ class Polled:
 
     def __init__(self, stage, bindings, family="v4", sim_options=()):
         self.stage = stage
-        self.sim = stage.leasesim("--family", family, "--bindings", bindings, "--occupied", 1, "--relays", 1000, "--churn", 0,
-                                  *sim_options)
+        self.sim = stage.quiet_server(bindings, family, sim_options)
         entry = server_entry(self.sim.port, family=family, mode="bulk", bulk={"poll_interval": POLL_INTERVAL})
         self.agent = stage.agent(entry)
         stage.wait(self.agent, self._last_full_sync, "the first load")
@@ -69,7 +68,8 @@ def read_postgres(stage):
 
 
 def updates(stage):
-    return stage.one("SELECT n_tup_upd FROM pg_stat_user_tables WHERE schemaname = ? AND relname = 'binding'", stage.db.schema)
+    return stage.one("SELECT n_tup_upd FROM pg_stat_user_tables WHERE schemaname = ? AND relname = 'binding'",
+                     stage.db.schema)
 
 
 def unchanged(world, bindings, engine, label, family, sim_options=()):
@@ -89,8 +89,9 @@ def unchanged(world, bindings, engine, label, family, sim_options=()):
             read = read_sqlite(stage.db.path)
             details["written_bytes"] = written
             side = [Figure(f"{label}: written", written / rows, "octets/binding")]
-        return [Figure(label, rows / cost.seconds, "bindings/s", "reading the table once", rows / read[0],
-                       cost.agent_cpu / rows * 1e6, cost.server_cpu / rows * 1e6 or None, read[1] / rows * 1e6, details)] + side
+        whole = Figure(label, rows / cost.seconds, "bindings/s", "reading the table once", rows / read[0],
+                       cost.agent_cpu / rows * 1e6, cost.server_cpu / rows * 1e6 or None, read[1] / rows * 1e6, details)
+        return [whole, *side]
 
 
 def unchanged_case(engine):
@@ -116,7 +117,8 @@ class Pauses:
         if state != self._seen:
             self._seen, self._at = state, now
         if self._stage.engine == "postgresql":
-            found = self._stage.one("SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8 FROM pg_stat_activity "
+            found = self._stage.one("SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8 "
+                                    "FROM pg_stat_activity "
                                     "WHERE backend_type = 'client backend' AND backend_xid IS NOT NULL")
             self.transaction = max(self.transaction, found or 0.0)
 

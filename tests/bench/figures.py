@@ -65,7 +65,8 @@ class Row:
         return [self.case, self.what, short(self.median("value")), span(self.spread("value"), len(self.figures)), self.unit,
                 self.against, short(self.median("against_value")), short(self.median("ratio"), 2),
                 span(self.spread("ratio"), len(self.figures), 2), short(self.median("agent_cpu_us")),
-                short(self.median("server_cpu_us")), short(self.median("against_cpu_us")), short(self.median("cpu_ratio"), 2)]
+                short(self.median("server_cpu_us")), short(self.median("against_cpu_us")),
+                short(self.median("cpu_ratio"), 2)]
 
 
 HEAD = ["case", "what", "median", "spread", "unit", "baseline", "its median", "ratio", "spread", "agent CPU µs",
@@ -101,5 +102,6 @@ def table(rows):
 
 
 def markdown(rows):
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "|".join("--:" if c in NUMBERS else "---" for c in range(len(HEAD))) + "|"]
+    rule = "|".join("--:" if c in NUMBERS else "---" for c in range(len(HEAD)))
+    lines = [f"| {' | '.join(HEAD)} |", f"|{rule}|"]
     return "\n".join(lines + ["| " + " | ".join(row.cells()) + " |" for row in rows])

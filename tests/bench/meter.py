@@ -1,4 +1,4 @@
-"""What processes and databases use up: processor time, memory, log, disk. All of it as the kernel or the server counts it."""
+"""What processes use up, as the kernel counts it: processor time and memory."""
 
 import os
 import pathlib

@@ -22,6 +22,7 @@ case " $* " in
 esac
 
 # The distribution's, before whatever a developer has in PATH.
+export PYTHONDONTWRITEBYTECODE=1
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
 exec "$python" "$here/bench.py" "$@"

@@ -18,7 +18,8 @@ import harness
 import meter
 
 POLL = 0.02  # seconds between two looks at a condition that nothing announces
-POSTGRES = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB", "max_connections": "100"}
+POSTGRES = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB",
+            "max_connections": "100"}
 
 
 def configuration(db, servers, **more):
@@ -29,7 +30,8 @@ def server_entry(port, name="bench", family="v4", links=8, **more):
     """All of a leasesim, and every other key at its default."""
     entry = {"name": name, "family": family, "address": "127.0.0.1", "port": port, **more}
     if family == "v6":
-        entry.setdefault("bulk", {}).update({"queries": [{"link": f"2001:db8:{n:x}::1"} for n in range(links)], "covers": "all"})
+        queries = [{"link": f"2001:db8:{n:x}::1"} for n in range(links)]
+        entry.setdefault("bulk", {}).update({"queries": queries, "covers": "all"})
     return entry
 
 
@@ -106,6 +108,11 @@ class Stage(contextlib.ExitStack):
         self.callback(sim.kill)
         return sim
 
+    def quiet_server(self, bindings, family="v4", options=()):
+        """A leasesim that holds as many bindings, with the relays of a network of that size, and changes nothing yet."""
+        return self.leasesim("--family", family, "--bindings", bindings, "--occupied", 1, "--relays", 1000, "--churn", 0,
+                             *options)
+
     def agent(self, *servers, **more):
         path = self.directory / "leasemirror.yaml"
         path.write_text(json.dumps(configuration(self.db, list(servers), **more)))
@@ -144,7 +151,7 @@ class Stage(contextlib.ExitStack):
 
         `server`: keys of its entry in the configuration.
         """
-        sim = self.leasesim("--family", family, "--bindings", bindings, "--occupied", 1, "--relays", 1000, *sim_options)
+        sim = self.quiet_server(bindings, family, sim_options)
         cost = self.begin(sim=sim)
         agent = self.agent(server_entry(sim.port, family=family, **(server or {})))
         rows = self.wait(agent, lambda: self.one("SELECT bindings FROM server WHERE last_full_sync_at IS NOT NULL"),
