@@ -17,7 +17,7 @@ from figures import Figure
 from world import Stage, server_entry
 
 ASKED = 50_000  # events a second: more than anybody takes
-WARM_UP = 2.0   # seconds
+WARM_UP = 2.0   # seconds at most, before events count, and after the last one
 RATES = (20, 2_000, 10_000)  # events a second; at 20 they mostly come alone
 LOOK = 0.001
 
@@ -158,26 +158,28 @@ def latency(world, engine, options):
     with Stage(world, engine) as stage:
         sim, agent, between = followed(stage, options.bindings, tapped=True)
         feed = Feed(stage)
+        length = options.seconds / 2
+        warm_up = min(WARM_UP, length / 2)
         between.record()
         seen, counted_from = {}, {}
         for rate in RATES:
             sim.ask(f"churn {rate}")
-            counted_from[rate] = time.monotonic() + WARM_UP
-            seen[rate] = list(feed.read(counted_from[rate] + options.seconds / 2))
+            counted_from[rate] = time.monotonic() + warm_up
+            seen[rate] = list(feed.read(counted_from[rate] + length))
             sim.ask("stop-churn")
-            seen[rate] += feed.read(time.monotonic() + WARM_UP)  # what was on its way
+            seen[rate] += feed.read(time.monotonic() + warm_up)  # what was on its way
         agent.kill()
         between.end()
         told, count = collections.defaultdict(list), collections.Counter()
         for at, address in tap.messages_of(between.path):
             told[address].append(at)
-            count[max(rate for rate in RATES if counted_from[rate] - WARM_UP <= at)] += 1
+            count[max(rate for rate in RATES if counted_from[rate] - warm_up <= at)] += 1
         out = []
         for rate in RATES:
             found = delays(told, seen[rate], counted_from[rate])
             if not found:
                 raise SystemExit(f"at {rate} events/s no change was seen")
-            details = {"changes": len(found), "messages_per_second": count[rate] / (WARM_UP + options.seconds / 2),
+            details = {"changes": len(found), "messages_per_second": count[rate] / (warm_up + length),
                        "largest_ms": found[-1] * 1000}
             name = f"{engine}, {rate:,} events/s"
             out += [Figure(f"{name}: p50", statistics.median(found) * 1000, "ms", details=details),

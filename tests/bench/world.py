@@ -6,6 +6,7 @@ theirs alone is that nothing here is set up to be quick: PostgreSQL syncs, and h
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import pathlib
 import shutil
@@ -20,10 +21,6 @@ import meter
 POLL = 0.02  # seconds between two looks at a condition that nothing announces
 POSTGRES = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB",
             "max_connections": "100"}
-
-
-def configuration(db, servers, **more):
-    return {"storage": {**db.storage(), **more.pop("storage", {})}, "admin": {"listen": "off"}, "servers": servers, **more}
 
 
 def server_entry(port, name="bench", family="v4", links=8, **more):
@@ -54,6 +51,18 @@ class World:
         tempfile.tempdir = str(self.directory)  # of whatever is made from here on, that of the server too
         self.directory.chmod(0o755)
         self._cluster = None
+        self._indexes = {}
+        self.numbers = itertools.count(1)
+
+    def indexes(self, engine):
+        """The names of all indexes of the schema, as it is before anything is loaded."""
+        if engine not in self._indexes:
+            with Stage(self, engine) as stage:
+                done = harness.command("schema", "migrate", "-c", stage.configure(server_entry(67)))
+                if done.returncode != 0:
+                    raise SystemExit(done.stderr)
+                self._indexes[engine] = stage.indexes()
+        return self._indexes[engine]
 
     @property
     def cluster(self):
@@ -80,8 +89,7 @@ class Stage(contextlib.ExitStack):
         if engine == "sqlite":
             self.db = databases.Sqlite(self.directory / "leases.db")
         else:
-            self.db = databases.Postgres(world.cluster.url(), "bench")
-            self.db.drop()  # of a run that was interrupted
+            self.db = databases.Postgres(world.cluster.url(), f"bench_{next(world.numbers)}")
             self.db.create()
             self.callback(self.db.drop)
             self._look = self.db.connect()
@@ -113,10 +121,20 @@ class Stage(contextlib.ExitStack):
         return self.leasesim("--family", family, "--bindings", bindings, "--occupied", 1, "--relays", 1000, "--churn", 0,
                              *options)
 
-    def agent(self, *servers, **more):
+    def indexes(self):
+        """The names of those that are there, and can be used."""
+        if self.engine == "sqlite":
+            return {row[0] for row in self.rows("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+        return {row[0] for row in self.rows("SELECT relname::text FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid "
+                                            "WHERE indisvalid AND relnamespace = ?::regnamespace", self.db.schema)}
+
+    def configure(self, *servers):
         path = self.directory / "leasemirror.yaml"
-        path.write_text(json.dumps(configuration(self.db, list(servers), **more)))
-        agent = harness.Agent(path)
+        path.write_text(json.dumps({"storage": self.db.storage(), "admin": {"listen": "off"}, "servers": servers}))
+        return path
+
+    def agent(self, *servers):
+        agent = harness.Agent(self.configure(*servers))
         self.callback(agent.kill)
         return agent
 
@@ -147,13 +165,16 @@ class Stage(contextlib.ExitStack):
         return meter.postgres_cpu_seconds(self.world.cluster.child.pid, without=(self._look.pid,))
 
     def first_load(self, bindings, family="v4", sim_options=(), server=None):
-        """The agent, the server, the bindings and what it cost: from the agent's start to the end of the full read.
+        """The agent, the server, the bindings and what it cost.
 
-        `server`: keys of its entry in the configuration.
+        From the agent's start until the full read has ended and no index is lacking. `server`: keys of its entry in the
+        configuration.
         """
+        needed = self.world.indexes(self.engine)
         sim = self.quiet_server(bindings, family, sim_options)
         cost = self.begin(sim=sim)
         agent = self.agent(server_entry(sim.port, family=family, **(server or {})))
         rows = self.wait(agent, lambda: self.one("SELECT bindings FROM server WHERE last_full_sync_at IS NOT NULL"),
                          "the first load")
+        self.wait(agent, lambda: needed <= self.indexes(), "all indexes")
         return agent, sim, rows, cost(agent)
