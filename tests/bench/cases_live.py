@@ -48,22 +48,17 @@ class Window:
 
 def window(stage, agent, seconds):
     """From one sign of life on, and until one comes that is `seconds` later."""
-    def sign():
-        return tuple(stage.rows("SELECT heartbeat_at, rate FROM agent")[0])
-
-    def next_sign(after):
-        return stage.wait(agent, lambda: (now := sign()) != after and now, "a sign of life")
-
     def marks():
         return (stage.one("SELECT coalesce(max(seq), 0) FROM binding_change"),
                 stage.one("SELECT coalesce(max(assignment_id), 0) FROM assignment"))
-    last = next_sign(next_sign(sign()))  # the first one tells of a time in which there was nothing to do
+    stage.next_sign(agent)  # tells of a time in which there was nothing to do
+    stage.next_sign(agent)
     before, cost, began = marks(), stage.begin(agent), time.monotonic()
     events, at = 0.0, began
     while at < began + seconds:
-        last = next_sign(last)
+        rate = stage.next_sign(agent)
         now = time.monotonic()
-        events += last[1] * (now - at)
+        events += rate * (now - at)
         at = now
     return Window(cost(), at - began, round(events), *zip(before, marks()))
 

@@ -8,9 +8,7 @@ import bare_postgres
 from figures import Figure
 from world import Stage, server_entry
 
-# Long enough for the agent to come to rest after the first load and to give a sign of life: then PostgreSQL has counted
-# all that it wrote.
-POLL_INTERVAL = "12s"
+POLL_INTERVAL = "30d"  # each poll here is asked for: the agent counts from when it has read all, the database may be behind
 LOOK = 0.005  # seconds between two looks
 UNCONFIGURED = 40  # times: each takes away what is from a random binding to the last one
 
@@ -25,21 +23,22 @@ class Polled:
         self.agent = stage.agent(entry)
         stage.wait(self.agent, self._last_full_sync, "the first load")
         self.rows = stage.one("SELECT bindings FROM server")
-        self._queries = self.sim.stats()["bulk_queries"]
+        stage.next_sign(self.agent)  # of life: with it PostgreSQL has counted all that was written before
 
     def _last_full_sync(self):
         return self.stage.one("SELECT last_full_sync_at FROM server")
 
     def poll(self, look=lambda: None):
-        """The next poll, from the moment when the server is asked until it is done: its Cost and what the agent wrote.
+        """Another full bulk, from the moment when the server is asked until it is done: its Cost and what the agent wrote.
 
         Written are the octets that it has given to the system: over SQLite to the log and, at checkpoints, the database.
         """
-        before = self._last_full_sync()
-        self.stage.wait(self.agent, lambda: self.sim.stats()["bulk_queries"] > self._queries, "the next poll", LOOK)
+        before, queries = self._last_full_sync(), self.sim.stats()["bulk_queries"]
+        self.stage.command("resync", "bench")
+        self.stage.wait(self.agent, lambda: self.sim.stats()["bulk_queries"] > queries, "the next bulk", LOOK)
         written = written_bytes(self.agent.pid)
         cost = self.stage.begin(self.agent, self.sim)
-        self.stage.wait(self.agent, lambda: look() or self._last_full_sync() != before, "the end of the poll", LOOK)
+        self.stage.wait(self.agent, lambda: look() or self._last_full_sync() != before, "the end of the bulk", LOOK)
         return cost(), written_bytes(self.agent.pid) - written
 
 

@@ -58,9 +58,8 @@ class World:
         """The names of all indexes of the schema, as it is before anything is loaded."""
         if engine not in self._indexes:
             with Stage(self, engine) as stage:
-                done = harness.command("schema", "migrate", "-c", stage.configure(server_entry(67)))
-                if done.returncode != 0:
-                    raise SystemExit(done.stderr)
+                stage.configure(server_entry(67))
+                stage.command("schema", "migrate")
                 self._indexes[engine] = stage.indexes()
         return self._indexes[engine]
 
@@ -86,6 +85,7 @@ class Stage(contextlib.ExitStack):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="stage-", dir=world.directory))
         self.directory.chmod(0o755)
         self.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        self._config = self.directory / "leasemirror.yaml"
         if engine == "sqlite":
             self.db = databases.Sqlite(self.directory / "leases.db")
         else:
@@ -129,12 +129,17 @@ class Stage(contextlib.ExitStack):
                                             "WHERE indisvalid AND relnamespace = ?::regnamespace", self.db.schema)}
 
     def configure(self, *servers):
-        path = self.directory / "leasemirror.yaml"
-        path.write_text(json.dumps({"storage": self.db.storage(), "admin": {"listen": "off"}, "servers": servers}))
-        return path
+        self._config.write_text(json.dumps({"storage": self.db.storage(), "admin": {"listen": "off"}, "servers": servers}))
+
+    def command(self, *words):
+        """A command of leasemirror that ends by itself, with our configuration."""
+        done = harness.command(*words, "-c", self._config)
+        if done.returncode != 0:
+            raise SystemExit(f"leasemirror {' '.join(words)}: {done.stderr}")
 
     def agent(self, *servers):
-        agent = harness.Agent(self.configure(*servers))
+        self.configure(*servers)
+        agent = harness.Agent(self._config)
         self.callback(agent.kill)
         return agent
 
@@ -148,6 +153,13 @@ class Stage(contextlib.ExitStack):
                 raise SystemExit(f"waited in vain for {what}")
             time.sleep(poll)
         return value
+
+    def next_sign(self, agent):
+        """Waits for the agent's next sign of life, and gives the changes per second that it wrote since the one before."""
+        def sign():
+            return tuple(self.rows("SELECT heartbeat_at, rate FROM agent ORDER BY started_at DESC LIMIT 1")[0])
+        last = sign()
+        return self.wait(agent, lambda: (now := sign()) != last and now, "a sign of life")[1]
 
     def begin(self, agent=None, sim=None):
         """A function that gives the Cost since now. Without an agent, one that is yet to start may be given to it."""
