@@ -2,6 +2,8 @@
 
 #include "storage/postgres/doubts.hpp"
 
+#include <algorithm>
+
 namespace leasemirror {
 
 Tally PostgresChanges::apply(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch) {
@@ -27,8 +29,12 @@ Tally PostgresChanges::apply_piecewise(PostgresTransaction& transaction, Postgre
 void PostgresChanges::decide(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch) {
     ledger_.begin(context, batch);
     load_bindings(transaction, context.server, ledger_);
-    load_last_ends(transaction, context.server, ledger_);
+    load_last_ends(transaction, context.server, ledger_, any_end_);
     ledger_.run();
+    const auto news = ledger_.new_assignments();
+    const bool ends = !ledger_.assignment_ends().empty() ||
+                      std::any_of(news.begin(), news.end(), [](const auto& a) { return a.ended_at.has_value(); });
+    if (ends) any_end_ = true;
 }
 
 void PostgresChanges::write(PostgresTransaction& transaction, const BatchContext& context, EntryRange entries) {

@@ -23,6 +23,11 @@ public:
     Tally apply_piecewise(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                           const Batch& batch, Refusals& refusals);
 
+    /// That an assignment of a server of this store has ended by something else than a batch's changes ...
+    void note_ends() { any_end_ = true; }
+    /// ... or that nothing is known of that any more.
+    void forget_ends() { any_end_.reset(); }
+
     /// Of the last batch.
     [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
 
@@ -33,6 +38,7 @@ private:
                                            const BatchContext& context, EntryRange entries);
 
     Ledger ledger_;
+    std::optional<bool> any_end_;  // of the assignments of all servers; none: not known
 };
 
 }  // namespace leasemirror

@@ -173,11 +173,11 @@ void put_feed(Rows& rows, Ledger& ledger, EntryRange entries) {
 
 }  // namespace
 
-void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& ledger) {
+void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& ledger, std::optional<bool>& any) {
     const auto keys = ledger.unknown_keys();
     if (keys.empty()) return;
-    // A first full bulk has a million keys, and nothing has ended yet: then they need not be sent.
-    if (keys.size() >= copy_rows_min && !Fields(transaction.run(any_end_sql)[0]).flag()) return;
+    if (keys.size() >= copy_rows_min && !any) any = Fields(transaction.run(any_end_sql)[0]).flag();
+    if (any == false) return;
     ArrayParameters rows(key_columns);
     for (const auto& key : keys) {
         rows.begin_row();

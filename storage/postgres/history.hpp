@@ -5,10 +5,13 @@
 #include "storage/postgres/bindings.hpp"
 #include "storage/postgres/connection.hpp"
 
+#include <optional>
+
 namespace leasemirror {
 
-/// Gives the ledger the ends of assignments whose bindings are gone.
-void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& ledger);
+/// Gives the ledger the ends of assignments whose bindings are gone. A first full bulk asks for very many, and there are none:
+/// `any` says whether any assignment has ended. It is found out where that is worth it, and not known.
+void load_last_ends(PostgresTransaction& transaction, ServerId server, Ledger& ledger, std::optional<bool>& any);
 
 /// Writes what belongs to these entries. Sets assignment_id of the entries whose assignment is open: so before the rows
 /// of `binding`.

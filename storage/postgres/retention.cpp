@@ -46,14 +46,15 @@ constexpr PostgresSql remove_servers_sql{"remove_forgotten_servers", R"sql(
     DELETE FROM server WHERE forgotten_seq IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM binding_change WHERE seq <= forgotten_seq))sql"};
 
-constexpr PostgresSql assignments_due_sql{"assignments_due", R"sql(
-    SELECT coalesce((SELECT min(ended_at) < $1 FROM assignment WHERE ended_at IS NOT NULL), false))sql"};
 constexpr PostgresSql remove_assignments_sql{"remove_assignments", R"sql(
-    WITH gone AS (
-        DELETE FROM assignment WHERE assignment_id IN
-            (SELECT assignment_id FROM assignment WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)
+    WITH looked_at AS MATERIALIZED (
+        SELECT assignment_id, ended_at FROM assignment WHERE assignment_id > $3 ORDER BY assignment_id LIMIT $2),
+    gone AS (
+        DELETE FROM assignment WHERE assignment_id IN (SELECT assignment_id FROM looked_at WHERE ended_at < $1)
         RETURNING 1)
-    SELECT count(*) FROM gone)sql"};
+    SELECT (SELECT count(*) FROM gone), count(*), max(assignment_id) FROM looked_at)sql"};
+/// A round through all of them is made so often in the time that they are kept.
+constexpr int rounds_kept = 1000;
 
 bool told_true(const pqxx::result& answer) {
     return Fields(answer[0]).flag();
@@ -117,13 +118,20 @@ std::uint64_t remove_changes(PostgresTransaction& transaction, UtcSeconds now, s
 }
 
 std::uint64_t remove_assignments(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
-                                 const Retention& keep) {
+                                 const Retention& keep, AssignmentWalk& walk) {
     if (for_ever(keep.assignments)) return 0;
-    Parameters kept;
-    kept.time(now - keep.assignments);
-    if (!told_true(transaction.run(assignments_due_sql, kept)) || !alone(transaction)) return 0;
-    const auto gone = transaction.run(remove_assignments_sql, kept.number(static_cast<std::int64_t>(rows)));
-    return static_cast<std::uint64_t>(Fields(gone[0]).number());
+    const bool clock_went_back = walk.next_round > now + keep.assignments;
+    if (walk.reached == 0 && now < walk.next_round && !clock_went_back) return 0;
+    if (!alone(transaction)) return 0;
+    if (walk.reached == 0) walk.next_round = now + keep.assignments / rounds_kept;
+    Parameters parameters;
+    parameters.time(now - keep.assignments).number(static_cast<std::int64_t>(rows)).number(walk.reached);
+    const auto done = transaction.run(remove_assignments_sql, parameters);
+    Fields fields(done[0]);
+    const auto gone = static_cast<std::uint64_t>(fields.number());
+    const bool around = fields.number() < static_cast<std::int64_t>(rows);
+    walk.reached = around ? 0 : fields.number();
+    return gone;
 }
 
 }  // namespace leasemirror

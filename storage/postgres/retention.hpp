@@ -33,11 +33,19 @@ struct SweepPart {
 /// Waits until nobody else removes rows of the feed or assignments: then none will before the transaction ends.
 void wait_to_remove_alone(PostgresTransaction& transaction);
 
+/// A walk through `assignment` by its key, round and round. No index knows when they ended, since then each end would have to
+/// be written in all of its indexes.
+struct AssignmentWalk {
+    std::int64_t reached = 0;  ///< 0: between two rounds
+    UtcSeconds next_round{};   ///< before that there is nothing to do
+};
+
 /// At most `rows` of the feed, and the rows of servers that were forgotten and of which it has none any more. And of the
-/// assignments. Each wants a transaction of its own. Where another store is at it, they do nothing.
+/// assignments, of which the next `rows` are looked at. Each wants a transaction of its own. Where another store is at it, they
+/// do nothing.
 [[nodiscard]] std::uint64_t remove_changes(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
                                            const Retention& keep);
 [[nodiscard]] std::uint64_t remove_assignments(PostgresTransaction& transaction, UtcSeconds now, std::size_t rows,
-                                               const Retention& keep);
+                                               const Retention& keep, AssignmentWalk& walk);
 
 }  // namespace leasemirror

@@ -41,6 +41,7 @@ public:
     }
 
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
+        changes_.forget_ends();
         return in_transaction("take over the servers",
                               [&](auto& transaction) { return servers_.take_over(transaction, servers, owner); });
     }
@@ -151,6 +152,7 @@ private:
     PostgresFirstLoad first_load_;
     LongIdentifiers long_identifiers_;
     SweepPlace swept_to_;
+    AssignmentWalk assignment_walk_;
 };
 
 /// It does without where the tables cannot be had.
@@ -248,6 +250,7 @@ void PostgresStore::apply_in_transaction(PostgresTransaction& transaction, const
         changes_.write_feed(feed, context,
                             unlisted.ids.empty() ? PostgresFeed::Then::commit : PostgresFeed::Then::more);
     if (batch.reconcile) end_unlisted(transaction, feed, context, *batch.reconcile, unlisted.ids);
+    if (tally.reconciled > 0) changes_.note_ends();
     if (batch.list_doubts || unsettled > 0) applied.doubts = read_doubts(transaction, batch.server, batch.doubts_after);
     feed.notify();
     tally.tell(applied);
@@ -276,7 +279,7 @@ Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows, std::span<const Ser
         return remove_changes(transaction, now, rows, settings_.retention);
     });
     out.removed_assignments = in_transaction("remove old assignments", [&](auto& transaction) {
-        return remove_assignments(transaction, now, rows, settings_.retention);
+        return remove_assignments(transaction, now, rows, settings_.retention, assignment_walk_);
     });
     return out;
 }
@@ -299,6 +302,7 @@ void PostgresStore::sweep_bindings(PostgresTransaction& transaction, UtcSeconds 
     for (const auto& [server, share] : part.of)
         end_expired(transaction, feed, server, now, share.expired);
     feed.notify();
+    if (out.ended > 0) changes_.note_ends();
     out.around = part.around;
     swept_to_ = part.around ? SweepPlace{} : part.reached;
 }

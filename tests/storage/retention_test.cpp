@@ -146,8 +146,10 @@ TEST_CASE("assignments go some time after they ended, and open ones stay") {
         f.reopen();
         live_and_end(f);
         CHECK(sweep_all(*f.store, utc(1900), 3).assignments == 0);
-        CHECK(f.store->sweep(utc(1901), 3).removed_assignments == 3);
-        CHECK(sweep_all(*f.store, utc(1901), 3).assignments == 7);
+        const auto first = f.store->sweep(utc(1901), 3).removed_assignments;
+        CHECK(first >= 1);
+        CHECK(first <= 3);
+        CHECK(sweep_all(*f.store, utc(1901), 3).assignments == 10 - first);
         CHECK(counts(f) == "20|30|10");
         CHECK(f.engine->value("SELECT count(*) FROM assignment WHERE ended_at IS NULL") == "10");
     }

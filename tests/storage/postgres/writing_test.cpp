@@ -39,18 +39,33 @@ struct Updates {
     std::int64_t heap_only = 0;
 };
 /// Of the store's session, which sends its figures before it is gone.
-Updates updates(Fixture& f) {
+Updates updates(Fixture& f, const std::string& table = "binding") {
     f.store.reset();
     while (f.engine->value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leasemirror' AND datname = "
                            "current_database()") != "0") {
     }
     f.reopen();
-    const auto row =
-        f.engine->table("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'binding'::regclass");
+    const auto row = f.engine->table("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = '" +
+                                     table + "'::regclass");
     return {std::stoll(row.at(0).at(0).value()), std::stoll(row.at(0).at(1).value())};
 }
 
 }  // namespace
+
+TEST_CASE("an end touches no index of assignment where its page has room" * doctest::skip(without_postgres())) {
+    Fixture f({"postgresql", make_postgres_engine_alone});
+    std::vector<Change> begun, ended;
+    for (int n = 0; n < 1000; ++n) {
+        begun.push_back(lease(n, 10));
+        if (n % 20 == 0)
+            ended.push_back(told(begun.back().binding.key.address.to_string(), 20, BindingState::released));
+    }
+    f.apply(begun);
+    f.apply(ended);
+    const auto done = updates(f, "assignment");
+    CHECK(done.all == 50);
+    CHECK(done.heap_only == 50);
+}
 
 TEST_CASE("renewals touch no index, whether they come one by one or as a full bulk" *
           doctest::skip(without_postgres())) {
