@@ -33,11 +33,12 @@ void Engine::put(std::size_t server, const ServerConfig& config, const ResumePoi
     slot.reopens = slot.retires = false;
 }
 
-/// An equal part of limits.queue_bytes to each.
+/// An equal part to each of what may wait: half of limits.queue_bytes, since what is at work on it, the writers' copies and
+/// the allocator's leftovers take about as much again.
 void Engine::share_memory() {
     std::size_t worked = 0;
     for_each([&](const ServerSync&) { ++worked; });
-    for_each([&](ServerSync& server) { server.set_queue_bytes(common_.queue_bytes / worked); });
+    for_each([&](ServerSync& server) { server.set_queue_bytes(common_.queue_bytes / 2 / worked); });
 }
 
 void Engine::start(Now now) {

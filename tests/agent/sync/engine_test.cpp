@@ -148,7 +148,7 @@ TEST_CASE("each server counts its own batches") {
 
 TEST_CASE("servers share limits.queue_bytes evenly") {
     auto config = several(4);
-    config.limits.queue_bytes = 4 * 4 * 128 * 1024;  // a batch of 128 KiB each
+    config.limits.queue_bytes = 2 * 4 * 4 * 128 * 1024;  // a batch of 128 KiB each
     config.storage.batch.rows = 1'000'000;
     config.storage.batch.delay = 1h;
     SyncDriver d(config, std::vector<ResumePoint>(4, resume_at(900)));

@@ -186,7 +186,7 @@ TEST_CASE(
     "a server is read on while the database is slow, up to limits.queue_bytes, and the log says when that bites") {
     // A reader that stalls costs a server like Kea the memory of all that it has still to send.
     auto config = rows(5, {server_v4(), server_v4("idle")});
-    config.limits.queue_bytes = 512 * 1024;  // half of it for each
+    config.limits.queue_bytes = 1024 * 1024;  // a quarter of it for each
     config.servers[0].mode = SyncMode::bulk;
     SyncDriver d(config);
     const auto bulk = d.accepts();
