@@ -53,6 +53,8 @@ void Ledger::begin(const BatchContext& context, const Batch& batch) {
     held_by_.clear();
     to_load_.addresses.clear();
     to_load_.clients.clear();
+    to_load_.bounded = context.highest_told != nullptr;
+    if (to_load_.bounded) to_load_.up_to = *context.highest_told;
     feed_.clear();
     new_assignments_.clear();
     assignment_ends_.clear();
@@ -61,10 +63,15 @@ void Ledger::begin(const BatchContext& context, const Batch& batch) {
         if (change.kind == Change::Kind::client_list_end) {
             Client client{storable_text(change.binding.key.vpn_id), change.binding.client_id};
             if (held_by_.try_emplace(client).second) to_load_.clients.push_back(std::move(client));
-        } else if (first_at_.try_emplace(change.binding.key.address, none).second) {
-            to_load_.addresses.push_back(change.binding.key.address);
+        } else if (const auto& address = change.binding.key.address; first_at_.try_emplace(address, none).second) {
+            if (may_be_stored(address)) to_load_.addresses.push_back(address);
+            if (to_load_.bounded) *context.highest_told = std::max(context.highest_told->value_or(address), address);
         }
     }
+}
+
+bool Ledger::may_be_stored(const IpAddress& address) const {
+    return !to_load_.bounded || (to_load_.up_to && address <= *to_load_.up_to);
 }
 
 std::span<const IpAddress> Ledger::addresses() const {
@@ -89,7 +96,7 @@ void Ledger::add_stored(BindingRow row) {
 std::vector<BindingKey> Ledger::unknown_keys() const {
     std::vector<BindingKey> keys;
     for (const auto& change : batch_->changes) {
-        if (change.kind != Change::Kind::binding) continue;
+        if (change.kind != Change::Kind::binding || !may_be_stored(change.binding.key.address)) continue;
         auto key = change.binding.key;
         key.vpn_id = storable_text(key.vpn_id);
         if (find(key) == none) keys.push_back(std::move(key));

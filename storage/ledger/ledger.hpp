@@ -27,6 +27,8 @@ struct BatchContext {
     Skew skew{};
     /// For what a full bulk lists unchanged; null: all of it is written.
     ListingMarks* marks = nullptr;
+    /// NewServers::highest() of the server; null: rows may be there.
+    std::optional<IpAddress>* highest_told = nullptr;
 };
 
 struct LedgerSettings {
@@ -242,6 +244,8 @@ private:
     struct ToLoad {
         std::vector<IpAddress> addresses;
         std::vector<Client> clients;
+        std::optional<IpAddress> up_to;  // above that nothing can be stored; only where `bounded`
+        bool bounded = false;
     };
 
     struct AddressHash {
@@ -257,6 +261,7 @@ private:
     };
 
     // Entries (ledger.cpp).
+    [[nodiscard]] bool may_be_stored(const IpAddress& address) const;
     [[nodiscard]] std::size_t find(const BindingKey& key) const;
     std::size_t add_entry(const BindingKey& key);
     [[nodiscard]] bool exists(std::size_t at) const;
@@ -310,7 +315,7 @@ private:
     const Batch* batch_ = nullptr;
     std::vector<Entry> entries_;
     std::vector<Account> accounts_;                                     // parallel to entries_
-    std::unordered_map<IpAddress, std::size_t, AddressHash> first_at_;  // none: asked for, nothing there yet
+    std::unordered_map<IpAddress, std::size_t, AddressHash> first_at_;  // none: told of, nothing there yet
     std::unordered_map<Client, std::vector<std::size_t>, ClientHash, ClientEqual> held_by_;
     ToLoad to_load_;
     std::vector<FeedRow> feed_;

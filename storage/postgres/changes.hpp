@@ -1,10 +1,12 @@
 // What the changes of a batch do in PostgreSQL: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
+#include "storage/ledger/new_servers.hpp"
 #include "storage/ledger/refusals.hpp"
 #include "storage/postgres/history.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 
 namespace leasemirror {
@@ -25,8 +27,11 @@ public:
 
     /// That an assignment of a server of this store has ended by something else than a batch's changes ...
     void note_ends() { any_end_ = true; }
-    /// ... or that nothing is known of that any more.
-    void forget_ends() { any_end_.reset(); }
+    /// These servers were taken over.
+    void opened(std::span<const ResumePoint> servers) {
+        any_end_.reset();
+        new_servers_.opened(servers);
+    }
 
     /// Of the last batch.
     [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
@@ -38,6 +43,7 @@ private:
                                            const BatchContext& context, EntryRange entries);
 
     Ledger ledger_;
+    NewServers new_servers_;
     std::optional<bool> any_end_;  // of the assignments of all servers; none: not known
 };
 

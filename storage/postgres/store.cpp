@@ -41,9 +41,10 @@ public:
     }
 
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
-        changes_.forget_ends();
-        return in_transaction("take over the servers",
-                              [&](auto& transaction) { return servers_.take_over(transaction, servers, owner); });
+        auto out = in_transaction("take over the servers",
+                                  [&](auto& transaction) { return servers_.take_over(transaction, servers, owner); });
+        changes_.opened(out);
+        return out;
     }
 
     void beat(const Heartbeat& heartbeat) override {

@@ -1,12 +1,14 @@
 // What the changes of a batch do in SQLite: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
+#include "storage/ledger/new_servers.hpp"
 #include "storage/ledger/refusals.hpp"
 #include "storage/sqlite/bindings.hpp"
 #include "storage/sqlite/history.hpp"
 
 #include <SQLiteCpp/Database.h>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace leasemirror {
@@ -23,6 +25,9 @@ public:
     /// The same for a batch that has such rows.
     Tally apply_piecewise(const BatchContext& context, const Batch& batch, Refusals& refusals);
 
+    /// These servers were taken over.
+    void opened(std::span<const ResumePoint> servers) { new_servers_.opened(servers); }
+
     /// Of the last batch.
     [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
     /// Of one server, those known longest first, but for the first `after`; doubts_told_max at most.
@@ -38,6 +43,7 @@ private:
 
     SQLite::Database& db_;
     Ledger ledger_;
+    NewServers new_servers_;
     SqliteBindings bindings_;
     SqliteHistory history_;
     SQLite::Statement show_refusal_;

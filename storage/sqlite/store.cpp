@@ -48,12 +48,14 @@ public:
           sweep_bound_(db_, sweep_bound_sql) {}
 
     std::vector<ResumePoint> open_servers(std::span<const ServerSpec> servers, const std::string& owner) override {
-        return in_transaction("take over the servers", [&] {
+        auto opened = in_transaction("take over the servers", [&] {
             auto out = servers_.take_over(servers, owner);
             for (auto& resume : out)
                 if (resume.doubts_open > 0) resume.doubts = changes_.in_doubt(resume.id);
             return out;
         });
+        changes_.opened(opened);
+        return opened;
     }
 
     void beat(const Heartbeat& heartbeat) override {

@@ -290,3 +290,19 @@ TEST_CASE("the ranges of the marks are all numbers, once, with the bits of what 
     marks.begin(batch);
     CHECK(count(0, ranges) == 0);
 }
+
+TEST_CASE("of a new server what lies above all that it has told is not looked for, and all else is found") {
+    for (const auto& factory : engines()) {
+        Fixture f(factory);
+        f.apply({told("10.0.0.1", 10), told("10.0.0.5", 10)});
+        f.apply({told("10.0.0.5", 20, BindingState::released), told("10.0.0.9", 20), told("10.0.0.3", 20)});
+        f.apply({told("10.0.0.9", 30, BindingState::released), told("10.0.0.9", 31), told("10.0.0.1", 30)});
+        CHECK(f.states() ==
+              Rows{"10.0.0.1 active", "10.0.0.3 active", "10.0.0.5 released reported", "10.0.0.9 active"});
+        CHECK(f.counted() == 3);
+        f.reopen();  // now rows may be there
+        f.apply({told("10.0.0.1", 40, BindingState::released), told("10.0.0.9", 40, BindingState::released)});
+        CHECK(f.counted() == 1);
+        f.check_history();
+    }
+}
