@@ -1,6 +1,5 @@
 #include "storage/postgres/loading.hpp"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -56,19 +55,6 @@ bool is_of_bulk(const Batch& batch) {
     return !batch.changes.empty() && batch.changes.begin()->run != 0;
 }
 
-/// The one search for a client that a batch itself needs.
-bool searches_clients(const Batch& batch) {
-    return std::any_of(batch.changes.begin(), batch.changes.end(),
-                       [](const Change& change) { return change.kind == Change::Kind::client_list_end; });
-}
-
-/// A full bulk ends with a reconciliation, or else is followed by what happens.
-bool is_loaded(const Batch& batch) {
-    return batch.reconcile || std::any_of(batch.changes.begin(), batch.changes.end(), [](const Change& change) {
-               return change.kind == Change::Kind::binding && change.binding.via == Via::active;
-           });
-}
-
 /// Throws pqxx::sql_error where somebody reads for long, or the role does not own the tables.
 void leave_out(PostgresTransaction& transaction) {
     transaction.execute(lock_briefly_sql);
@@ -97,7 +83,7 @@ PostgresFirstLoad::Step PostgresFirstLoad::before(const Batch& batch) {
         return Step::restore;
     }
     if (!loading_.empty()) {
-        const bool too_long = batch.now - since_ > postgres_first_load_patience || batch.now < since_;
+        const bool too_long = batch.now - since_ > first_load_patience || batch.now < since_;
         if (too_long || (loading_.contains(batch.server) && is_loaded(batch))) return Step::end;
     }
     const bool may_be_first = batch.changes.size() >= first_load_batch_min && is_of_bulk(batch) && !is_loaded(batch);
@@ -106,7 +92,7 @@ PostgresFirstLoad::Step PostgresFirstLoad::before(const Batch& batch) {
 
 void PostgresFirstLoad::begin(PostgresTransaction& transaction, const Batch& batch) {
     Parameters server;
-    server.number(batch.server).number(postgres_first_load_rows_max);
+    server.number(batch.server).number(first_load_rows_max);
     const bool joins = says_yes(transaction, any_left_out_sql);
     if (!joins) {
         if (!says_yes(transaction, is_first_sql, server)) return;

@@ -8,10 +8,9 @@
 // holds a lock, so that the others know whether somebody still does.
 #pragma once
 
-#include "storage/batch.hpp"
+#include "storage/ledger/first_load.hpp"
 #include "storage/postgres/connection.hpp"
 
-#include <chrono>
 #include <cstdint>
 #include <set>
 
@@ -19,10 +18,6 @@ namespace leasemirror {
 
 /// A batch with fewer changes is none of a load that is worth it.
 constexpr std::size_t first_load_batch_min = 1000;
-/// With more rows in a table its indexes stay: a search that reads more of them than this is not to be had.
-constexpr std::int64_t postgres_first_load_rows_max = 10'000;
-/// A load that is not over by then goes on with the indexes.
-constexpr std::chrono::minutes postgres_first_load_patience{15};
 
 /// Makes the indexes that a first load has left out, if any, whoever is at it.
 void restore_left_out_indexes(PostgresTransaction& transaction);

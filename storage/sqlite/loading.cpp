@@ -2,7 +2,6 @@
 
 #include <SQLiteCpp/Transaction.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,19 +51,6 @@ void make_noted_indexes(SQLite::Database& db) {
     db.exec(restore_stat_sql);
     db.exec(forget_sql);
     db.exec("ANALYZE sqlite_schema");  // reads the figures of sqlite_stat1 anew
-}
-
-/// The one search for a client that a batch itself needs.
-bool searches_clients(const Batch& batch) {
-    return std::any_of(batch.changes.begin(), batch.changes.end(),
-                       [](const Change& change) { return change.kind == Change::Kind::client_list_end; });
-}
-
-/// A full bulk ends with a reconciliation, or else is followed by what happens.
-bool is_loaded(const Batch& batch) {
-    return batch.reconcile || std::any_of(batch.changes.begin(), batch.changes.end(), [](const Change& change) {
-               return change.kind == Change::Kind::binding && change.binding.via == Via::active;
-           });
 }
 
 }  // namespace

@@ -8,19 +8,13 @@
 // What is missing stands in `meta`, so that it is made up for whatever happens in between.
 #pragma once
 
-#include "storage/batch.hpp"
+#include "storage/ledger/first_load.hpp"
 #include "storage/sqlite/statement.hpp"
 
 #include <SQLiteCpp/Database.h>
-#include <chrono>
 #include <set>
 
 namespace leasemirror {
-
-/// From so many bindings on the indexes stay: a search that reads more of them than this is not to be had.
-constexpr std::int64_t first_load_rows_max = 10'000;
-/// A load that is not over by then goes on with them.
-constexpr std::chrono::minutes first_load_patience{15};
 
 /// Makes the indexes that a first load has left out, if any. To be called before the schema is migrated.
 void restore_left_out_indexes(SQLite::Database& db);

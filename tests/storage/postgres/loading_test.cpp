@@ -95,7 +95,7 @@ TEST_CASE("small bulks, and a first one beside what is there already, leave the 
     }
     SUBCASE("beside bindings") {
         std::vector<Change> many;
-        for (int i = 0; i <= postgres_first_load_rows_max; ++i)
+        for (int i = 0; i <= first_load_rows_max; ++i)
             many.push_back(told("10.50." + std::to_string(i / 250) + "." + std::to_string(i % 250), 100));
         load.f.store->apply(load.f.batch(many, 1));
         load.f.store->apply(load.piece());
@@ -170,7 +170,7 @@ TEST_CASE("a server that goes live without a reconciliation, a search for a clie
         load.f.store->apply(load.f.batch({list_end("client of 10.0.0.1", "", 200, 0)}, 1));
     }
     SUBCASE("too long") {
-        load.f.now += postgres_first_load_patience + 1s;
+        load.f.now += first_load_patience + 1s;
         load.f.store->apply(load.f.batch({listed("10.100.0.9", 100, 1)}, 1));
     }
     CHECK(load.complete());
