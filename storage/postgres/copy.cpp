@@ -83,8 +83,8 @@ std::string CopyRow::line() const {
 #if PQXX_VERSION_MAJOR < 7
 namespace pqxx::internal {
 template <>
-std::string TypedCopyEscaper::operator()(const leasemirror::CopyRow* row) const {
-    return row->line();
+std::string TypedCopyEscaper::operator()(const leasemirror::CopyRow* t) const {
+    return t->line();
 }
 }  // namespace pqxx::internal
 #endif
