@@ -11,6 +11,8 @@ namespace leasemirror {
 void ListingMarks::begin(const Batch& batch) {
     if (batch.fresh_start) forget(batch.server);
     if (!batch.begin_full) return;
+    // The one that ends in this batch needs its marks until then. The next one does without.
+    if (batch.reconcile && batch.reconcile->run != *batch.begin_full) return;
     auto& bulk = bulks_[batch.server];
     if (bulk.run != *batch.begin_full) bulk = {*batch.begin_full, false, {}};
 }
@@ -77,9 +79,10 @@ MarkedRange ListingMarks::range(ServerId server, std::int64_t after) const {
 }
 
 void require_marks(const Batch& batch, std::int64_t kept, const ListingMarks& marks) {
-    if (!batch.reconcile || kept < static_cast<std::int64_t>(batch.reconcile->run)) return;
-    if (marks.is_open(batch.server, static_cast<std::uint64_t>(kept))) return;
-    throw StoreError(StoreFault::behind, "what full bulk " + std::to_string(kept) + " of server " +
+    if (!batch.reconcile) return;
+    const auto run = static_cast<std::int64_t>(batch.reconcile->run);
+    if (kept < run || (kept == run && marks.is_open(batch.server, batch.reconcile->run))) return;
+    throw StoreError(StoreFault::behind, "what full bulk " + std::to_string(run) + " of server " +
                                              std::to_string(batch.server) +
                                              " has listed was noted by another session; it is read anew");
 }

@@ -25,7 +25,8 @@ public:
     /// How many bindings a range is of that has bits.
     static constexpr std::int64_t range_max = std::int64_t{1} << 20;
 
-    /// A batch is about to be applied, or is again. A full bulk that begins in it drops what was marked by an earlier one.
+    /// A batch is about to be applied, or is again. A full bulk that begins in it drops what was marked by an earlier one,
+    /// unless that ends in the same batch.
     void begin(const Batch& batch);
     /// It is committed. When it has reconciled the bulk, nothing needs to be known of that any more.
     void committed(const Batch& batch);
@@ -54,7 +55,7 @@ private:
     std::map<ServerId, Bulk> bulks_;
 };
 
-/// That a batch reconciles a full bulk whose marks are elsewhere: `kept` is what the database says of it
+/// Before begin(): that a batch reconciles a full bulk whose marks are elsewhere. `kept` is what the database says of it
 /// (server.marked_run). Throws StoreError `behind`: all is read anew.
 void require_marks(const Batch& batch, std::int64_t kept, const ListingMarks& marks);
 

@@ -166,6 +166,25 @@ TEST_CASE("a bulk that is cut off and begun again counts what it lists anew alon
     }
 }
 
+TEST_CASE("a full bulk that ends in the batch in which the next one begins keeps what it has listed") {
+    for (const auto& factory : engines()) {
+        Listing l(factory);
+        l.f.store->apply(l.full(2, 200, {"10.0.0.1", "10.0.0.2"}));
+        auto batch = l.end(2, 200);
+        batch.begin_run = batch.begin_full = 3;
+        CHECK(l.f.store->apply(batch).reconciled == 1);
+        CHECK(l.f.states() == Rows{"10.0.0.1 active", "10.0.0.2 active", "10.0.0.3 ended reconciled"});
+        // That one is written, and all the same right.
+        auto next = l.f.batch({l.one("10.0.0.2", 300, 3)});
+        l.f.store->apply(next);
+        CHECK(l.written() == Rows{"10.0.0.2"});
+        CHECK(l.f.store->apply(l.end(3, 300)).reconciled == 1);
+        l.f.store->apply(l.full(4, 400, {"10.0.0.2"}));
+        CHECK(l.f.store->apply(l.end(4, 400)).reconciled == 0);
+        CHECK(l.f.counted() == 1);
+    }
+}
+
 TEST_CASE("another attempt of a query of the same bulk counts by its own number") {
     for (const auto& factory : engines()) {
         Listing l(factory);
