@@ -15,7 +15,7 @@ public:
     void opened(std::span<const ResumePoint> servers) {
         for (const auto& server : servers) {
             highest_.erase(server.id);
-            if (!server.written_at) highest_[server.id];
+            if (!server.written_at && server.last_run == 0) highest_[server.id];
         }
     }
     /// The highest address told so far, to be raised by whoever goes through a batch, committed or not; none: before the

@@ -1,7 +1,8 @@
 #include "storage/postgres/loading.hpp"
 
 #include <string>
-#include <vector>
+#include <string_view>
+#include <utility>
 
 namespace leasemirror {
 namespace {
@@ -16,15 +17,21 @@ constexpr PostgresSql note_sql{"note_left_out", R"sql(
          'assignment_client_id', 'assignment_hw_addr', 'assignment_relay_id', 'assignment_remote_id',
          'assignment_circuit_id')
     RETURNING quote_ident(substr(name, length('left out: ') + 1)))sql"};
-constexpr PostgresSql noted_sql{
-    "left_out", "SELECT convert_from(value, 'UTF8') FROM meta WHERE name LIKE 'left out: %' ORDER BY name"};
+constexpr PostgresSql noted_sql{"left_out", R"sql(
+    SELECT name, split_part(substr(name, length('left out: ') + 1), '_', 1), convert_from(value, 'UTF8')
+    FROM meta WHERE name LIKE 'left out: %'
+        AND (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'binding'::regclass)
+    ORDER BY name LIMIT 1)sql"};
 constexpr PostgresSql any_left_out_sql{"any_left_out",
                                        "SELECT EXISTS (SELECT 1 FROM meta WHERE name LIKE 'left out: %')"};
-constexpr const char* forget_sql = "DELETE FROM meta WHERE name LIKE 'left out: %'";
+constexpr PostgresSql forget_sql{"forget_left_out", "DELETE FROM meta WHERE name = $1"};
 
+// Nobody else may leave out what is not theirs, nor make it again.
 constexpr PostgresSql is_first_sql{"is_first_load", R"sql(
     SELECT last_full_sync_at IS NULL AND (SELECT coalesce(sum(bindings), 0) FROM binding_count) <= $2
            AND NOT EXISTS (SELECT 1 FROM assignment OFFSET $2)
+           AND (SELECT bool_and(pg_has_role(c.relowner, 'USAGE')) FROM pg_class AS c
+                WHERE c.oid IN ('binding'::regclass, 'assignment'::regclass))
     FROM server WHERE server_id = $1)sql"};
 
 // Held by each session that loads; whoever gets it for itself alone knows that none does.
@@ -33,12 +40,14 @@ constexpr PostgresSql share_lock_sql{"share_load_lock", "SELECT pg_try_advisory_
 constexpr PostgresSql unshare_lock_sql{"unshare_load_lock", "SELECT pg_advisory_unlock_shared($1, $2)"};
 constexpr PostgresSql own_lock_sql{"own_load_lock", "SELECT pg_try_advisory_xact_lock($1, $2)"};
 
-// Who reads for long is not made to wait behind us.
+// Who reads for long is not made to wait behind us; and that is over before anybody takes it for a deadlock.
 constexpr const char* lock_briefly_sql =
-    "SET LOCAL lock_timeout TO '1s'; LOCK TABLE binding, assignment IN ACCESS EXCLUSIVE MODE";
+    "SET LOCAL lock_timeout TO '500ms'; LOCK TABLE assignment, binding IN ACCESS EXCLUSIVE MODE";
 constexpr const char* lock_for_making_sql =
-    "SET LOCAL lock_timeout TO 0; SET LOCAL statement_timeout TO 0; "
-    "LOCK TABLE binding, assignment IN SHARE ROW EXCLUSIVE MODE";
+    "SET LOCAL lock_timeout TO 0; SET LOCAL statement_timeout TO 0; LOCK TABLE ";
+
+/// Between two looks for what somebody else has left.
+constexpr std::chrono::seconds look_interval{60};
 
 bool says_yes(PostgresTransaction& transaction, const PostgresSql& sql, const Parameters& parameters = {}) {
     const auto answer = transaction.run(sql, parameters);
@@ -55,7 +64,7 @@ bool is_of_bulk(const Batch& batch) {
     return !batch.changes.empty() && batch.changes.begin()->run != 0;
 }
 
-/// Throws pqxx::sql_error where somebody reads for long, or the role does not own the tables.
+/// Throws pqxx::sql_error where somebody reads for long.
 void leave_out(PostgresTransaction& transaction) {
     transaction.execute(lock_briefly_sql);
     std::string names;
@@ -66,27 +75,39 @@ void leave_out(PostgresTransaction& transaction) {
 
 }  // namespace
 
-void restore_left_out_indexes(PostgresTransaction& transaction) {
-    if (!says_yes(transaction, any_left_out_sql)) return;
-    transaction.execute(lock_for_making_sql);
-    std::vector<std::string> noted;  // read under the lock: another session may have made them meanwhile
-    for (const auto& row : transaction.run(noted_sql))
-        noted.emplace_back(row[0].c_str());
-    for (const auto& sql : noted)
-        transaction.execute(sql);
-    transaction.execute(forget_sql);
+bool restore_left_out_index(PostgresTransaction& transaction) {
+    const auto noted = transaction.run(noted_sql);
+    if (noted.empty()) return false;
+    const std::string name = noted[0][0].c_str(), table = noted[0][1].c_str();
+    std::string sql = noted[0][2].c_str();
+    // Another session may have made it between our look and our lock.
+    constexpr std::string_view create = "CREATE INDEX ";
+    if (sql.starts_with(create)) sql.insert(create.size(), "IF NOT EXISTS ");
+    transaction.execute(lock_for_making_sql + table + " IN SHARE ROW EXCLUSIVE MODE");
+    transaction.execute(sql);
+    transaction.run(forget_sql, Parameters().text(name));
+    return true;
+}
+
+bool PostgresFirstLoad::takes_too_long(UtcSeconds now) const {
+    return !loading_.empty() && (now - since_ > first_load_patience || now < since_);
 }
 
 PostgresFirstLoad::Step PostgresFirstLoad::before(const Batch& batch) {
     if (searches_clients(batch) && batch.now != searched_at_) {
         searched_at_ = batch.now;
+        must_search_ = true;
         return Step::restore;
     }
-    if (!loading_.empty()) {
-        const bool too_long = batch.now - since_ > first_load_patience || batch.now < since_;
-        if (too_long || (loading_.contains(batch.server) && is_loaded(batch))) return Step::end;
+    if (takes_too_long(batch.now)) {
+        loading_.clear();
+        return Step::restore;
     }
-    const bool may_be_first = batch.changes.size() >= first_load_batch_min && is_of_bulk(batch) && !is_loaded(batch);
+    if (is_loaded(batch)) {
+        const bool was_last = loading_.erase(batch.server) > 0 && loading_.empty();
+        return was_last ? Step::restore : Step::none;
+    }
+    const bool may_be_first = batch.changes.size() >= first_load_batch_min && is_of_bulk(batch);
     return may_be_first && looked_at_.insert(batch.server).second ? Step::begin : Step::none;
 }
 
@@ -94,37 +115,32 @@ void PostgresFirstLoad::begin(PostgresTransaction& transaction, const Batch& bat
     Parameters server;
     server.number(batch.server).number(first_load_rows_max);
     const bool joins = says_yes(transaction, any_left_out_sql);
-    if (!joins) {
-        if (!says_yes(transaction, is_first_sql, server)) return;
-        leave_out(transaction);
-    }
-    if (loading_.empty()) {
-        if (!says_yes(transaction, share_lock_sql, lock_of(transaction))) return;  // they are just being made
-        since_ = batch.now;
-    }
+    if (!joins && !says_yes(transaction, is_first_sql, server)) return;
+    if (!has_lock_) has_lock_ = says_yes(transaction, share_lock_sql, lock_of(transaction));
+    if (!has_lock_) return;  // they are just being made
+    if (!joins) leave_out(transaction);
+    if (loading_.empty()) since_ = batch.now;
     loading_.insert(batch.server);
 }
 
-void PostgresFirstLoad::end(PostgresTransaction& transaction, const Batch& batch) {
-    if (is_loaded(batch))
-        loading_.erase(batch.server);
-    else
-        loading_.clear();
-    if (!loading_.empty()) return;
-    restore_if_abandoned(transaction);
-    says_yes(transaction, unshare_lock_sql, lock_of(transaction));
+bool PostgresFirstLoad::may_restore(PostgresTransaction& transaction) {
+    if (std::exchange(must_search_, false)) return true;
+    if (!loading_.empty() || !says_yes(transaction, any_left_out_sql)) return false;
+    if (std::exchange(has_lock_, false)) says_yes(transaction, unshare_lock_sql, lock_of(transaction));
+    return says_yes(transaction, own_lock_sql, lock_of(transaction));
 }
 
-void PostgresFirstLoad::restore_if_abandoned(PostgresTransaction& transaction) {
-    others_load_ = false;
-    if (!says_yes(transaction, any_left_out_sql)) return;
-    others_load_ = !says_yes(transaction, own_lock_sql, lock_of(transaction));
-    if (!others_load_) restore_left_out_indexes(transaction);
+bool PostgresFirstLoad::should_look(UtcSeconds now) {
+    if (takes_too_long(now)) loading_.clear();
+    const bool clock_went_back = next_look_ > now + look_interval;
+    if (!loading_.empty() || (now < next_look_ && !clock_went_back)) return false;
+    next_look_ = now + look_interval;
+    return true;
 }
 
 void PostgresFirstLoad::forget_session() {
     loading_.clear();
-    others_load_ = false;
+    has_lock_ = false;
 }
 
 }  // namespace leasemirror

@@ -19,33 +19,39 @@ namespace leasemirror {
 /// A batch with fewer changes is none of a load that is worth it.
 constexpr std::size_t first_load_batch_min = 1000;
 
-/// Makes the indexes that a first load has left out, if any, whoever is at it.
-void restore_left_out_indexes(PostgresTransaction& transaction);
+/// Makes one of the indexes that a first load has left out, whoever is at it, and tells whether there was one that the role
+/// may make. In a
+/// transaction of its own: it locks one whole table for as long as that takes, and no writer is to wait for all of them.
+bool restore_left_out_index(PostgresTransaction& transaction);
 
 /// What one session has to do with first loads. Its transactions are to be of their own: they lock whole tables.
 class PostgresFirstLoad {
 public:
-    enum class Step : std::uint8_t { none, begin, end, restore };
+    enum class Step : std::uint8_t { none, begin, restore };
     /// What to do before this batch is applied.
     [[nodiscard]] Step before(const Batch& batch);
-    /// Leaves the indexes out, if this is a first load. pqxx::sql_error: somebody who reads is in the way for long, or the
-    /// role does not own the tables; then nothing has happened.
+    /// Leaves the indexes out, if this is a first load, and they are the role's. pqxx::sql_error: somebody who reads is in the
+    /// way for long; then nothing has happened.
     void begin(PostgresTransaction& transaction, const Batch& batch);
-    /// The server of the batch is loaded: makes the indexes, unless other servers are not.
-    void end(PostgresTransaction& transaction, const Batch& batch);
-    /// Makes the indexes now, if nobody is loading any more.
-    void restore_if_abandoned(PostgresTransaction& transaction);
-    /// That was not so when it was last looked at, and they are still to be made.
-    [[nodiscard]] bool waits_for_others() const { return others_load_; }
+    /// Whether the indexes are to be made now, one by one: nobody is loading any more, or this search cannot do without.
+    [[nodiscard]] bool may_restore(PostgresTransaction& transaction);
+
+    /// Whether it is time to look if somebody has left them out who is gone, or loads for too long.
+    [[nodiscard]] bool should_look(UtcSeconds now);
+    void released(ServerId server) { loading_.erase(server); }
     /// A new session holds no locks.
     void forget_session();
 
 private:
+    [[nodiscard]] bool takes_too_long(UtcSeconds now) const;
+
     std::set<ServerId> loading_;    // by this session
     std::set<ServerId> looked_at_;  // no need to ask the database again
     UtcSeconds since_{};
     UtcSeconds searched_at_{};  // when a search for clients last made sure of the indexes: once a second will do
-    bool others_load_ = false;
+    UtcSeconds next_look_{};
+    bool must_search_ = false;
+    bool has_lock_ = false;
 };
 
 }  // namespace leasemirror

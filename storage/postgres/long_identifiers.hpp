@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
 
 namespace leasemirror {
 
@@ -22,11 +21,14 @@ public:
     /// Whether the batch has one in a column of which this session has not made sure yet.
     [[nodiscard]] bool any_new(const Batch& batch) const;
     /// Makes sure. To be called in a transaction of its own: it locks the table, and makes an index of all of it.
+    /// pqxx::sql_error: somebody is at the table for long.
     void prepare(PostgresTransaction& transaction, const Batch& batch);
+    /// That transaction is committed.
+    void prepared(const Batch& batch);
 
 private:
     static constexpr std::size_t columns = 3;
-    [[nodiscard]] std::array<bool, columns> told_in(const Batch& batch) const;
+    [[nodiscard]] static std::array<bool, columns> told_in(const Batch& batch);
     std::array<bool, columns> prepared_{};
 };
 

@@ -104,7 +104,8 @@ void create_schema(PostgresConnection& connection) {
 void apply_migration(PostgresConnection& connection, int version) {
     PostgresTransaction transaction(connection);
     transaction.execute(no_hurry_sql);
-    if (version > 0) restore_left_out_indexes(transaction);  // what a migration is about is to be there
+    while (version > 0 && restore_left_out_index(transaction)) {  // what a migration is about is to be there
+    }
     transaction.execute(postgresql_migrations[static_cast<std::size_t>(version)].sql);
     transaction.run(keep_version_sql, Parameters().number(version + 1));
     transaction.commit();

@@ -55,8 +55,10 @@ public:
         const auto given_up =
             in_transaction("give up servers", [&](auto& transaction) { return servers_.release(transaction, names); });
         servers_.released(given_up);
-        for (const auto server : given_up)
+        for (const auto server : given_up) {
             marks_.forget(server);
+            first_load_.released(server);
+        }
     }
 
     void disable_servers_except(std::span<const std::string> names) override {
@@ -78,7 +80,6 @@ public:
 
 private:
     void prepare_indexes(const Batch& batch);
-    void begin_first_load(const Batch& batch);
     void apply_in_transaction(PostgresTransaction& transaction, const Batch& batch, Care care, Applied& applied);
     Tally apply_changes(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                         const Batch& batch, Care care, Applied& applied);
@@ -92,7 +93,8 @@ private:
         try {
             migrate_postgres(*connection_);
             claim_again();
-            make_abandoned_indexes();
+            first_load_.forget_session();
+            make_left_out_indexes();
         } catch (...) {
             connection_.reset();
             throw;
@@ -109,13 +111,28 @@ private:
         });
     }
 
-    /// In case whoever loaded was cut off.
-    void make_abandoned_indexes() {
-        first_load_.forget_session();
-        connection_->translated("make the indexes that a first load left out", [&] {
-            PostgresTransaction transaction(*connection_);
-            first_load_.restore_if_abandoned(transaction);
-            transaction.commit();
+    /// What a first load has left out, one by one, if nobody loads any more.
+    void make_left_out_indexes() {
+        constexpr std::string_view doing = "make the indexes of identifiers";
+        bool more = in_transaction(doing, [&](auto& transaction) { return first_load_.may_restore(transaction); });
+        while (more)
+            more = in_transaction(doing, [](auto& transaction) { return restore_left_out_index(transaction); });
+    }
+
+    /// Work on tables as a whole, that is done without where it cannot be: somebody may be at them for long.
+    template <class Work>
+    bool try_transaction(std::string_view doing, Work&& work) {
+        auto& connection = connected();
+        return connection.translated(doing, [&] {
+            try {
+                PostgresTransaction transaction(connection);
+                work(transaction);
+                transaction.commit();
+                return true;
+            } catch (const pqxx::sql_error&) {
+                if (!connection.is_open()) throw;
+                return false;
+            }
         });
     }
 
@@ -156,38 +173,19 @@ private:
     AssignmentWalk assignment_walk_;
 };
 
-/// It does without where the tables cannot be had.
-void PostgresStore::begin_first_load(const Batch& batch) {
-    auto& connection = connected();
-    connection.translated("leave out the indexes of identifiers", [&] {
-        try {
-            PostgresTransaction transaction(connection);
-            first_load_.begin(transaction, batch);
-            transaction.commit();
-        } catch (const pqxx::sql_error&) {
-            if (!connection.is_open()) throw;
-        }
-    });
-}
-
-/// In transactions of their own, before the one of the batch: they lock whole tables.
+/// In transactions of their own, before the one of the batch: they lock whole tables. A long identifier that finds no index
+/// that takes it is refused, and shown so, until the next try.
 void PostgresStore::prepare_indexes(const Batch& batch) {
-    if (long_identifiers_.any_new(batch))
-        in_transaction("make an index for long identifiers",
-                       [&](auto& transaction) { long_identifiers_.prepare(transaction, batch); });
-    using enum PostgresFirstLoad::Step;
-    switch (first_load_.before(batch)) {
-        case none:
-            return;
-        case begin:
-            return begin_first_load(batch);
-        case end:
-            return in_transaction("make the indexes of identifiers",
-                                  [&](auto& transaction) { first_load_.end(transaction, batch); });
-        case restore:
-            return in_transaction("make the indexes of identifiers",
-                                  [](auto& transaction) { restore_left_out_indexes(transaction); });
+    if (long_identifiers_.any_new(batch)) {
+        const bool done = try_transaction("make an index for long identifiers",
+                                          [&](auto& transaction) { long_identifiers_.prepare(transaction, batch); });
+        if (done) long_identifiers_.prepared(batch);
     }
+    const auto step = first_load_.before(batch);
+    if (step == PostgresFirstLoad::Step::begin)
+        try_transaction("leave out the indexes of identifiers",
+                        [&](auto& transaction) { first_load_.begin(transaction, batch); });
+    if (step == PostgresFirstLoad::Step::restore) make_left_out_indexes();
 }
 
 Applied PostgresStore::apply(const Batch& batch) {
@@ -270,9 +268,7 @@ Tally PostgresStore::apply_changes(PostgresTransaction& transaction, PostgresFee
 Swept PostgresStore::sweep(UtcSeconds now, std::size_t rows, std::span<const ServerId> held) {
     assert(rows > 0);
     Swept out;
-    if (first_load_.waits_for_others())
-        in_transaction("make the indexes of identifiers",
-                       [&](auto& transaction) { first_load_.restore_if_abandoned(transaction); });
+    if (first_load_.should_look(now)) make_left_out_indexes();
     in_transaction("end what has expired",
                    [&](auto& transaction) { sweep_bindings(transaction, now, rows, held, out); });
     // Each in a transaction of its own: none holds its locks for longer than it needs them.
@@ -322,6 +318,13 @@ SchemaVersion postgres_schema_version(const StoreSettings& settings) {
 int migrate_postgres_schema(const StoreSettings& settings, const OnMigration& before_each) {
     PostgresConnection connection(settings, PostgresUse::writing);
     migrate_postgres(connection, before_each);
+    connection.translated("make the indexes of identifiers", [&] {
+        for (bool more = true; more;) {
+            PostgresTransaction transaction(connection);
+            more = restore_left_out_index(transaction);
+            transaction.commit();
+        }
+    });
     return postgres_version_found(connection);
 }
 

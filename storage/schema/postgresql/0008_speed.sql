@@ -14,6 +14,29 @@ BEGIN
     END LOOP;
 END $$;
 
+-- For a writer that does not own the tables (deploy/postgresql/roles.sql).
+CREATE FUNCTION hash_identifier_index(identifier text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    definition text := format('CREATE INDEX binding_%1$s ON binding USING hash (%1$I) WHERE %1$I IS NOT NULL', identifier);
+BEGIN
+    IF identifier NOT IN ('relay_id', 'remote_id', 'circuit_id') OR NOT has_table_privilege(session_user, 'binding', 'UPDATE') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'this index is for whoever writes to binding';
+    END IF;
+    LOCK TABLE binding IN ACCESS EXCLUSIVE MODE;
+    -- A first load may have left it out: then it comes back as it is to be.
+    UPDATE meta SET value = convert_to(definition, 'UTF8') WHERE name = 'left out: binding_' || identifier;
+    IF EXISTS (SELECT 1 FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
+               WHERE c.oid = to_regclass('binding_' || identifier) AND a.amname = 'btree') THEN
+        EXECUTE format('DROP INDEX binding_%s', identifier);
+        EXECUTE definition;
+    END IF;
+END $$;
+-- It is to find its own tables, whoever calls it, and no temporary ones of theirs.
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION hash_identifier_index(text) SET search_path TO %I, pg_temp', current_schema());
+END $$;
+
 -- An end changed a column of this index, and so went into all indexes of `assignment`. Without it, and with some room on each
 -- page, it goes into none. Retention goes through the table by its key instead.
 DROP INDEX assignment_ended;

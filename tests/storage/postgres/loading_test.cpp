@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 #include <pqxx/pqxx>
+#include <span>
 
 using namespace leasemirror;
 using namespace leasemirror::testing;
@@ -171,7 +172,12 @@ TEST_CASE("a server that goes live without a reconciliation, a search for a clie
     }
     SUBCASE("too long") {
         load.f.now += first_load_patience + 1s;
-        load.f.store->apply(load.f.batch({listed("10.100.0.9", 100, 1)}, 1));
+        load.f.store->apply(load.f.batch({told("10.100.0.9", 100)}, 1));
+    }
+    SUBCASE("too long, and no batch comes") {
+        load.f.store->sweep(load.f.now + first_load_patience, 10);
+        CHECK_FALSE(load.complete());
+        load.f.store->sweep(load.f.now + first_load_patience + 61s, 10);
     }
     CHECK(load.complete());
 }
@@ -237,4 +243,44 @@ TEST_CASE("an identifier that is too long for a B-tree gets a hash index, and is
     f.reopen();
     CHECK(f.apply({change}).refused.empty());
     CHECK(kind("remote_id") == "hash");
+
+    // Somebody is at the table for long: refused, and shown so, until the next try.
+    pqxx::connection reader(f.settings.url);
+    {
+        pqxx::work reading(reader);
+        reading.exec("SELECT count(*) FROM " + f.settings.schema + ".binding");
+        change.binding.relay_id = huge;
+        CHECK(f.apply({change}).refused.size() == 1);
+        CHECK(f.doubts() == Rows{"10.0.0.1 refused"});
+    }
+    change.binding.base_time = at(20);
+    CHECK(f.apply({change}).refused.empty());
+    CHECK(kind("relay_id") == "hash");
+    CHECK(f.doubts().empty());
+}
+
+TEST_CASE("an index that a first load has left out comes back as one that takes what was told meanwhile" *
+          doctest::skip(without_postgres())) {
+    Load load;
+    load.f.store->apply(load.piece());
+    auto change = listed("10.100.0.1", 100, 1);
+    for (std::uint64_t n = 1; change.binding.circuit_id.size() < 5000;
+         n = n * 6364136223846793005U + 1442695040888963407U)
+        change.binding.circuit_id.push_back(static_cast<std::uint8_t>(n >> 33));
+    CHECK(load.f.apply({change}).refused.empty());
+    load.f.store->apply(load.end());
+    CHECK(load.left_out() == "0");
+    CHECK(load.f.engine->value("SELECT indexdef LIKE '%USING hash (circuit_id)%' FROM pg_indexes WHERE schemaname = "
+                               "current_schema() AND indexname = 'binding_circuit_id'") == "t");
+}
+
+TEST_CASE("a server that is given up in its first load does not keep the indexes away" *
+          doctest::skip(without_postgres())) {
+    Load load({"east", "west"});
+    load.f.store->apply(load.piece());
+    CHECK_FALSE(load.complete());
+    const std::string east = "east";
+    load.f.store->release_servers(std::span(&east, 1));
+    load.f.store->sweep(load.f.now + 60s, 10);
+    CHECK(load.complete());
 }
