@@ -240,6 +240,14 @@ class Access(Server):
             self.assertTrue(reader.query(f"SELECT * FROM {relation} LIMIT 1"), relation)
         for statement in ("DELETE FROM binding", "UPDATE server SET owner = 'me'", "CREATE TABLE mine (x int)"):
             self.assert_denied(reader, statement)
+        # What takes an index of another kind is the owner's to do, and the writer's to ask for.
+        self.assert_denied(reader, "SELECT hash_identifier_index('relay_id')")
+        writer = libpq.Connection(self.url(user="leasemirror_writer"), "SET search_path = leasemirror")
+        self.addCleanup(writer.close)
+        writer.execute("SELECT hash_identifier_index('relay_id')")
+        self.assertEqual(reader.query("SELECT amname FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam "
+                                      "WHERE c.oid = 'leasemirror.binding_relay_id'::regclass")[0][0], "hash")
+        self.assert_denied(writer, "SELECT hash_identifier_index('address')")
         stranger = libpq.Connection(self.url(user="stranger"))
         self.addCleanup(stranger.close)
         self.assert_denied(stranger, "SELECT * FROM leasemirror.lease")
