@@ -91,7 +91,7 @@ void World::make_servers() {
     const auto count = 1 + below(3);
     config_.storage.batch.rows = static_cast<std::uint32_t>(1 + below(200));
     config_.limits.bulk_connections = static_cast<std::uint32_t>(1 + below(4));
-    config_.limits.queue_bytes = 64 * 1024 * (1 + below(64));
+    config_.limits.queue_bytes = 2 * 64 * 1024 * (1 + below(64));  // of which half may wait
     for (std::size_t i = 0; i < count; ++i) {
         leasesim::ServerOptions options;
         auto& model = options.model;
