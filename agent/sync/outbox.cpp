@@ -65,7 +65,8 @@ void Outbox::discard() {
 bool Outbox::due(SteadyTime now) const {
     if (!opened_) return false;
     if (at_limit()) return !full();
-    return writer_is_idle() && now >= due_at();
+    const auto at = deadline();
+    return at && now >= *at;
 }
 
 std::optional<SteadyTime> Outbox::deadline() const {

@@ -53,8 +53,9 @@ void Ledger::begin(const BatchContext& context, const Batch& batch) {
     held_by_.clear();
     to_load_.addresses.clear();
     to_load_.clients.clear();
-    to_load_.bounded = context.highest_told != nullptr;
-    if (to_load_.bounded) to_load_.up_to = *context.highest_told;
+    auto* const highest = to_load_.new_servers.highest(context.server);
+    to_load_.bounded = highest != nullptr;
+    if (to_load_.bounded) to_load_.up_to = *highest;
     feed_.clear();
     new_assignments_.clear();
     assignment_ends_.clear();
@@ -65,7 +66,7 @@ void Ledger::begin(const BatchContext& context, const Batch& batch) {
             if (held_by_.try_emplace(client).second) to_load_.clients.push_back(std::move(client));
         } else if (const auto& address = change.binding.key.address; first_at_.try_emplace(address, none).second) {
             if (may_be_stored(address)) to_load_.addresses.push_back(address);
-            if (to_load_.bounded) *context.highest_told = std::max(context.highest_told->value_or(address), address);
+            if (to_load_.bounded) *highest = std::max(highest->value_or(address), address);
         }
     }
 }

@@ -6,6 +6,7 @@
 #include "storage/batch.hpp"
 #include "storage/ledger/binding_row.hpp"
 #include "storage/ledger/listing_marks.hpp"
+#include "storage/ledger/new_servers.hpp"
 #include "storage/ledger/state_counts.hpp"
 #include "storage/settings.hpp"
 
@@ -27,8 +28,6 @@ struct BatchContext {
     Skew skew{};
     /// For what a full bulk lists unchanged; null: all of it is written.
     ListingMarks* marks = nullptr;
-    /// NewServers::highest() of the server; null: rows may be there.
-    std::optional<IpAddress>* highest_told = nullptr;
 };
 
 struct LedgerSettings {
@@ -196,6 +195,8 @@ public:
 
     // ---- 1. what to load ----
 
+    /// These servers were taken over by the store.
+    void opened(std::span<const ResumePoint> servers) { to_load_.new_servers.opened(servers); }
     /// Begins with a batch, which must stay where it is until the next begin(). Forgets the one before.
     void begin(const BatchContext& context, const Batch& batch);
     /// Of this server, every row at one of these addresses, of whatever kind, prefix length and VPN ...
@@ -244,6 +245,7 @@ private:
     struct ToLoad {
         std::vector<IpAddress> addresses;
         std::vector<Client> clients;
+        NewServers new_servers;
         std::optional<IpAddress> up_to;  // above that nothing can be stored; only where `bounded`
         bool bounded = false;
     };

@@ -27,9 +27,7 @@ Tally PostgresChanges::apply_piecewise(PostgresTransaction& transaction, Postgre
 }
 
 void PostgresChanges::decide(PostgresTransaction& transaction, const BatchContext& context, const Batch& batch) {
-    auto of_server = context;
-    of_server.highest_told = new_servers_.highest(context.server);
-    ledger_.begin(of_server, batch);
+    ledger_.begin(context, batch);
     load_bindings(transaction, context.server, ledger_);
     load_last_ends(transaction, context.server, ledger_, any_end_);
     ledger_.run();

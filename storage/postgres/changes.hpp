@@ -1,7 +1,6 @@
 // What the changes of a batch do in PostgreSQL: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
-#include "storage/ledger/new_servers.hpp"
 #include "storage/ledger/refusals.hpp"
 #include "storage/postgres/history.hpp"
 
@@ -25,12 +24,12 @@ public:
     Tally apply_piecewise(PostgresTransaction& transaction, PostgresFeed& feed, const BatchContext& context,
                           const Batch& batch, Refusals& refusals);
 
-    /// That an assignment of a server of this store has ended by something else than a batch's changes ...
+    /// That an assignment of a server of this store has ended by something else than a batch's changes.
     void note_ends() { any_end_ = true; }
     /// These servers were taken over.
     void opened(std::span<const ResumePoint> servers) {
         any_end_.reset();
-        new_servers_.opened(servers);
+        ledger_.opened(servers);
     }
 
     /// Of the last batch.
@@ -43,7 +42,6 @@ private:
                                            const BatchContext& context, EntryRange entries);
 
     Ledger ledger_;
-    NewServers new_servers_;
     std::optional<bool> any_end_;  // of the assignments of all servers; none: not known
 };
 

@@ -94,7 +94,7 @@ bool PostgresFirstLoad::takes_too_long(UtcSeconds now) const {
 }
 
 PostgresFirstLoad::Step PostgresFirstLoad::before(const Batch& batch) {
-    if (searches_clients(batch) && batch.now != searched_at_) {
+    if (batch.now != searched_at_ && searches_clients(batch)) {
         searched_at_ = batch.now;
         must_search_ = true;
         return Step::restore;

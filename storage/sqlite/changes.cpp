@@ -26,9 +26,7 @@ Tally SqliteChanges::apply_piecewise(const BatchContext& context, const Batch& b
 }
 
 void SqliteChanges::decide(const BatchContext& context, const Batch& batch) {
-    auto of_server = context;
-    of_server.highest_told = new_servers_.highest(context.server);
-    ledger_.begin(of_server, batch);
+    ledger_.begin(context, batch);
     bindings_.load(context.server, ledger_);
     history_.load_last_ends(context.server, ledger_);
     ledger_.run();

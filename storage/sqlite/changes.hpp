@@ -1,7 +1,6 @@
 // What the changes of a batch do in SQLite: the ledger decides, this carries it out. Only for this folder.
 #pragma once
 
-#include "storage/ledger/new_servers.hpp"
 #include "storage/ledger/refusals.hpp"
 #include "storage/sqlite/bindings.hpp"
 #include "storage/sqlite/history.hpp"
@@ -26,7 +25,7 @@ public:
     Tally apply_piecewise(const BatchContext& context, const Batch& batch, Refusals& refusals);
 
     /// These servers were taken over.
-    void opened(std::span<const ResumePoint> servers) { new_servers_.opened(servers); }
+    void opened(std::span<const ResumePoint> servers) { ledger_.opened(servers); }
 
     /// Of the last batch.
     [[nodiscard]] std::vector<DoubtfulBinding> new_doubts() const { return ledger_.new_doubts(); }
@@ -43,7 +42,6 @@ private:
 
     SQLite::Database& db_;
     Ledger ledger_;
-    NewServers new_servers_;
     SqliteBindings bindings_;
     SqliteHistory history_;
     SQLite::Statement show_refusal_;
