@@ -18,21 +18,6 @@ OWN = ("binding_id", "epoch", "seen_run", "scope", "assignment_id", "boundary_at
 TABLES = ("binding", "binding_change", "assignment")
 
 
-@dataclasses.dataclass
-class Bare:
-    """What it took: seconds, and processor time of psql and server together."""
-
-    rows: int
-    seconds: float
-    cpu: float
-    wal_bytes: int
-    details: dict = dataclasses.field(default_factory=dict)
-
-    @property
-    def cpu_us(self):
-        return self.cpu / self.rows * 1e6
-
-
 def psql(stage, *arguments, **popen):
     found = shutil.which("psql") or cluster.programs() / "psql"
     return meter.Child([found, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", stage.db.url, *arguments], **popen)
@@ -92,7 +77,7 @@ class Copies:
         if loaded != self.rows:
             raise SystemExit(f"the baseline loaded {loaded} rows of {self.rows}")
         stage.rows("DROP SCHEMA bare CASCADE")
-        return Bare(self.rows, child.seconds, child.cpu + spent.server_cpu, spent.wal_bytes)
+        return meter.Bare(self.rows, child.seconds, child.cpu + spent.server_cpu, wal_bytes=spent.wal_bytes)
 
     def fresh_tables(self, *tables):
         self.stage.rows("DROP SCHEMA IF EXISTS bare CASCADE")

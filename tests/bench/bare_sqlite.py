@@ -1,27 +1,14 @@
 """What a script would take for the same rows: the baselines over SQLite."""
 
-import dataclasses
 import random
 import shutil
 import sqlite3
 import time
 
+import meter
+
 PIECE = 2000  # rows in a transaction: storage.batch.rows
 TABLES = {"binding": "binding_id", "binding_change": "seq", "assignment": "assignment_id"}  # and their rowid
-
-
-@dataclasses.dataclass
-class Bare:
-    """What it took: seconds, and processor time."""
-
-    rows: int
-    seconds: float
-    cpu: float
-    details: dict = dataclasses.field(default_factory=dict)
-
-    @property
-    def cpu_us(self):
-        return self.cpu / self.rows * 1e6
 
 
 def tuned(path):
@@ -59,7 +46,7 @@ def rows_first(source, target):
     for kind, _, table, sql in catalog:
         if kind == "index" and table in TABLES:
             db.execute(sql)
-    spent = Bare(rows, time.monotonic() - began, time.process_time() - cpu)
+    spent = meter.Bare(rows, time.monotonic() - began, time.process_time() - cpu)
     loaded = db.execute("SELECT count(*) FROM main.binding").fetchone()[0]
     db.close()
     if loaded != rows:
@@ -102,4 +89,4 @@ def renewals(stage, events, seqs, assignments):
         db.execute("COMMIT")
     spent = time.monotonic() - began, time.process_time() - cpu
     db.close()
-    return Bare(events, *spent, {"binding_change": seqs[1] - seqs[0], "assignment": assignments[1] - assignments[0]})
+    return meter.Bare(events, *spent, {"binding_change": seqs[1] - seqs[0], "assignment": assignments[1] - assignments[0]})

@@ -52,7 +52,7 @@ def tls(world, options):
             options.bindings, sim_options=("--tls", "direct", "--tls-cert", theirs.cert, "--tls-key", theirs.key, "--tls-ca",
                                            authority.cert),
             server={"tls": {"mode": "direct", "ca": str(authority.cert), "cert": str(ours.cert), "key": str(ours.key)}})
-    beside = bare_sqlite.Bare(rows, clear.seconds, clear.agent_cpu)
+    beside = meter.Bare(rows, clear.seconds, clear.agent_cpu)
     return [load_figure(secure_rows, secure, "first load over TLS", "the same in clear text", beside)]
 
 

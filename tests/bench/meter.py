@@ -1,5 +1,6 @@
 """What processes use up, as the kernel counts it: processor time and memory."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -8,6 +9,21 @@ import time
 import cluster
 
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclasses.dataclass
+class Bare:
+    """What a baseline took: seconds, and processor time of all that it needed."""
+
+    rows: int
+    seconds: float
+    cpu: float
+    details: dict = dataclasses.field(default_factory=dict)
+    wal_bytes: int = 0
+
+    @property
+    def cpu_us(self):
+        return self.cpu / self.rows * 1e6
 
 
 def stat_fields(pid):
